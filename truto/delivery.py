@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -9,10 +10,16 @@ import httpx
 
 from truto.signature import HEADER, sign
 
+# Only the status counts; the text is for a person to read. A receiver may send without end.
+_MAX_ANSWER_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAnswer:
-    """What came back: ``status`` is ``None`` when nothing did, and ``error`` then says why."""
+    """What came back: ``status`` is ``None`` when nothing did, and ``error`` then says why.
+
+    ``body`` holds at most the first 64 KiB; ``seconds`` is the time from the first byte sent to the last one read.
+    """
 
     status: int | None
     body: bytes
@@ -32,8 +39,13 @@ async def deliver(
     secret: str,
     *,
     encoding: str = "hex",
+    deadline_seconds: float = 30.0,
 ) -> DeliveryAnswer:
-    """POST *body* to *target_url*, signed with *secret*. Never raises for what the network or the receiver does."""
+    """POST *body* to *target_url*, signed with *secret*. Never raises for what the network or the receiver does.
+
+    *deadline_seconds* bounds the whole exchange, so that a receiver that answers byte by byte cannot hold the sender.
+    A redirect is an answer like any other and is not followed.
+    """
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "truto",
@@ -41,10 +53,23 @@ async def deliver(
     }
     started = time.perf_counter()
     try:
-        response = await client.post(target_url, content=body, headers=headers, follow_redirects=False)
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        async with (
+            asyncio.timeout(deadline_seconds),
+            client.stream("POST", target_url, content=body, headers=headers, follow_redirects=False) as response,
+        ):
+            answer = await _first_bytes(response)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
         return DeliveryAnswer(None, b"", time.perf_counter() - started, f"{type(exc).__name__}: {exc}")
-    return DeliveryAnswer(response.status_code, response.content, time.perf_counter() - started)
+    return DeliveryAnswer(response.status_code, answer, time.perf_counter() - started)
+
+
+async def _first_bytes(response: httpx.Response) -> bytes:
+    received = bytearray()
+    async for chunk in response.aiter_bytes():
+        received += chunk
+        if len(received) >= _MAX_ANSWER_BYTES:
+            break
+    return bytes(received[:_MAX_ANSWER_BYTES])
 
 
 def delivery_client(timeout_seconds: float = 10.0) -> httpx.AsyncClient:

@@ -15,9 +15,10 @@
         ├── NotFound            404
         ├── RateLimited         429: wait ``retry_after`` seconds
         ├── AccountBlocked      503 without the remote flag: the account is blocked
-        └── ServerError         500, 502, 504, and any 5xx of a provider: try again later
+        └── ServerError         500, 502, 504, any 5xx of a provider, 408, 425: try again later
 
-Source of the statuses: Truto's error documents (docs: errors; skill: error-and-evidence-model).
+Source of the statuses: Truto's error documents (docs: errors; skill: error-and-evidence-model); 408 and 425 are in
+neither, but the official TypeScript SDK repeats them (sdk: ts).
 """
 
 from __future__ import annotations
@@ -39,7 +40,15 @@ class SignatureError(TrutoError):
 
 
 class TransportError(TrutoError):
-    """No usable answer came back from Truto. It may have acted on the request all the same."""
+    """No usable answer came back from Truto.
+
+    ``sent`` is false only when the request cannot have left this machine. Otherwise Truto may have acted on it all the
+    same: look before repeating it.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class CallTimeout(TransportError):
@@ -117,7 +126,7 @@ class AccountBlocked(ApiError):
 
 
 class ServerError(ApiError):
-    """500, 502, 504, or any 5xx of the provider: the same request may succeed later."""
+    """500, 502, 504, any 5xx of the provider, 408 or 425: the same request may succeed later."""
 
     retryable = True
 
@@ -135,7 +144,7 @@ def error_for(status: int, *, remote: bool) -> type[ApiError]:
             return RateLimited
         case 503 if not remote:
             return AccountBlocked
-        case _ if status >= 500:
+        case _ if status >= 500 or status in (408, 425):
             return ServerError
         case _:
             return BadRequest

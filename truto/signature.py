@@ -24,7 +24,9 @@ _MAX_HEADER_CHARACTERS = 1024
 
 
 def sign(body: bytes, secret: str, *, encoding: str = "hex") -> str:
-    """The header value Truto would send for *body*; *encoding* is ``hex`` or ``base64``."""
+    """The header value Truto would send for *body*; *encoding* is ``hex`` or ``base64``, else :class:`ValueError`."""
+    if encoding not in ("hex", "base64"):
+        raise ValueError("encoding is either hex or base64")
     digest = hmac.digest(secret.encode(), body, "sha256")
     value = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
     return f"format=sha256,v={value}"
@@ -44,7 +46,8 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
     for position, secret in usable:
         expected = hmac.digest(secret.encode(), body, "sha256")
         # Every candidate is compared, so the time taken does not tell which one came close.
-        if any([hmac.compare_digest(expected, digest) for digest in presented]):
+        matches = [hmac.compare_digest(expected, digest) for digest in presented]
+        if any(matches):
             return position
     raise SignatureError("signature_mismatch", "no live secret explains the signature")
 
