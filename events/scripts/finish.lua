@@ -1,0 +1,39 @@
+-- End leases. An end that comes with a stale token changes nothing: the work is somebody else's by now.
+-- ARGV: prefix, dedup ttl in ms, history ttl in ms,
+--   then for every lease: member, token, end, delay in ms, handler ('' when none was chosen), note (JSON)
+-- Ends: done, discarded (the event is over) · retried (an attempt is used up) · released (none is) · dead · parked
+-- Answer: for every lease 1 ended, 0 stale
+local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
+local queue = P .. 'queue'
+local answers, totals = {}, {}
+for i = 4, #ARGV, 6 do
+  local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local work = P .. 'work:' .. member
+  local counted = ending
+  if redis.call('HGET', work, 'token') ~= token then
+    answers[#answers + 1] = 0
+    counted = 'stale'
+  else
+    local handler, detail = ARGV[i + 4], ARGV[i + 5]
+    note(key_of(member), ending .. ' ' .. detail)
+    redis.call('HDEL', work, 'token', 'claims')
+    if handler ~= '' then redis.call('HSET', work, 'handler', handler) end
+    if ending == 'retried' or ending == 'released' then
+      if ending == 'retried' then redis.call('HINCRBY', work, 'attempts', 1) end
+      redis.call('ZADD', queue, now + tonumber(ARGV[i + 3]), member)
+      if ending == 'released' then wake() end
+    else
+      redis.call('ZREM', queue, member)
+      if ending == 'dead' or ending == 'parked' then
+        redis.call('HSET', work, 'note', detail)
+        redis.call('ZADD', P .. ending, now, member)
+      else
+        close(member, dedup_ttl, history_ttl)
+      end
+    end
+    answers[#answers + 1] = 1
+  end
+  totals[counted] = (totals[counted] or 0) + 1
+end
+for name, count in pairs(totals) do redis.call('HINCRBY', P .. 'totals', name, count) end
+return answers

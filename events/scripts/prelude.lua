@@ -1,0 +1,32 @@
+-- What every script begins with. ARGV[1] is the prefix of all keys; Redis' own TIME is the only clock, so the clocks
+-- of the machines that run ingress and workers do not matter.
+local P = ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000 -- ms, with the microseconds behind the point: they keep the order
+local stamp = string.format('%.0f', math.floor(now))
+
+-- One token wakes one idle worker; it wakes the next one when it leaves work behind.
+local function wake()
+  if redis.call('LLEN', P .. 'wake') == 0 then redis.call('LPUSH', P .. 'wake', 1) end
+end
+
+local function key_of(member) return string.match(member, '^[^|]+') end
+
+-- A sender that repeats one event for ever must not fill the memory with the story of it.
+local MOST_ENTRIES = 500
+local function note(key, entry)
+  local history = P .. 'history:' .. key
+  if redis.call('LLEN', history) < MOST_ENTRIES then redis.call('RPUSH', history, stamp .. ' ' .. entry) end
+end
+
+-- A piece of work is over; with its last piece the event is, and only then does its payload go.
+local function close(member, dedup_ttl, history_ttl)
+  local key = key_of(member)
+  redis.call('DEL', P .. 'work:' .. member)
+  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then return end
+  redis.call('DEL', P .. 'open:' .. key, P .. 'event:' .. key, P .. 'raw:' .. key)
+  redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
+  redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
+  redis.call('ZADD', P .. 'recent', now, key)
+  redis.call('ZREMRANGEBYSCORE', P .. 'recent', '-inf', now - tonumber(history_ttl))
+end

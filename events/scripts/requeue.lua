@@ -1,0 +1,19 @@
+-- Run dead letters or parked work again, with all attempts anew.
+-- ARGV: prefix, set ('dead' or 'parked'), history word, then the members
+-- Answer: how many were in the set
+local set, word = ARGV[2], ARGV[3]
+local moved = 0
+for i = 4, #ARGV do
+  local member = ARGV[i]
+  if redis.call('ZREM', P .. set, member) == 1 then
+    redis.call('HDEL', P .. 'work:' .. member, 'attempts', 'note', 'claims', 'token')
+    redis.call('ZADD', P .. 'queue', now, member)
+    note(key_of(member), word)
+    moved = moved + 1
+  end
+end
+if moved > 0 then
+  redis.call('HINCRBY', P .. 'totals', word, moved)
+  wake()
+end
+return moved

@@ -1,0 +1,365 @@
+"""An event's life in Redis. Every change is one script, so it happens whole or not at all.
+
+Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler`` once several handlers want it):
+
+========================  ========================================================================================
+``queue``                 sorted set of members by the time (ms) they are due; a lease is a due time in the future
+``event:<key>``           received at, meta and body of an event that is not over; has no expiry
+``raw:<key>``             the delivery's own body where that differs
+``open:<key>``            how many pieces of work are left of an event that several handlers want
+``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter
+``dead``, ``parked``      sorted sets of members by the time they got there
+``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``
+``history:<key>``         what happened, a line each; expires ``HISTORY_TTL`` after the end
+``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
+``workers``               sorted set of workers by their last claim
+``totals``                how often each thing happened since the store was made
+``wake``                  list that idle workers block on
+========================  ========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib import resources
+from typing import Any, Literal, NamedTuple, cast
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from events.batching import GroupCommit
+from events.errors import CorruptEvent, StoreUnavailable
+from events.event import Event, Verified, event_key, read_stored
+
+PREFIX = "tw:"
+
+_ALIVE_MS = 15_000
+_CONNECT_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+
+
+class Acceptance(StrEnum):
+    """What became of an event that was offered to the store."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+    """A duplicate by id whose body differs from the one in flight; the first one counts."""
+
+
+_ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.CONFLICT}
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's time-limited claim on one piece of work.
+
+    ``handler`` is ``None`` until one was chosen; ``attempts`` counts those used up, ``crashes`` the claims that were
+    never finished (the worker was killed, or lost its lease).
+    """
+
+    member: str
+    token: str
+    event: Event
+    handler: str | None
+    attempts: int
+    crashes: int
+
+
+class Claim(NamedTuple):
+    """New leases, and how long (s) until the next work is due; ``None`` when the queue is empty."""
+
+    leases: list[Lease]
+    next_due: float | None
+
+
+EndKind = Literal["done", "discarded", "retried", "released", "dead", "parked"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a lease ends. ``delay`` (s) is for retries; ``note`` goes into the history, without payload or secrets."""
+
+    kind: EndKind
+    handler: str | None = None
+    delay: float = 0.0
+    note: dict[str, Any] = field(default_factory=dict)
+
+
+class HistoryEntry(NamedTuple):
+    """One thing that happened to an event."""
+
+    at: datetime
+    what: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A dead letter, or parked work: kept with its payload until someone acts.
+
+    ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes.
+    """
+
+    member: str
+    since: datetime
+    handler: str | None
+    attempts: int
+    note: dict[str, Any]
+    event: Event | None
+    stored: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of the queue. ``oldest_ready_seconds`` is the age of the work that has waited longest."""
+
+    ready: int
+    oldest_ready_seconds: float
+    waiting: int
+    dead: int
+    parked: int
+    workers: int
+    totals: dict[str, int]
+
+
+class Store:
+    """Events in Redis. One per process; safe for concurrent use by its tasks.
+
+    Every method raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        lease_seconds: float = 15.0,
+        dedup_ttl: float = 7 * 86_400,
+        history_ttl: float = 3 * 86_400,
+        prefix: str = PREFIX,
+    ) -> None:
+        self.redis = redis
+        self.lease_seconds = lease_seconds
+        self._prefix = prefix
+        self._lease_ms = round(lease_seconds * 1000)
+        self._dedup_ms = round(dedup_ttl * 1000)
+        self._history_ms = round(history_ttl * 1000)
+        self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
+        self._accepting = GroupCommit(self._accept_batch, size=lambda group: sum(len(v.body) for v in group))
+        self._finishing = GroupCommit(self._finish_batch)
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        lease_seconds: float = 15.0,
+        dedup_ttl: float = 7 * 86_400,
+        history_ttl: float = 3 * 86_400,
+    ) -> Store:
+        """A store at *url* (``redis://``, ``rediss://`` or ``unix://``). No connection is made before first use."""
+        redis: Redis = Redis.from_url(
+            url,
+            # Without these a frozen Redis hangs its clients for ever, and without a word.
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=_ANSWER_SECONDS,
+            health_check_interval=15,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
+        )
+        return cls(redis, lease_seconds=lease_seconds, dedup_ttl=dedup_ttl, history_ttl=history_ttl)
+
+    async def close(self) -> None:
+        """Close the connections. A second call does nothing."""
+        await self.redis.aclose()
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        async with _confirmed():
+            await cast("Awaitable[bool]", self.redis.ping())
+
+    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+        """Take the events of one delivery in, all or none, and say what became of each.
+
+        Returns after Redis has confirmed, never before. Concurrent calls share one round trip.
+        """
+        return await self._accepting.submit(events)
+
+    async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
+        args: list[str | bytes] = []
+        for group in groups:
+            for verified in group:
+                args += (verified.key, verified.meta, verified.body, verified.raw)
+        try:
+            answers = iter([_ACCEPTANCES[answer] for answer in await self._run("accept", args)])
+            return [[next(answers) for _ in group] for group in groups]
+        except (KeyError, TypeError, StopIteration):
+            # An unknown outcome is never an acceptance.
+            raise StoreUnavailable("Redis gave an answer that the accept script does not give") from None
+
+    async def claim(self, most: int, owner: str) -> Claim:
+        """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters."""
+        answer = await self._run("claim", [most, self._lease_ms, owner])
+        leases = []
+        for row in zip(*[iter(answer[1:])] * 6, strict=True):
+            member, token = row[0].decode(), row[1].decode()
+            try:
+                event = read_stored(row[2] or b"")
+            except CorruptEvent as exc:
+                await self._finishing.submit((member, token, End("dead", note={"error": str(exc)})))
+                continue
+            handler = row[3].decode() if row[3] else None
+            leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5]))
+        return Claim(leases, None if answer[0] < 0 else answer[0] / 1000)
+
+    async def renew(self, leases: Sequence[Lease]) -> list[bool]:
+        """Prolong *leases* to a full period from now; for each, whether it is still held."""
+        args = [part for lease in leases for part in (lease.member, lease.token)]
+        return [bool(held) for held in await self._run("renew", [self._lease_ms, *args])]
+
+    async def plan(self, lease: Lease, handlers: Sequence[str]) -> bool:
+        """Split an event into one piece of work per handler. Ends the lease; false if it was lost before."""
+        return bool(await self._run("plan", [lease.event.key, lease.token, *handlers]))
+
+    async def finish(self, lease: Lease, end: End) -> bool:
+        """End *lease*; false when it was lost before, and nothing was changed. Concurrent calls share a round trip."""
+        return await self._finishing.submit((lease.member, lease.token, end))
+
+    async def _finish_batch(self, ends: Sequence[tuple[str, str, End]]) -> list[bool]:
+        args: list[str | bytes | int] = [self._dedup_ms, self._history_ms]
+        for member, token, end in ends:
+            note = end.note if end.handler is None else {"handler": end.handler, **end.note}
+            args += (member, token, end.kind, round(end.delay * 1000), end.handler or "", orjson.dumps(note))
+        return [bool(ended) for ended in await self._run("finish", args)]
+
+    async def wait_for_work(self, seconds: float) -> bool:
+        """Wait until an event was accepted, at most *seconds*; whether one was. One waiting worker wakes for each."""
+        async with _confirmed():
+            # Redis reads 0 as "for ever".
+            popped = await cast(
+                "Awaitable[object]",
+                self.redis.blpop([self._prefix + "wake"], timeout=max(seconds, 0.01)),  # type: ignore[arg-type]  # Redis 6 takes fractions
+            )
+        return popped is not None
+
+    async def raw(self, event: Event) -> bytes:
+        """The body of the delivery as it arrived; for JSON deliveries the same as ``event.raw``."""
+        async with _confirmed():
+            return await self.redis.get(f"{self._prefix}raw:{event.key}") or event.raw
+
+    async def history(self, source: str, event_id: str) -> list[HistoryEntry]:
+        """What happened to an event, oldest first; empty when it is unknown or its history has expired."""
+        key = event_key(source, event_id)
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.lrange(f"{self._prefix}history:{key}", 0, -1)
+            pipe.get(f"{self._prefix}event:{key}")
+            lines, stored = await pipe.execute()
+        if not lines and stored:
+            received, meta, _ = stored.split(b"\n", 2)
+            lines = [received + b" received " + meta]
+        return [_history_entry(line) for line in lines]
+
+    async def dead_letters(self, most: int = 100) -> list[Kept]:
+        """The newest dead letters, newest first."""
+        return await self._kept("dead", most)
+
+    async def parked(self, most: int = 100) -> list[Kept]:
+        """The newest parked work, newest first."""
+        return await self._kept("parked", most)
+
+    async def _kept(self, name: str, most: int) -> list[Kept]:
+        async with _confirmed():
+            members = await self.redis.zrange(f"{self._prefix}{name}", 0, most - 1, desc=True, withscores=True)
+            async with self.redis.pipeline(transaction=False) as pipe:
+                for member, _ in members:
+                    pipe.hgetall(f"{self._prefix}work:{member.decode()}")
+                    pipe.get(f"{self._prefix}event:{member.decode().partition('|')[0]}")
+                rows = await pipe.execute()
+        return [
+            _kept(member.decode(), since, work, stored)
+            for (member, since), work, stored in zip(members, rows[::2], rows[1::2], strict=True)
+        ]
+
+    async def overview(self) -> Overview:
+        """The state of the queue in one look."""
+        ready, oldest, waiting, dead, parked, workers, totals = await self._run("overview", [_ALIVE_MS])
+        return Overview(
+            ready=ready,
+            oldest_ready_seconds=oldest / 1000,
+            waiting=waiting,
+            dead=dead,
+            parked=parked,
+            workers=workers,
+            totals={n.decode(): int(c) for n, c in zip(totals[::2], totals[1::2], strict=True)},
+        )
+
+    async def replay(self, members: Sequence[str]) -> int:
+        """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were."""
+        return int(await self._run("requeue", ["dead", "replayed", *members]))
+
+    async def unpark(self, members: Sequence[str]) -> int:
+        """Run parked work; how many there were."""
+        return int(await self._run("requeue", ["parked", "unparked", *members]))
+
+    async def discard(self, members: Sequence[str], why: str) -> int:
+        """Give dead letters up for good, with a reason for the history; how many there were."""
+        note = orjson.dumps({"why": why})
+        return int(await self._run("discard", ["dead", self._dedup_ms, self._history_ms, note, *members]))
+
+    async def _run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
+        async with _confirmed():
+            return await self._scripts[script](args=[self._prefix, *args])
+
+
+_SCRIPTS = ("accept", "claim", "renew", "plan", "finish", "requeue", "discard", "overview")
+
+
+def _source(name: str) -> str:
+    folder = resources.files("events") / "scripts"
+    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+
+
+@asynccontextmanager
+async def _confirmed() -> AsyncIterator[None]:
+    """Translate whatever may go wrong between us and Redis, once, here."""
+    try:
+        yield
+    except (TimeoutError, RedisError, OSError) as exc:
+        # The text of a Redis error can hold the whole command, payload included: only its kind is passed on.
+        raise StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}") from None
+
+
+def _error_code(exc: BaseException) -> str:
+    """The first word of a server's error, such as MISCONF or OOM; nothing for other errors."""
+    word = str(exc).split(" ", 1)[0]
+    return f" {word}" if word.isalpha() and word.isupper() else ""
+
+
+def _history_entry(line: bytes) -> HistoryEntry:
+    at, what, *detail = line.split(b" ", 2)
+    return HistoryEntry(_time(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
+
+
+def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes | None) -> Kept:
+    try:
+        event = read_stored(stored or b"")
+    except CorruptEvent:
+        event = None
+    handler = work.get(b"handler")
+    return Kept(
+        member=member,
+        since=_time(since),
+        handler=handler.decode() if handler else None,
+        attempts=int(work.get(b"attempts", 0)),
+        note=orjson.loads(work.get(b"note", b"{}")),
+        event=event,
+        stored=b"" if event else stored or b"",
+    )
+
+
+def _time(milliseconds: float) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
