@@ -1,0 +1,41 @@
+"""Read a request's body under a cap and a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Receive, Scope
+
+from ingress.answers import Refusal
+
+
+class ClientGone(Exception):
+    """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
+
+
+async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes | Refusal:
+    """The whole body, or the refusal of one that is too large or arrives too slowly.
+
+    A declared length over the cap is refused before anything is read. Raises :class:`ClientGone`.
+    """
+    too_large = Refusal(413, "body_too_large", f"The body is larger than {most_bytes} bytes.", close=True)
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > most_bytes:
+            return too_large
+    chunks: list[bytes] = []
+    held = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                held += len(chunk)
+                if held > most_bytes:
+                    return too_large
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    except TimeoutError:
+        return Refusal(408, "body_too_slow", f"The body did not arrive within {seconds:g} s.", close=True)

@@ -1,0 +1,114 @@
+"""``POST /api/truto/link-token``: what a connection UI asks its own backend for (seed: platform guide, step 2)."""
+
+from __future__ import annotations
+
+import hmac
+
+import orjson
+import structlog
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ingress.answers import Refusal, answer, refuse
+from ingress.body import ClientGone, read_body
+from truto import AsyncTruto
+from truto.errors import ApiError, BadRequest, NotFound, TrutoError
+
+log = structlog.get_logger("ingress")
+
+_MOST_BYTES = 16 * 1024
+_RECEIPT_SECONDS = 10.0
+
+
+class LinkTokenRequest(BaseModel):
+    """What the UI's backend call may say. Strings that are only blanks would make an account nobody owns."""
+
+    model_config = ConfigDict(str_strip_whitespace=True, extra="ignore")
+
+    tenant_id: str | None = Field(
+        default=None, validation_alias=AliasChoices("tenantId", "tenant_id"), min_length=1, max_length=256
+    )
+    integrated_account_id: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("integratedAccountId", "integrated_account_id"),
+        min_length=1,
+        max_length=256,
+    )
+
+
+class LinkTokenRoute:
+    """Hands out link tokens to who holds ``LINK_TOKEN_KEY``: a token connects an account to any tenant it names."""
+
+    def __init__(self, truto: AsyncTruto, key: str) -> None:
+        if not key:
+            raise ValueError("the link-token route needs a key")
+        self._truto = truto
+        self._key = key.encode()
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer ``{"linkToken": …}``. Safe to call again: each call makes a new token, single use, for 7 days."""
+        if not self._is_allowed(request.headers.getlist("authorization")):
+            return refuse(
+                Refusal(
+                    401,
+                    "unauthorized",
+                    "Send Authorization: Bearer <LINK_TOKEN_KEY>.",
+                    headers={"www-authenticate": "Bearer"},
+                    close=True,
+                )
+            )
+        try:
+            body = await read_body(request.scope, request.receive, most_bytes=_MOST_BYTES, seconds=_RECEIPT_SECONDS)
+        except ClientGone:
+            return Response(status_code=400)
+        wanted = body if isinstance(body, Refusal) else _read_request(body)
+        if isinstance(wanted, Refusal):
+            return refuse(wanted)
+        return await self._create(wanted)
+
+    def _is_allowed(self, presented: list[str]) -> bool:
+        if len(presented) != 1:
+            return False
+        scheme, _, token = presented[0].partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip(" ").encode(), self._key)
+
+    async def _create(self, wanted: LinkTokenRequest) -> Response:
+        try:
+            # Truto silently picks one when both kinds of field are sent (skill: connection-flow), so send one.
+            if wanted.integrated_account_id:
+                token = await self._truto.link_tokens.create(
+                    integrated_account_id=wanted.integrated_account_id, persist_previous_context=True
+                )
+            else:
+                token = await self._truto.link_tokens.create(tenant_id=wanted.tenant_id)
+        except TrutoError as exc:
+            refusal = _from_truto(exc)
+            log.warning("link_token_refused", status=refusal.status, reason=refusal.reason, error=type(exc).__name__)
+            return refuse(refusal)
+        log.info("link_token_created", reconnect=bool(wanted.integrated_account_id))
+        return answer({"linkToken": token.link_token})
+
+
+def _read_request(body: bytes) -> LinkTokenRequest | Refusal:
+    try:
+        wanted = LinkTokenRequest.model_validate(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return Refusal(400, "not_json", "The body is not JSON.")
+    except ValidationError as exc:
+        fields = ", ".join(sorted({str(error["loc"][0]) for error in exc.errors() if error["loc"]})) or "the body"
+        return Refusal(400, "malformed", f"Not usable: {fields}. Send tenantId or integratedAccountId as text.")
+    if not (wanted.tenant_id or wanted.integrated_account_id):
+        return Refusal(400, "malformed", "Send tenantId for a new connection or integratedAccountId to reconnect.")
+    return wanted
+
+
+def _from_truto(error: TrutoError) -> Refusal:
+    """The caller's own mistakes come back as such; everything else is between Truto and us."""
+    if isinstance(error, NotFound):
+        return Refusal(404, "unknown_account", "Truto knows no such integrated account.")
+    if isinstance(error, BadRequest):
+        return Refusal(400, "refused_by_truto", "Truto refused this request.")
+    if isinstance(error, ApiError) and not error.retryable:
+        return Refusal(502, "truto_refused", f"Truto answered {error.status}: check TRUTO_API_TOKEN.")
+    return Refusal(503, "truto_unavailable", "Truto does not answer at the moment.", headers={"retry-after": "10"})

@@ -1,0 +1,91 @@
+"""What the ingress counts, and ``GET /metrics`` in Prometheus' text format."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events import Acceptance, Overview, Store, StoreUnavailable
+
+
+class Metrics:
+    """One registry per app. Label values come from configuration and our own words, never from a sender."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._deliveries = Counter(
+            "truto_worker_deliveries", "Verified deliveries by outcome", ["source", "outcome"], registry=self.registry
+        )
+        self._refusals = Counter(
+            "truto_worker_refusals",
+            "Refused deliveries by reason",
+            ["source", "status", "reason"],
+            registry=self.registry,
+        )
+        self._secrets = Counter(
+            "truto_worker_secret_used",
+            "Which live secret explained the signature, 0 being the newest",
+            ["source", "position"],
+            registry=self.registry,
+        )
+        self.receipt_seconds = Histogram(
+            "truto_worker_receipt_seconds",
+            "Time from the first byte to the answer",
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+        )
+        self._store_up = Gauge(
+            "truto_worker_store_up", "Whether the store answered this scrape", registry=self.registry
+        )
+        self._queue = Gauge("truto_worker_queue", "Pieces of work by state", ["state"], registry=self.registry)
+        self._oldest = Gauge(
+            "truto_worker_oldest_ready_seconds", "How long the oldest ready work has waited", registry=self.registry
+        )
+        self._workers = Gauge("truto_worker_workers", "Workers seen in the last 15 s", registry=self.registry)
+        self._totals = Gauge(
+            "truto_worker_events_total",
+            "What happened to events, all workers together",
+            ["what"],
+            registry=self.registry,
+        )
+
+    def accepted(self, source: str, acceptance: Acceptance, secret_position: int) -> None:
+        """Count a delivery the store has confirmed."""
+        self._deliveries.labels(source, acceptance.value).inc()
+        self._secrets.labels(source, str(secret_position)).inc()
+
+    def refused(self, source: str, status: int, reason: str) -> None:
+        """Count a delivery that was not taken."""
+        self._refusals.labels(source, str(status), reason).inc()
+
+    def show(self, overview: Overview | None) -> bytes:
+        """Everything as text; without an *overview* the store counts as down and its last figures are left out."""
+        self._store_up.set(overview is not None)
+        self._queue.clear()
+        self._totals.clear()
+        if overview is not None:
+            for state in ("ready", "waiting", "dead", "parked"):
+                self._queue.labels(state).set(getattr(overview, state))
+            self._oldest.set(overview.oldest_ready_seconds)
+            self._workers.set(overview.workers)
+            for what, count in overview.totals.items():
+                self._totals.labels(what).set(count)
+        return generate_latest(self.registry)
+
+
+class MetricsRoute:
+    """``GET /metrics``. Answers also while the store is down: that is when it is needed."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer with the figures of this process and of the queue."""
+        try:
+            overview = await self._store.overview()
+        except StoreUnavailable:
+            overview = None
+        return Response(self._metrics.show(overview), media_type=CONTENT_TYPE_LATEST)

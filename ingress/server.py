@@ -1,0 +1,100 @@
+"""uvicorn, made safe to stand at the edge.
+
+Two things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
+signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), and a request head may trickle in, or
+grow, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEAD_SECONDS = 10.0
+_MOST_HEAD_BYTES = 64 * 1024
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """HTTP/1.1 with a deadline and a cap on the head of a request, and without trailers."""
+
+    head_seconds = _HEAD_SECONDS
+    _head_timer: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Start the clock: a connection that never says anything is closed too."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._head_done()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; close when the head has outgrown its cap without coming to an end."""
+        super().data_received(data)
+        if self._head_timer is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES:
+                self._close_with(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        """A new request on this connection: its head has the full time."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """From here on nothing may be added to the headers the application sees."""
+        self._head_done()
+        super().on_headers_complete()
+        self.headers = []
+
+    def _await_head(self) -> None:
+        self._head_done()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self.head_seconds, self._close_with, b"408 Request Timeout")
+
+    def _head_done(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _close_with(self, status: bytes) -> None:
+        self._head_done()
+        if not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Says at once, on SIGTERM, that it is draining; then finishes what it has and stops."""
+
+    def __init__(self, app: Starlette, *, host: str, port: int, drain_seconds: int = 30) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                http=EdgeProtocol,
+                loop="uvloop",
+                ws="none",
+                lifespan="on",
+                access_log=False,  # one line per delivery is written where its outcome is known
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,  # nothing here trusts X-Forwarded-*
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=drain_seconds,
+            )
+        )
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Turn readiness off before the listening socket closes."""
+        self._app.state.readiness.draining = True
+        super().handle_exit(sig, frame)
