@@ -1,0 +1,46 @@
+"""Say why something failed without repeating what must stay secret."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+_LONGEST_MESSAGE = 500
+_MOST_FRAMES = 12
+_CREDENTIALS = re.compile(r"(?i)(bearer|basic)\s+[\w.~+/=-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|whsec_[\w+/=]+")
+_MASK = "[secret]"
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """Turns exceptions into causes. Masks the *secrets* of this deployment, and what looks like a credential."""
+
+    secrets: tuple[str, ...] = field(repr=False, default=())
+
+    @classmethod
+    def masking(cls, secrets: Iterable[str | None]) -> Describer:
+        """A describer for these secrets; empty ones are left out, since they occur everywhere."""
+        return cls(tuple(sorted({s for s in secrets if s}, key=len, reverse=True)))
+
+    def mask(self, text: str) -> str:
+        """*text* without secrets, at most 500 characters long."""
+        for secret in self.secrets:
+            text = text.replace(secret, _MASK)
+        text = _CREDENTIALS.sub(_MASK, text)
+        return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+
+    def cause(self, exc: BaseException, handler: str) -> dict[str, Any]:
+        """What to keep with a dead letter: error, traceback (places, no values) and a fingerprint to group by."""
+        frames = traceback.extract_tb(exc.__traceback__)[-_MOST_FRAMES:]
+        kind = type(exc).__name__
+        places = "|".join(f"{frame.filename}:{frame.name}" for frame in frames)
+        return {
+            "error": self.mask(f"{kind}: {exc}"),
+            "traceback": [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
+            # Not the message and not the line: both change while the cause stays the same.
+            "fingerprint": hashlib.blake2b(f"{handler}|{kind}|{places}".encode(), digest_size=6).hexdigest(),
+        }

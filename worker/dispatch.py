@@ -1,0 +1,126 @@
+"""From a lease to its end: find the handler, run it, judge what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from events import End, Event, Kept, Lease, Store
+from truto import AsyncTruto
+from worker.cause import Describer
+from worker.context import Context
+from worker.notify import Notifier
+from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
+from worker.registry import Handler, Registry
+from worker.suggestion import suggest_handler
+
+log = structlog.get_logger("worker")
+
+NO_HANDLER = "no_handler"
+HANDLER_MISSING = "handler_missing"
+
+_MOST_UNPARKED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Runs handlers. *suggest* prints a handler ready to paste for an event that nobody wants (for ``dev``)."""
+
+    store: Store
+    registry: Registry
+    truto: AsyncTruto
+    notifier: Notifier
+    policy: Policy = field(default_factory=Policy)
+    describer: Describer = field(default_factory=Describer)
+    suggest: bool = False
+
+    async def dispatch(self, lease: Lease) -> End | None:
+        """Work on *lease* and say how it ends; ``None`` when it was split among several handlers and is over.
+
+        Raises ``CancelledError`` when the worker takes the work away from the handler, and nothing else that a
+        handler does.
+        """
+        if lease.crashes >= MOST_CRASHES:
+            return end_of_poison(lease.handler, lease.crashes)
+        chosen = self._choose(lease)
+        if isinstance(chosen, End):
+            return chosen
+        if len(chosen) > 1:
+            await self.store.plan(lease, [handler.name for handler in chosen])
+            return None
+        return await self._run(chosen[0], lease)
+
+    async def unpark_known(self) -> int:
+        """Run the parked events that this version of the code has a handler for; how many there were."""
+        parked = await self.store.parked(_MOST_UNPARKED)
+        members = [kept.member for kept in parked if self._is_known(kept)]
+        return await self.store.unpark(members) if members else 0
+
+    def _is_known(self, kept: Kept) -> bool:
+        if kept.handler is not None:
+            return kept.note.get("why") == HANDLER_MISSING and self.registry.get(kept.handler) is not None
+        wanted = kept.event is not None and (self.registry.matching(kept.event) or self.registry.ignores(kept.event))
+        return kept.note.get("why") == NO_HANDLER and bool(wanted)
+
+    def _choose(self, lease: Lease) -> list[Handler] | End:
+        if lease.handler is not None:
+            handler = self.registry.get(lease.handler)
+            # Another version of the code knows it: during a rolling deploy, or before a rollback.
+            return [handler] if handler else End("parked", lease.handler, note={"why": HANDLER_MISSING})
+        if handlers := self.registry.matching(lease.event):
+            return handlers
+        if self.registry.ignores(lease.event):
+            return End("done", note={"why": "ignored"})
+        self._say_unwanted(lease.event)
+        return End("parked", note={"why": NO_HANDLER})
+
+    def _say_unwanted(self, event: Event) -> None:
+        log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
+        if self.suggest:
+            log.warning("handler_suggestion", hint="paste this, save, and the event runs by itself")
+            print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record
+
+    async def _run(self, handler: Handler, lease: Lease) -> End:
+        event, policy = lease.event, self.policy
+        bound = log.bind(event_id=event.id, event_type=event.type, handler=handler.name, attempt=lease.attempts + 1)
+        started = time.perf_counter()
+        error = await self._call(handler, event, self._context(handler, lease, bound))
+        end = end_of_attempt(error, handler, lease.attempts, policy, self.describer)
+        level = bound.info if end.kind in {"done", "discarded", "released"} else bound.warning
+        level(
+            "event_handled",
+            outcome=end.kind,
+            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            **{name: end.note[name] for name in ("why", "error", "in_seconds") if end.note.get(name)},
+        )
+        return end
+
+    async def _call(self, handler: Handler, event: Event, context: Context) -> BaseException | None:
+        limit = self.policy.timeout_of(handler)
+        try:
+            async with asyncio.timeout(limit) as timer:
+                await handler.function(event, context)
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return exc  # the handler's own: something inside it was cancelled and leaked out
+        except TimeoutError as exc:
+            return TimeoutError(f"the attempt took longer than {limit:g} s") if timer.expired() else exc
+        except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a handler raises is its outcome
+            return exc
+        return None
+
+    def _context(self, handler: Handler, lease: Lease, bound: structlog.typing.FilteringBoundLogger) -> Context:
+        key = f"{lease.event.key}:{handler.name}"
+        return Context(
+            truto=self.truto.keyed(key),
+            notify=self.notifier.bound(key),
+            log=bound,
+            attempt=lease.attempts + 1,
+            max_attempts=self.policy.attempts_of(handler),
+            read_raw=lambda: self.store.raw(lease.event),
+        )

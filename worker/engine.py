@@ -1,0 +1,221 @@
+"""The arq worker, with leases.
+
+arq gives the process its shape: job slots, the table of functions, signals, draining. How it takes and ends jobs is
+replaced, because its own way loses, delays or repeats them (docs/why.md says where). This is the only module that
+imports arq; the names of its Worker that are used here are held by tests/unit/worker/test_arq_contract.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from signal import Signals
+from typing import Any
+
+import structlog
+from arq.worker import Worker, func
+
+from events import End, Lease, Store, StoreUnavailable
+
+log = structlog.get_logger("worker")
+
+DISPATCH = "dispatch"
+"""The one function of this worker: what runs is decided by the event, in this process, with this version's code."""
+
+_POLL_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 5.0
+_CLOSE_SECONDS = 5.0
+_RENEWALS_PER_LEASE = 3
+
+
+class Engine(Worker):
+    """Leases due work from the store and runs it, up to *concurrency* pieces at once.
+
+    *dispatch* takes a lease and says how it ends (``None``: it is over already). On SIGTERM or SIGINT no more work is
+    taken; what runs has *grace_seconds* to end and is then released, which uses up no attempt. A second signal
+    releases it at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        dispatch: Callable[[Lease], Awaitable[End | None]],
+        *,
+        concurrency: int = 50,
+        grace_seconds: int = 30,
+        on_start: Callable[[], Awaitable[object]] | None = None,
+        handle_signals: bool = True,
+    ) -> None:
+        async def run_lease(ctx: dict[Any, Any], lease: Lease) -> End | None:
+            return await dispatch(lease)
+
+        async def startup(ctx: dict[Any, Any]) -> None:
+            if on_start is not None:
+                await on_start()
+
+        super().__init__(
+            [func(run_lease, name=DISPATCH)],
+            on_startup=startup,
+            max_jobs=concurrency,
+            job_completion_wait=max(grace_seconds, 1),
+            handle_signals=handle_signals,
+        )
+        self.owner = _owner()
+        self._store = store
+        self._leases: dict[str, Lease] = {}
+        self._slot_freed = asyncio.Event()
+        self._draining = False
+
+    async def run_until_stopped(self) -> None:
+        """Work until a signal ends it, then close. May be called once."""
+        log.info("worker_started", worker=self.owner, concurrency=self.max_jobs)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.async_run()
+        finally:
+            await self.close()
+            log.info("worker_stopped", worker=self.owner, done=self.jobs_complete, failed=self.jobs_failed)
+
+    def stop(self) -> None:
+        """Drain and stop, as SIGTERM does."""
+        self.handle_sig_wait_for_completion(Signals.SIGTERM)
+
+    async def main(self) -> None:
+        """Claim and run until cancelled, through every outage of the store."""
+        keeper = self.loop.create_task(self._keep_leases(), name="keep-leases")
+        pause = 0.0
+        started = False
+        try:
+            while True:
+                try:
+                    if not started and self.on_startup is not None:
+                        await self.on_startup(self.ctx)
+                        started = True
+                    await self._poll_iteration()
+                    pause = 0.0
+                except StoreUnavailable as exc:
+                    pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+                    log.error("store_unavailable", error=str(exc), again_in_seconds=pause)
+                    await asyncio.sleep(pause)
+        finally:
+            keeper.cancel()
+
+    async def _poll_iteration(self) -> None:
+        """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
+        free = self.max_jobs - len(self.tasks)
+        if not self.allow_pick_jobs:
+            await asyncio.sleep(_POLL_SECONDS)
+        elif free <= 0:
+            self._slot_freed.clear()
+            await self._slot_freed.wait()
+        else:
+            leases, next_due = await self._store.claim(free, self.owner)
+            for lease in leases:
+                self._start(lease)
+            if len(leases) < free:
+                await self._store.wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+
+    def _start(self, lease: Lease) -> None:
+        task = self.loop.create_task(self._work(lease), name=f"work:{lease.member}")
+        self.tasks[lease.token] = task
+        self._leases[lease.token] = lease
+        task.add_done_callback(lambda _: self._ended(lease))
+
+    def _ended(self, lease: Lease) -> None:
+        del self.tasks[lease.token]
+        self._leases.pop(lease.token, None)
+        self._slot_freed.set()
+
+    async def _work(self, lease: Lease) -> None:
+        try:
+            end = await self.functions[DISPATCH].coroutine(self.ctx, lease)
+        except asyncio.CancelledError:
+            if lease.token not in self._leases:
+                return  # the lease is lost: somebody else has the work
+            end = End("released", lease.handler, note={"why": "shutdown"})
+        except Exception as exc:  # noqa: BLE001  our own defect or an outage must not cost the event
+            log.error("dispatch_failed", error=type(exc).__name__, event_id=lease.event.id)
+            end = End("released", lease.handler, _LONGEST_PAUSE_SECONDS, {"why": type(exc).__name__})
+        # What has ended is not renewed: a renewal that crosses the finish would look like a lost lease.
+        self._leases.pop(lease.token, None)
+        if end is not None:
+            self._count(end)
+            finishing = self.loop.create_task(self._finish(lease, end))
+            try:
+                await asyncio.shield(finishing)
+            except asyncio.CancelledError:
+                await finishing  # the handler has run: saying so is worth the rest of the shutdown
+
+    async def _finish(self, lease: Lease, end: End) -> None:
+        """End the lease, through an outage if need be: the work is done, and not to say so would repeat it."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                if not await self._store.finish(lease, end):
+                    log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type, end=end.kind)
+                return
+            except StoreUnavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _count(self, end: End) -> None:
+        if end.kind in {"done", "discarded"}:
+            self.jobs_complete += 1
+        elif end.kind in {"dead", "parked"}:
+            self.jobs_failed += 1
+        else:
+            self.jobs_retried += 1
+
+    async def _keep_leases(self) -> None:
+        """Renew what is held, well before it runs out, and let go of what was lost."""
+        period = self._store.lease_seconds / _RENEWALS_PER_LEASE
+        while True:
+            asleep = time.monotonic()
+            await asyncio.sleep(period)
+            late = time.monotonic() - asleep - period
+            if late > self._store.lease_seconds - period:
+                log.error("event_loop_blocked", seconds=round(late, 1), hint="a handler blocks: use asyncio.to_thread")
+            held = list(self._leases.values())
+            if not held:
+                continue
+            try:
+                kept = await self._store.renew(held)
+            except StoreUnavailable as exc:
+                log.error("leases_not_renewed", error=str(exc), leases=len(held))
+                continue
+            for lease, still_held in zip(held, kept, strict=True):
+                if not still_held:
+                    self._let_go(lease)
+
+    def _let_go(self, lease: Lease) -> None:
+        task = self.tasks.get(lease.token)
+        if task is not None and self._leases.pop(lease.token, None) is not None:
+            log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type)
+            task.cancel()
+
+    def handle_sig_wait_for_completion(self, signum: Signals) -> None:
+        """Drain on the first signal, stop on the second."""
+        if self._draining:
+            self.handle_sig(signum)
+            return
+        self._draining = True
+        log.info("worker_draining", worker=self.owner, running=len(self.tasks), grace_seconds=self._job_completion_wait)
+        super().handle_sig_wait_for_completion(signum)
+
+    async def close(self) -> None:
+        """Wait, not for ever, until what was cancelled has been released."""
+        if self.tasks:
+            await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
+
+
+def _owner() -> str:
+    """A name for this process that nobody else has, safe inside Redis keys and JSON."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:40]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

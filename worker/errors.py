@@ -1,0 +1,52 @@
+"""What a handler may raise to say how its work ends, and what keeps a worker from starting.
+
+::
+
+    WorkerError
+    ├── ConfigError       a setting is missing or wrong: do not start
+    ├── NotifyError       a tenant's endpoint did not take a notification: try again
+    └── Outcome           raised by handlers, on purpose
+        ├── Retry         run me again later
+        ├── Discard       this event needs nothing done
+        └── DeadLetter    trying again will not help: keep it for a person
+
+Any other exception of a handler is a failure: tried again with exponential backoff, then a dead letter.
+"""
+
+from __future__ import annotations
+
+
+class WorkerError(Exception):
+    """Base of everything raised here on purpose; catching it never hides a bug."""
+
+
+class ConfigError(WorkerError):
+    """The environment does not describe a worker that can run. The message says which setting, and what to do."""
+
+
+class NotifyError(WorkerError):
+    """A tenant's endpoint did not take a notification."""
+
+
+class Outcome(WorkerError):
+    """Base of what a handler raises to say how its work ends. *why* goes into the history: no payload, no secrets."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Retry(Outcome):
+    """Run this handler again after *after* seconds (default: the usual backoff). Uses up an attempt."""
+
+    def __init__(self, why: str = "", *, after: float | None = None) -> None:
+        super().__init__(why)
+        self.after = after
+
+
+class Discard(Outcome):
+    """Nothing needs doing for this event; it counts as handled."""
+
+
+class DeadLetter(Outcome):
+    """Trying again will not help: keep the event as a dead letter now."""

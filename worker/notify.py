@@ -1,0 +1,165 @@
+"""Tell a tenant, or the operators, that something happened."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import orjson
+import structlog
+from standardwebhooks import Webhook
+
+from worker.errors import ConfigError, NotifyError
+
+if TYPE_CHECKING:
+    import apprise
+
+log = structlog.get_logger("worker")
+
+_PLACEHOLDER = "{tenant_id}"
+_HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_LEAST_SECRET_BYTES = 16
+_TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEndpoint:
+    """Where tenants are told, and the secret their messages are signed with (Standard Webhooks, ``whsec_…``)."""
+
+    url: str
+    secret: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+            raise ConfigError("TENANT_NOTIFY_URL must be an http or https URL without credentials in it")
+        try:
+            key = base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if len(key) < _LEAST_SECRET_BYTES:
+            raise ConfigError(
+                "it must be `whsec_` and base64 of at least 16 bytes; make one with "
+                "`python -c \"import base64, os; print('whsec_' + base64.b64encode(os.urandom(24)).decode())\"`"
+            )
+
+    def url_for(self, tenant_id: str) -> str:
+        """The URL of one tenant. The id is data: it can fill its place, never change what is around it.
+
+        Raises :class:`NotifyError` for an id that cannot be part of a host name, where that is its place.
+        """
+        parts = urlsplit(self.url)
+        if _PLACEHOLDER in parts.netloc and not _HOST_LABEL.fullmatch(tenant_id):
+            raise NotifyError("this tenant's id cannot be part of a host name")
+        if tenant_id in {".", ".."}:
+            raise NotifyError("this tenant's id cannot be part of a path")
+        return self.url.replace(_PLACEHOLDER, quote(tenant_id, safe=""))
+
+
+class Notifier:
+    """Sends notifications for a worker process. Without a tenant endpoint or operator URLs those calls do nothing."""
+
+    def __init__(
+        self,
+        tenants: TenantEndpoint | None = None,
+        operator_urls: Sequence[str] = (),
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._tenants = tenants
+        self._webhook = Webhook(tenants.secret) if tenants else None
+        self._client = httpx.AsyncClient(
+            timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
+        )
+        self._operators = operators_at(operator_urls)
+
+    async def aclose(self) -> None:
+        """Close the connections. A second call does nothing."""
+        await self._client.aclose()
+
+    def bound(self, key: str) -> BoundNotifier:
+        """A view for one handler's work on one event, whose messages keep their ids when it runs again."""
+        return BoundNotifier(self, key)
+
+    async def send_tenant(self, tenant_id: str, message_id: str, kind: str, data: Mapping[str, Any]) -> bool:
+        """POST one signed message; whether there was an endpoint to send it to. Raises :class:`NotifyError`."""
+        if self._tenants is None or self._webhook is None:
+            log.info("tenant_notification_skipped", reason="TENANT_NOTIFY_URL is not set")
+            return False
+        now = datetime.now(UTC)
+        body = orjson.dumps({"type": kind, "timestamp": now.isoformat(timespec="seconds"), "data": data})
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook.sign(message_id, now, body.decode()),
+        }
+        try:
+            # The answer's body is of no interest, so it is not read: nobody can send us gigabytes here.
+            url = self._tenants.url_for(tenant_id)
+            async with self._client.stream("POST", url, content=body, headers=headers) as response:
+                status = response.status_code
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            raise NotifyError(f"the tenant's endpoint did not answer: {type(exc).__name__}") from exc
+        if not 200 <= status < 300:
+            raise NotifyError(f"the tenant's endpoint answered {status}")
+        return True
+
+    async def send_operators(self, title: str, body: str) -> bool:
+        """Tell the operators; whether all of them were reached. Never raises: an event does not fail for a chat."""
+        if self._operators is None:
+            return False
+        reached = bool(await self._operators.async_notify(title=title, body=body))
+        if not reached:
+            log.error("operator_notification_failed", title=title)
+        return reached
+
+
+class BoundNotifier:
+    """What handlers see as ``ctx.notify``."""
+
+    def __init__(self, notifier: Notifier, key: str) -> None:
+        self._notifier = notifier
+        self._key = key
+        self._sent = 0
+
+    async def tenant(self, tenant_id: str | None, kind: str, data: Mapping[str, Any]) -> bool:
+        """Send ``{"type": kind, "timestamp", "data"}`` to the tenant, signed (Standard Webhooks).
+
+        The message id is the same when the handler runs again, so the tenant can drop what it already has. Returns
+        whether it was sent: false without a tenant or without ``TENANT_NOTIFY_URL``. Raises :class:`NotifyError` when
+        the endpoint does not take it, which makes the handler run again.
+        """
+        self._sent += 1
+        if not tenant_id:
+            log.warning("tenant_notification_skipped", reason="the event names no tenant")
+            return False
+        digest = hashlib.blake2b(f"{self._key}:{self._sent}".encode(), digest_size=16).hexdigest()
+        return await self._notifier.send_tenant(tenant_id, f"msg_{digest}", kind, data)
+
+    async def operators(self, title: str, body: str) -> bool:
+        """Send a message to ``NOTIFY_URLS``; whether it reached all of them. Never raises."""
+        return await self._notifier.send_operators(title, body)
+
+
+def operators_at(urls: Sequence[str]) -> apprise.Apprise | None:
+    """What reaches the operators at *urls* (apprise's own form); ``None`` without any.
+
+    Raises :class:`ConfigError` naming the position of a URL that cannot be understood: it may hold a token.
+    """
+    if not urls:
+        return None
+    import apprise  # slow to import, and most workers do not need it
+
+    operators = apprise.Apprise()
+    for position, url in enumerate(urls, start=1):
+        if not operators.add(url):
+            raise ConfigError(f"entry {position} is not a URL that apprise understands")
+    return operators

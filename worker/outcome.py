@@ -1,0 +1,77 @@
+"""Decide how an attempt ends. Pure: what happened in, an :class:`events.End` out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from events import End
+from truto.errors import RateLimited
+from worker.cause import Describer
+from worker.errors import DeadLetter, Discard, Retry
+from worker.registry import Handler
+from worker.retry import Backoff
+
+MOST_CRASHES = 3
+"""A handler whose claims were never finished so often is poisonous: it takes the worker down with it."""
+
+_LONGEST_RATE_LIMIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for handlers that say nothing else. ``timeout`` (s) bounds one attempt."""
+
+    max_attempts: int = 10
+    timeout: float = 300.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+    def attempts_of(self, handler: Handler) -> int:
+        """How many attempts *handler* has."""
+        return handler.max_attempts or self.max_attempts
+
+    def timeout_of(self, handler: Handler) -> float:
+        """How long (s) one attempt of *handler* may take."""
+        return handler.timeout or self.timeout
+
+    def backoff_of(self, handler: Handler) -> Backoff:
+        """How long *handler* waits between attempts."""
+        return handler.backoff or self.backoff
+
+
+def end_of_attempt(
+    error: BaseException | None, handler: Handler, attempts: int, policy: Policy, describer: Describer
+) -> End:
+    """How the attempt that ended with *error* (``None``: it returned) ends, after *attempts* used up before it."""
+    match error:
+        case None:
+            return End("done", handler.name)
+        case Discard():
+            return End("discarded", handler.name, note={"why": describer.mask(error.why)})
+        case DeadLetter():
+            note = {"why": describer.mask(error.why), "attempts": attempts + 1, **describer.cause(error, handler.name)}
+            return End("dead", handler.name, note=note)
+        case RateLimited():
+            # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
+            delay = min(max(error.retry_after or 0.0, 1.0), _LONGEST_RATE_LIMIT_SECONDS)
+            return End("released", handler.name, delay, {"why": "rate_limited", "in_seconds": delay})
+    return _failed(error, handler, attempts + 1, policy, describer)
+
+
+def end_of_poison(handler: str | None, crashes: int) -> End:
+    """The end of work whose claims were never finished too often."""
+    note = {
+        "error": f"the worker was lost {crashes} times while this ran: killed, out of memory, or its loop was blocked",
+        "fingerprint": f"crash:{handler or 'unknown'}",
+    }
+    return End("dead", handler, note=note)
+
+
+def _failed(error: BaseException, handler: Handler, failures: int, policy: Policy, describer: Describer) -> End:
+    cause = describer.cause(error, handler.name)
+    if failures >= policy.attempts_of(handler):
+        return End("dead", handler.name, note={"attempts": failures, **cause})
+    delay = policy.backoff_of(handler).delay(failures)
+    if isinstance(error, Retry) and error.after is not None:
+        delay = max(0.0, error.after)
+    note = {"error": cause["error"], "attempt": failures, "in_seconds": round(delay, 3)}
+    return End("retried", handler.name, delay, note)

@@ -1,0 +1,129 @@
+"""Which handler wants which event."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from events import Event
+from worker.errors import ConfigError
+from worker.retry import Backoff
+
+if TYPE_CHECKING:
+    from worker.context import Context
+
+HandlerFunction: TypeAlias = "Callable[[Event, Context], Awaitable[None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered function and how it is to be run. ``None`` means the worker's default."""
+
+    name: str
+    function: HandlerFunction
+    patterns: tuple[str, ...]
+    source: str | None = None
+    max_attempts: int | None = None
+    timeout: float | None = None
+    backoff: Backoff | None = None
+
+    def wants(self, event: Event) -> bool:
+        """Whether this event is one of ours."""
+        return (self.source is None or self.source == event.source) and _any_matches(self.patterns, event.type)
+
+
+class Registry:
+    """The handlers of a worker, in the order in which they were registered."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._ignored: list[str] = []
+
+    def on(
+        self,
+        *patterns: str,
+        source: str | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+        backoff: Backoff | None = None,
+    ) -> Callable[[HandlerFunction], HandlerFunction]:
+        """Register the decorated ``async def handler(event, ctx)`` for events of these types.
+
+        *patterns* are exact names, ``sync_job_run:*``, or ``*``. *source* limits it to one source. *max_attempts*,
+        *timeout* (s for one attempt) and *backoff* override the worker's defaults. Several handlers for one event are
+        independent: each has its own attempts, and one that fails does not run the others again.
+
+        Raises :class:`ConfigError` for a pattern that can match nothing, a function that is not a coroutine function
+        of two arguments, or a name that is taken.
+        """
+        _check_patterns(patterns)
+        if (max_attempts is not None and max_attempts < 1) or (timeout is not None and timeout <= 0):
+            raise ConfigError("max_attempts must be at least 1, and timeout more than 0 seconds")
+
+        def register(function: HandlerFunction) -> HandlerFunction:
+            name = _name(function)
+            if name in self._handlers:
+                raise ConfigError(f"{name} is registered twice: give all its patterns to one @on(...)")
+            self._handlers[name] = Handler(name, function, patterns, source, max_attempts, timeout, backoff)
+            return function
+
+        return register
+
+    def ignore(self, *patterns: str) -> None:
+        """Events of these types need nothing done: they count as handled, unless a handler wants them."""
+        _check_patterns(patterns)
+        self._ignored.extend(patterns)
+
+    def matching(self, event: Event) -> list[Handler]:
+        """The handlers that want *event*; several calls give the same order."""
+        return [handler for handler in self._handlers.values() if handler.wants(event)]
+
+    def ignores(self, event: Event) -> bool:
+        """Whether *event* was declared to need nothing done."""
+        return _any_matches(self._ignored, event.type)
+
+    def get(self, name: str) -> Handler | None:
+        """The handler of that name in this version of the code."""
+        return self._handlers.get(name)
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+    def clear(self) -> None:
+        """Forget everything that was registered."""
+        self._handlers.clear()
+        self._ignored.clear()
+
+
+def _any_matches(patterns: Iterable[str], event_type: str) -> bool:
+    return any(
+        event_type.startswith(pattern[:-1]) if pattern.endswith("*") else event_type == pattern for pattern in patterns
+    )
+
+
+def _check_patterns(patterns: tuple[str, ...]) -> None:
+    if not patterns:
+        raise ConfigError('say which events: @on("integrated_account:active")')
+    for pattern in patterns:
+        stem = pattern.removesuffix("*")
+        if "*" in stem or (pattern != "*" and pattern.endswith("*") and not stem.endswith(":")) or not pattern:
+            raise ConfigError(f"{pattern!r} is no pattern: use an exact name, `entity:*` or `*`")
+
+
+def _name(function: HandlerFunction) -> str:
+    if not inspect.iscoroutinefunction(function):
+        raise ConfigError(f"{function!r} must be `async def handler(event, ctx)`")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        raise ConfigError(f"{function.__qualname__} must take exactly two arguments: event and ctx") from None
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+registry = Registry()
+"""The registry behind :func:`on` and :func:`ignore`, filled when the handler modules are imported."""
+
+on = registry.on
+ignore = registry.ignore
