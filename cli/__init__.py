@@ -1,0 +1,1 @@
+"""The ``truto-worker`` command: the only part that may import everything."""

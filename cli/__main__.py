@@ -1,0 +1,5 @@
+"""``python -m cli`` is ``truto-worker``."""
+
+from cli.main import main
+
+main()

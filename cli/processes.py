@@ -1,0 +1,127 @@
+"""Run the service's processes beneath a command, and end every one of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+_STOP_SECONDS = 15.0
+
+
+class ProcessFailedError(RuntimeError):
+    """A process of ours ended, or did not come up. The message ends with its last words."""
+
+
+@dataclass
+class Process:
+    """One of our commands, running."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path | None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
+    def last_words(self) -> str:
+        """The end of what it logged."""
+        return self.log.read_text(errors="replace")[-2000:] if self.log and self.log.exists() else ""
+
+
+@dataclass
+class Processes:
+    """The processes of one command. On leaving, all are stopped in reverse order, by SIGTERM, then SIGKILL.
+
+    With *logs*, each writes to a file there; without, all write to our own terminal.
+    """
+
+    logs: Path | None = None
+    _running: list[Process] = field(default_factory=list)
+
+    def start(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> Process:
+        """Start ``truto-worker`` with *arguments*; *environment* is added to our own."""
+        log = self.logs / f"{name}.log" if self.logs else None
+        output: IO[bytes] | None = log.open("wb") if log else None
+        try:
+            popen = subprocess.Popen(  # noqa: S603  our own interpreter and our own command
+                [sys.executable, "-m", "cli", *arguments],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output else None,
+                # Ctrl-C is ours to pass on, so that everything ends in order.
+                start_new_session=True,
+            )
+        finally:
+            if output:
+                output.close()
+        process = Process(name, popen, log)
+        self._running.append(process)
+        return process
+
+    def wait_until_up(self, process: Process, url: str, seconds: float = 20.0) -> None:
+        """Return when *url* answers 200. Raises :class:`ProcessFailedError` when it does not in time."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check(process)
+            try:
+                with opener.open(url, timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.03)
+        raise ProcessFailedError(f"{process.name} did not answer at {url}\n{process.last_words()}")
+
+    def check(self, process: Process) -> None:
+        """Raise :class:`ProcessFailedError` if *process* has ended."""
+        if (code := process.popen.poll()) is not None:
+            raise ProcessFailedError(f"{process.name} ended with code {code}\n{process.last_words()}")
+
+    def check_all_but(self, spared: Process) -> None:
+        """Raise :class:`ProcessFailedError` if any process has ended, other than *spared*."""
+        for process in self._running:
+            if process is not spared:
+                self.check(process)
+
+    def stop(self, process: Process) -> None:
+        """End one process, with time to drain. Does nothing for one that has ended."""
+        if process in self._running:
+            self._running.remove(process)
+        if process.popen.poll() is None:
+            process.popen.send_signal(signal.SIGTERM)
+            try:
+                process.popen.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.popen.kill()
+        process.popen.wait()
+
+    def __enter__(self) -> Processes:
+        """Nothing is started yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything."""
+        for process in reversed(list(self._running)):
+            self.stop(process)
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,142 @@
+"""The environment, read once, at the edge, into one frozen object for each kind of process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from worker.errors import ConfigError
+from worker.notify import TenantEndpoint, operators_at
+
+LEAST_SECRET_BYTES = 16
+"""Shorter secrets can be guessed (Truto's own are UUIDs of 36 characters)."""
+
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < LEAST_SECRET_BYTES:
+        raise ValueError(f"must be at least {LEAST_SECRET_BYTES} bytes long")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+class ProcessSettings(BaseSettings):
+    """What every process reads."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _in_lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+
+class StoreSettings(ProcessSettings):
+    """What a process that uses the store reads besides."""
+
+    redis_url: str = Field(repr=False, description="where events are kept, for example redis://localhost:6379/0")
+    lease_seconds: float = Field(default=15.0, ge=1, le=3600)
+    dedup_ttl: float = Field(default=7 * 86_400, ge=60)
+    history_ttl: float = Field(default=3 * 86_400, ge=60)
+    grace_seconds: int = Field(default=30, ge=1, le=3600)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_a_redis_url(cls, value: str) -> str:
+        if not value.startswith(_REDIS_SCHEMES):
+            raise ValueError(f"must begin with {', '.join(_REDIS_SCHEMES)}")
+        return value
+
+
+class IngressSettings(StoreSettings):
+    """``truto-worker ingress``."""
+
+    truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(
+        description="the secret Truto showed when the webhook was created; several, newest first, with commas"
+    )
+    max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
+    truto_api_token: SecretStr | None = None
+    truto_api_url: str = "https://api.truto.one"
+    link_token_key: Secret | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+    _split_secrets = field_validator("truto_webhook_secret", mode="before")(_split)
+
+    @field_validator("link_token_key")
+    @classmethod
+    def _needs_the_api(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get("truto_api_token") is None:
+            raise ValueError("needs TRUTO_API_TOKEN, since the link-token route asks Truto for the tokens")
+        return value
+
+
+class WorkerSettings(StoreSettings):
+    """``truto-worker worker``."""
+
+    truto_api_token: SecretStr = Field(description="the API token of your Truto environment")
+    truto_api_url: str = "https://api.truto.one"
+    handlers: Annotated[tuple[str, ...], NoDecode] = ("handlers",)
+    worker_concurrency: int = Field(default=50, ge=1, le=10_000)
+    max_attempts: int = Field(default=10, ge=1, le=1000)
+    tenant_notify_url: str | None = None
+    tenant_notify_secret: SecretStr | None = Field(default=None, validate_default=True)
+    notify_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    _split_lists = field_validator("handlers", "notify_urls", mode="before")(_split)
+
+    @field_validator("tenant_notify_secret")
+    @classmethod
+    def _signs_for_tenants(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = info.data.get("tenant_notify_url")
+        if (url is None) != (value is None):
+            raise ValueError("belongs together with TENANT_NOTIFY_URL: set both or neither")
+        if url is not None and value is not None:
+            _translated(lambda: TenantEndpoint(url, value.get_secret_value()))
+        return value
+
+    @field_validator("notify_urls")
+    @classmethod
+    def _reaches_operators(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        _translated(lambda: operators_at([url.get_secret_value() for url in value]))
+        return value
+
+
+def _translated(check: Callable[[], object]) -> None:
+    try:
+        check()
+    except ConfigError as exc:
+        raise ValueError(str(exc)) from None
+
+
+AnySettings = TypeVar("AnySettings", bound=ProcessSettings)
+
+
+def read_settings(kind: type[AnySettings]) -> AnySettings:
+    """The settings of this process. Raises :class:`ConfigError` naming everything that is missing or wrong."""
+    try:
+        return kind()
+    except ValidationError as exc:
+        faults = [_fault(kind, dict(error)) for error in exc.errors(include_input=False, include_context=False)]
+        raise ConfigError("\n".join(sorted(set(faults)))) from None
+
+
+def _fault(kind: type[ProcessSettings], error: dict[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    field = str(error["loc"][0])
+    if error["type"] == "missing":
+        return f"{field.upper()} is not set: {kind.model_fields[field].description}"
+    return f"{field.upper()}: {message}"
