@@ -186,15 +186,7 @@ def _show(hops: list[Hop], *, as_json: bool) -> None:
         return
     start = hops[0].at
     if as_json:
-        rows = [
-            {
-                "milliseconds": round((hop.at - start) * 1000, 1),
-                "process": hop.process,
-                "hop": hop.what,
-                "detail": hop.detail,
-            }
-            for hop in hops
-        ]
+        rows = [{"milliseconds": round((hop.at - start) * 1000, 1), **asdict(hop)} for hop in hops]
         print(orjson.dumps(rows).decode())
         return
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -24,7 +24,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs inst
 
 @app.command()
 def demo(json: Json = False) -> None:
-    """Show the whole promise in one run: real HTTP, a real Redis, real processes, no account needed.
+    """Show the whole promise in one run.
+
+    Real HTTP, a real Redis, real processes; no account needed.
 
     Exits 0 only if every hop was observed.
     """
@@ -38,7 +40,10 @@ def dev(
     port: Annotated[int, typer.Option(help="Port of the ingress.")] = 8000,
     sandbox_port: Annotated[int, typer.Option(help="Port of the sandbox.")] = 8100,
 ) -> None:
-    """Run everything here: Redis, sandbox, ingress and a worker that reloads your handlers when they change."""
+    """Run everything here.
+
+    Redis, sandbox, ingress, and a worker that reloads your handlers when you save them.
+    """
     from cli.dev import run_dev
 
     raise typer.Exit(run_dev(port=port, sandbox_port=sandbox_port))

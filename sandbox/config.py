@@ -1,0 +1,70 @@
+"""What a sandbox is told when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxConfig:
+    """One sandbox. Raises :class:`ValueError` for a combination that could not work.
+
+    ``step_seconds`` lies between two steps of a lifecycle. ``retry_delays`` are the waits in seconds before
+    each retry of a delivery: Truto retries three times within about 10 s (docs: webhooks overview). After
+    ``deactivate_after`` events given up in a row a webhook is switched off; Truto does so too, at a threshold
+    it does not state. ``webhook_url`` with ``webhook_secret`` registers one webhook for all event types.
+    Without a ``tenant_secret`` (Standard Webhooks, ``whsec_…``) the inbox refuses everything. The three logs
+    keep the last ``log_size`` entries.
+    """
+
+    token: str = field(default="sandbox-token", repr=False)
+    step_seconds: float = 0.05
+    retry_delays: tuple[float, ...] = (0.5, 1.5, 4.0)
+    tenant_secret: str | None = field(default=None, repr=False)
+    webhook_url: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+    deactivate_after: int = 5
+    signature_encoding: Literal["hex", "base64"] = "hex"
+    log_size: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not self.token:
+            raise ValueError("token must not be empty")
+        if bool(self.webhook_url) != bool(self.webhook_secret):
+            raise ValueError("webhook_url and webhook_secret belong together")
+        if self.webhook_url and not is_http_url(self.webhook_url):
+            raise ValueError("webhook_url must be an http or https URL")
+        if self.step_seconds < 0 or any(delay < 0 for delay in self.retry_delays):
+            raise ValueError("seconds must not be negative")
+        if self.deactivate_after < 1 or self.log_size < 1:
+            raise ValueError("deactivate_after and log_size start at 1")
+        if self.signature_encoding not in ("hex", "base64"):
+            raise ValueError("signature_encoding is hex or base64")
+        if self.tenant_secret is not None:
+            _check_tenant_secret(self.tenant_secret)
+
+
+def is_http_url(value: object) -> bool:
+    """Whether a delivery could be sent there.
+
+    Truto takes HTTPS only (docs: webhooks overview); a local tool cannot.
+    """
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _check_tenant_secret(secret: str) -> None:
+    try:
+        Webhook(secret)
+    except (ValueError, EmptyWebhookSecretError) as exc:
+        raise ValueError("tenant_secret must be base64, whsec_… (Standard Webhooks)") from exc

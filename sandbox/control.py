@@ -1,0 +1,74 @@
+"""``/sandbox/*``: play the person in the browser and the trouble, and look at what happened.
+
+No token, local only.
+"""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from sandbox import fields
+from sandbox.answers import Answer, answer, invalid, missing
+from sandbox.calls import Call, Endpoints
+from sandbox.faults import Faults
+from sandbox.lifecycle import OUTCOMES, Accounts, Connecting
+from sandbox.state import State, without_credentials
+from truto.samples import INTEGRATION
+
+_CONNECT_FIELDS = {
+    "tenant_id": fields.text(),
+    "integration": fields.text(default=INTEGRATION),
+    "outcome": fields.choice(*OUTCOMES, default="active"),
+    "link_token": fields.text(),
+}
+
+
+class Control:
+    """The sandbox's own routes."""
+
+    def __init__(self, state: State, accounts: Accounts) -> None:
+        self._state = state
+        self._accounts = accounts
+
+    def routes(self, endpoint: Endpoints) -> list[Route]:
+        """All of them."""
+        return [
+            Route("/sandbox/connect", endpoint(self.connect), methods=["POST"]),
+            Route("/sandbox/accounts/{id}/revoke", endpoint(self.revoke), methods=["POST"]),
+            Route("/sandbox/deliveries", endpoint(self.deliveries), methods=["GET"]),
+            Route("/sandbox/calls", endpoint(self.calls), methods=["GET"]),
+            Route("/sandbox/faults", endpoint(self.faults), methods=["GET"]),
+            Route("/sandbox/faults", endpoint(self.set_faults), methods=["PUT"]),
+        ]
+
+    async def connect(self, call: Call) -> Answer:
+        """201 with the account as it is now; its lifecycle goes on in the background."""
+        wanted = fields.read(call.body, _CONNECT_FIELDS)
+        if not wanted["tenant_id"] and not wanted["link_token"]:
+            raise invalid("tenant_id", "is required, or a link_token")
+        return answer(without_credentials(self._accounts.connect(Connecting(**wanted))), 201)
+
+    async def revoke(self, call: Call) -> Answer:
+        """The account, which now needs to be reconnected."""
+        account = self._state.accounts.get(call.path["id"])
+        if account is None:
+            raise missing("Integrated account")
+        self._accounts.revoke(account)
+        return answer(without_credentials(account))
+
+    async def deliveries(self, _call: Call) -> Answer:
+        """Every delivery attempt kept, oldest first."""
+        return answer({"result": self._state.deliveries.rows()})
+
+    async def calls(self, _call: Call) -> Answer:
+        """Every call of the Truto API routes kept, oldest first."""
+        return answer({"result": self._state.calls.rows()})
+
+    async def faults(self, _call: Call) -> Answer:
+        """What goes wrong right now."""
+        return answer(self._state.faults.as_dict())
+
+    async def set_faults(self, call: Call) -> Answer:
+        """Replace the whole setting: what is left out is off."""
+        self._state.faults = Faults.parse(call.body)
+        return answer(self._state.faults.as_dict())

@@ -1,0 +1,62 @@
+"""Trouble on request: what goes wrong on the Truto API routes. Performs no I/O."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sandbox.answers import Refusal, invalid
+
+_MAX_LATENCY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong on the Truto API routes right now."""
+
+    outage: bool = False
+    latency_seconds: float = 0.0
+    error_rate: float = 0.0
+    rate_limited: bool = False
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Faults:
+        """Read a whole setting; what is left out is off. Raises a 400 :class:`Refusal` for anything else."""
+        for name in body:
+            if name not in cls.__slots__:
+                raise invalid(name, "is not a known fault")
+        for name in ("outage", "rate_limited"):
+            if not isinstance(body.get(name, False), bool):
+                raise invalid(name, "must be true or false")
+        return cls(
+            outage=body.get("outage", False),
+            rate_limited=body.get("rate_limited", False),
+            latency_seconds=_number(body, "latency_seconds", _MAX_LATENCY_SECONDS),
+            error_rate=_number(body, "error_rate", 1.0),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form that :meth:`parse` reads."""
+        return asdict(self)
+
+    def refusal(self, chance: float) -> Refusal | None:
+        """What a call that drew *chance* (0 ≤ chance < 1) meets before anybody reads it."""
+        if self.outage:
+            return Refusal(500, "The platform is down (sandbox fault: outage)")
+        if chance < self.error_rate:
+            return Refusal(500, "Something went wrong (sandbox fault: error_rate)")
+        if self.rate_limited:
+            # Both of Truto's limits answer this header (skill: authentication).
+            return Refusal(429, "Too many requests (sandbox fault: rate_limited)", headers={"Retry-After": "10"})
+        return None
+
+
+def _number(body: Mapping[str, Any], name: str, most: float) -> float:
+    value = body.get(name, 0.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise invalid(name, "must be a number")
+    if not 0 <= value <= most:
+        raise invalid(name, f"must be between 0 and {most:g}")
+    return float(value)

@@ -1,0 +1,100 @@
+"""The fields a request body may carry, and the check of one against them. Performs no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.answers import Refusal
+from sandbox.config import is_http_url
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One writable field. ``null`` stands for *default*, on create as on update."""
+
+    expected: str
+    accepts: Callable[[Any], bool]
+    required: bool = False
+    default: Any = None
+
+
+def read(body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool = False) -> dict[str, Any]:
+    """The values of *fields* in *body*, defaults filled in; with *partial* only those that are there.
+
+    Other keys are left out without complaint, since no source says that Truto refuses them. Raises one 400
+    :class:`Refusal` that lists every failure.
+    """
+    values: dict[str, Any] = {}
+    failures = []
+    for name, field in fields.items():
+        value = body.get(name)
+        if partial and name not in body:
+            continue
+        if value is None and field.required:
+            failures.append({"path": name, "message": "is required"})
+        elif value is not None and not field.accepts(value):
+            failures.append({"path": name, "message": f"must be {field.expected}"})
+        else:
+            values[name] = field.default if value is None else value
+    if failures:
+        raise Refusal(400, "Validation failed", failures=failures)
+    return values
+
+
+def text(*, required: bool = False, default: str | None = None) -> Field:
+    """A string with something in it."""
+    return Field("a non-empty string", lambda value: isinstance(value, str) and value != "", required, default)
+
+
+def flag(*, default: bool) -> Field:
+    """True or false."""
+    return Field("true or false", lambda value: isinstance(value, bool), default=default)
+
+
+def number(*, default: int | None = None) -> Field:
+    """A whole number."""
+    return Field("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool), False, default)
+
+
+def mapping(*, required: bool = False) -> Field:
+    """A JSON object."""
+    return Field("an object", lambda value: isinstance(value, dict), required)
+
+
+def array() -> Field:
+    """A JSON array."""
+    return Field("an array", lambda value: isinstance(value, list))
+
+
+def texts() -> Field:
+    """An array of strings."""
+    return Field(
+        "an array of strings",
+        lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    )
+
+
+def url(*, required: bool = False) -> Field:
+    """An http or https address."""
+    return Field("an http or https URL", is_http_url, required)
+
+
+def choice(*options: str, required: bool = False, default: str | None = None) -> Field:
+    """One of *options*."""
+    return Field(
+        f"one of {', '.join(options)}",
+        lambda value: isinstance(value, str) and value in options,
+        required,
+        default,
+    )
+
+
+def cron(*, required: bool = False) -> Field:
+    """A cron expression of five fields, in UTC (skill: sync-jobs)."""
+    return Field(
+        "a cron expression of five fields",
+        lambda value: isinstance(value, str) and len(value.split()) == 5,
+        required,
+    )

@@ -1,0 +1,130 @@
+"""The life of an integrated account: connect, reconnect, lose its credentials, be deleted.
+
+Sequences: skill, connection-flow; docs, integrated accounts connection flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from sandbox.answers import Refusal, missing
+from sandbox.background import Background
+from sandbox.deliveries import Sender
+from sandbox.state import LINK_TOKEN_SECONDS, LinkToken, Row, State, new_id, touch, without_credentials
+
+OUTCOMES = {
+    "active": None,
+    "post_install_error": "The post-install step failed (asked for at the sandbox)",
+    "validation_error": "The validation step failed (asked for at the sandbox)",
+}
+"""How a connection attempt can end, each with its ``last_error``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """Who connects what, as the person in the browser would."""
+
+    tenant_id: str | None
+    integration: str
+    outcome: str
+    link_token: str | None
+
+
+class Accounts:
+    """Moves accounts through their statuses and publishes what Truto would at each."""
+
+    def __init__(self, state: State, sender: Sender, background: Background, *, step_seconds: float) -> None:
+        self._state = state
+        self._sender = sender
+        self._background = background
+        self._step_seconds = step_seconds
+        self._attempts: dict[str, object] = {}
+
+    def link_token(self, *, tenant_id: str | None, account_id: str | None, keeps_context: bool) -> str:
+        """A token for one connection attempt.
+
+        Given both ids, the account's wins silently (skill: authentication).
+        """
+        moment = time.time()
+        live = {key: value for key, value in self._state.link_tokens.items() if value.expires_at > moment}
+        token = new_id()
+        live[token] = LinkToken(
+            expires_at=moment + LINK_TOKEN_SECONDS,
+            tenant_id=None if account_id else tenant_id,
+            account_id=account_id,
+            keeps_context=keeps_context,
+        )
+        self._state.link_tokens = live
+        return token
+
+    def connect(self, wish: Connecting) -> Row:
+        """Start a connection; the rest plays in the background.
+
+        New: ``created``, then the outcome. With a reconnect token: ``updated``, then the outcome on the same
+        account, with no ``created`` and no ``reactivated`` (skill: connection-flow). Raises a
+        :class:`Refusal` for a bad link token.
+        """
+        token = self._redeem(wish.link_token) if wish.link_token else None
+        if token and token.account_id:
+            return self._reconnect(token, wish.outcome)
+        tenant_id = token.tenant_id if token else wish.tenant_id
+        assert tenant_id is not None
+        account = self._state.add_account(tenant_id, wish.integration)
+        self._publish("created", account)
+        self._settle_later(account, wish.outcome)
+        return account
+
+    def revoke(self, account: Row) -> None:
+        """The provider stops accepting the credentials: ``needs_reauth`` and ``authentication_error``."""
+        self._attempts.pop(account["id"], None)
+        reason = "The provider answered 401 (revoked at the sandbox)"
+        touch(account, {"status": "needs_reauth", "last_error": reason})
+        self._publish("authentication_error", account)
+
+    def changed(self, account: Row) -> None:
+        """Tell of a change that was made through the API."""
+        self._publish("updated", account)
+
+    def forget(self, account: Row) -> None:
+        """Tell of a deletion: the payload is the id alone (skill: connection-flow)."""
+        self._attempts.pop(account["id"], None)
+        self._sender.publish("integrated_account:deleted", {"id": account["id"]})
+
+    def _redeem(self, text: str) -> LinkToken:
+        token = self._state.link_tokens.get(text)
+        if token is None or token.expires_at <= time.time():
+            raise missing("Link token")
+        if token.used:
+            raise Refusal(400, "This link token was used already")
+        if token.account_id and self._state.accounts.get(token.account_id) is None:
+            raise missing("Integrated account")
+        token.used = True
+        return token
+
+    def _reconnect(self, token: LinkToken, outcome: str) -> Row:
+        account = self._state.accounts.get(token.account_id)
+        assert account is not None
+        granted = {"oauth": {"scope": ["read"], "token": {"access_token": new_id()}}}
+        context = {**account["context"], **granted} if token.keeps_context else granted
+        touch(account, {"status": "connecting", "last_error": None, "context": context})
+        self._publish("updated", account)
+        self._settle_later(account, outcome)
+        return account
+
+    def _settle_later(self, account: Row, outcome: str) -> None:
+        # A later attempt, a revocation or a deletion takes this mark away; this attempt then ends silently.
+        mark = self._attempts[account["id"]] = object()
+        self._background.spawn(self._settle(account, outcome, mark))
+
+    async def _settle(self, account: Row, outcome: str, mark: object) -> None:
+        await asyncio.sleep(self._step_seconds)
+        if self._attempts.get(account["id"]) is not mark:
+            return
+        del self._attempts[account["id"]]
+        touch(account, {"status": outcome, "last_error": OUTCOMES[outcome]})
+        self._publish(outcome, account)
+
+    def _publish(self, action: str, account: Row) -> None:
+        self._sender.publish(f"integrated_account:{action}", without_credentials(account))
