@@ -82,7 +82,7 @@ def _json_or_text(body: bytes) -> Any:
 
 
 def _tell(event_type: str, envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
-    console = Console(highlight=False, stderr=not answer.accepted)
+    console = Console(highlight=False, soft_wrap=True, stderr=not answer.accepted)
     if event_type not in EVENT_TYPES | {TEST_EVENT_TYPE}:
         console.print(f"Note: {event_type!r} is not a name Truto is known to send.", markup=False)
     if answer.status is None:

@@ -27,7 +27,7 @@ _MOST_UNPARKED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Runs handlers. *suggest* prints a handler ready to paste for an event that nobody wants (for ``dev``)."""
+    """Runs handlers. *suggest* prints, once for each type, a handler ready to paste for events nobody wants."""
 
     store: Store
     registry: Registry
@@ -36,6 +36,7 @@ class Dispatcher:
     policy: Policy = field(default_factory=Policy)
     describer: Describer = field(default_factory=Describer)
     suggest: bool = False
+    _suggested: set[str] = field(default_factory=set, init=False)
 
     async def dispatch(self, lease: Lease) -> End | None:
         """Work on *lease* and say how it ends; ``None`` when it was split among several handlers and is over.
@@ -79,7 +80,8 @@ class Dispatcher:
 
     def _say_unwanted(self, event: Event) -> None:
         log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
-        if self.suggest:
+        if self.suggest and event.type not in self._suggested:
+            self._suggested.add(event.type)
             log.warning("handler_suggestion", hint="paste this, save, and the event runs by itself")
             print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record
 

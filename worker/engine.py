@@ -81,7 +81,7 @@ class Engine(Worker):
                 await self.async_run()
         finally:
             await self.close()
-            log.info("worker_stopped", worker=self.owner, done=self.jobs_complete, failed=self.jobs_failed)
+            log.info("worker_stopped", worker=self.owner, done=self.jobs_complete, kept=self.jobs_failed)
 
     def stop(self) -> None:
         """Drain and stop, as SIGTERM does."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import orjson
+
 from events import Event
 
 
@@ -18,7 +20,7 @@ def suggest_handler(event: Event) -> str:
         "from worker import Context, on\n"
         "\n"
         "\n"
-        f"@on({event.type!r})\n"
+        f"@on({orjson.dumps(event.type).decode()})\n"
         f"async def {function}(event: Event, ctx: Context) -> None:\n"
         f"    # event.payload holds: {fields}\n"
         f'    ctx.log.info("{function}", account_id=event.account_id)\n'
