@@ -124,7 +124,7 @@ async def _follow(stage: Stage, truto: AsyncTruto, store: Store, hops: list[Hop]
     sent = await _seen(f"the delivery of {event_type}", _delivery(truto, event_type))
     event_id = sent["event_id"]
     history = await _seen(f"the end of {event_type}", _ended(store, event_id))
-    received, claimed, done = (_entry(history, what) for what in ("received", "claimed", "done"))
+    received, claimed, end = _entry(history, "received"), _entry(history, "claimed"), history[-1]
     answered = sent["at"] + sent["seconds"]
     ingress, worker = f"ingress {stage.ingress.pid}", f"worker {stage.worker.pid}"
     hops += [
@@ -132,7 +132,7 @@ async def _follow(stage: Stage, truto: AsyncTruto, store: Store, hops: list[Hop]
         Hop(received.at.timestamp(), redis, "verified and committed", "appendfsync always, before the answer"),
         Hop(answered, ingress, "answered", f"HTTP {sent['status']}, attempt {sent['attempt']}"),
         Hop(claimed.at.timestamp(), worker, "claimed", f"lease held by {claimed.detail['worker']}"),
-        Hop(done.at.timestamp(), worker, "handled", str(done.detail.get("handler", ""))),
+        Hop(end.at.timestamp(), worker, f"handled: {end.what}", str(end.detail.get("handler", ""))),
     ]
 
 
@@ -163,7 +163,7 @@ def _notification(truto: AsyncTruto) -> Callable[[], Awaitable[dict[str, Any] | 
 def _ended(store: Store, event_id: str) -> Callable[[], Awaitable[list[HistoryEntry] | None]]:
     async def look() -> list[HistoryEntry] | None:
         history = await store.history("truto", event_id)
-        return history if any(entry.what == "done" for entry in history) else None
+        return history if history and history[-1].what in {"done", "discarded"} else None
 
     return look
 

@@ -1,0 +1,81 @@
+"""One event a line, without escape sequences a sender could have chosen."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from cli.logs import configure_logging
+
+
+class Terminal:
+    """What was written to standard error."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def lines(self) -> list[str]:
+        return self._capture.readouterr().err.splitlines()
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
+    handlers, level = logging.root.handlers, logging.root.level
+    yield Terminal(capsys)
+    logging.root.handlers, logging.root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_json_records_are_one_line_with_event_level_and_fields(terminal: Terminal) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger().info("delivery", source="truto")
+    (line,) = terminal.lines()
+    record = json.loads(line)
+    assert (record["event"], record["level"], record["source"]) == ("delivery", "info", "truto")
+    assert record["timestamp"].endswith("Z")
+
+
+def test_records_below_the_level_are_not_written(terminal: Terminal) -> None:
+    configure_logging("warning", "json")
+    structlog.get_logger().info("delivery")
+    assert terminal.lines() == []
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_forged_line_stays_one_escaped_line(terminal: Terminal, style: str) -> None:
+    configure_logging("info", style)  # type: ignore[arg-type]  # the two styles
+    structlog.get_logger().info("delivery", event_id="x\r\n2026 INFO fake \x1b[31m")
+    (line,) = terminal.lines()
+    assert "\x1b[31m" not in line
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_warnings_of_libraries_take_the_same_way(terminal: Terminal, style: str) -> None:
+    configure_logging("info", style)  # type: ignore[arg-type]  # the two styles
+    logging.getLogger("somebody").warning("beware of %s", "this")
+    (line,) = terminal.lines()
+    assert "beware of this" in line
+    assert "warning" in line
+
+
+def test_what_libraries_say_at_info_is_left_out_since_it_holds_urls_and_arguments(terminal: Terminal) -> None:
+    configure_logging("debug", "json")
+    logging.getLogger("httpx").info("GET https://token@host")
+    assert terminal.lines() == []
+
+
+def test_a_second_call_does_not_double_the_lines(terminal: Terminal) -> None:
+    configure_logging("info", "json")
+    configure_logging("info", "json")
+    logging.getLogger("somebody").warning("once")
+    assert len(terminal.lines()) == 1
+
+
+def test_values_that_json_does_not_know_do_not_lose_the_record(terminal: Terminal) -> None:
+    configure_logging("info", "json")
+    structlog.get_logger().info("odd", value={1, 2} - {1})
+    assert json.loads(terminal.lines()[0])["value"] == "{2}"

@@ -1,0 +1,164 @@
+"""The environment becomes one frozen object, or one message that names every fault."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from cli.settings import IngressSettings, ProcessSettings, StoreSettings, WorkerSettings, read_settings
+from worker.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[3]
+INGRESS = {"REDIS_URL": "redis://localhost", "TRUTO_WEBHOOK_SECRET": "0123456789abcdef"}
+WORKER = {"REDIS_URL": "redis://localhost", "TRUTO_API_TOKEN": "token"}
+TENANT_SECRET = "whsec_dHJ1dG8td29ya2VyLWRldi10ZW5hbnQtc2VjcmV0"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (IngressSettings, WorkerSettings):
+        for name in kind.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+def put(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+def faults_of(kind: type[ProcessSettings]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read_settings(kind)
+    return str(caught.value).splitlines()
+
+
+def test_an_ingress_without_anything_names_both_required_settings_at_once() -> None:
+    assert [fault.split()[0] for fault in faults_of(IngressSettings)] == ["REDIS_URL", "TRUTO_WEBHOOK_SECRET"]
+
+
+def test_a_worker_without_anything_names_both_required_settings_at_once() -> None:
+    assert [fault.split()[0] for fault in faults_of(WorkerSettings)] == ["REDIS_URL", "TRUTO_API_TOKEN"]
+
+
+def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": ""})
+    assert faults_of(IngressSettings)[0].startswith("TRUTO_WEBHOOK_SECRET is not set")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "http://localhost"),
+        ("TRUTO_WEBHOOK_SECRET", "too short"),
+        ("TRUTO_WEBHOOK_SECRET", "0123456789abcdef,"),
+        ("LINK_TOKEN_KEY", "0123456789abcdef"),
+        ("PORT", "70000"),
+        ("MAX_BODY_BYTES", "0"),
+        ("LEASE_SECONDS", "soon"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_ingress_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    put(monkeypatch, {**INGRESS, name: value})
+    (fault,) = faults_of(IngressSettings)
+    assert fault.startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"TENANT_NOTIFY_URL": "https://a.example"}, "TENANT_NOTIFY_SECRET"),
+        ({"TENANT_NOTIFY_SECRET": TENANT_SECRET}, "TENANT_NOTIFY_SECRET"),
+        ({"TENANT_NOTIFY_URL": "ftp://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET}, "TENANT_NOTIFY_SECRET"),
+        ({"TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": "whsec_eA=="}, "TENANT_NOTIFY_SECRET"),
+        ({"NOTIFY_URLS": "json://localhost,no-such-service"}, "NOTIFY_URLS"),
+        ({"MAX_ATTEMPTS": "0"}, "MAX_ATTEMPTS"),
+        ({"WORKER_CONCURRENCY": "0"}, "WORKER_CONCURRENCY"),
+    ],
+)
+def test_a_wrong_worker_setting_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], named: str
+) -> None:
+    put(monkeypatch, {**WORKER, **wrong})
+    (fault,) = faults_of(WorkerSettings)
+    assert fault.startswith(named)
+
+
+def test_no_message_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(
+        monkeypatch,
+        {
+            "REDIS_URL": "nope://:hunter2hunter2@host",
+            "TRUTO_WEBHOOK_SECRET": "hunter2",
+            "LINK_TOKEN_KEY": "hunter2hunter2hunter2",
+            "PORT": "hunter2",
+        },
+    )
+    assert not any("hunter2" in fault for fault in faults_of(IngressSettings))
+
+
+def test_secrets_are_split_at_commas_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": "new-new-new-new-new , old-old-old-old-old"})
+    secrets = read_settings(IngressSettings).truto_webhook_secret
+    assert [secret.get_secret_value() for secret in secrets] == ["new-new-new-new-new", "old-old-old-old-old"]
+
+
+def test_handler_packages_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**WORKER, "HANDLERS": "handlers, ours.handlers"})
+    assert read_settings(WorkerSettings).handlers == ("handlers", "ours.handlers")
+
+
+def test_tenant_notifications_are_taken_with_url_and_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
+    assert read_settings(WorkerSettings).tenant_notify_url == "https://a.example"
+
+
+def test_the_link_token_key_is_taken_with_an_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "TRUTO_API_TOKEN": "token", "LINK_TOKEN_KEY": "0123456789abcdef"})
+    assert read_settings(IngressSettings).link_token_key is not None
+
+
+def test_settings_do_not_print_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "REDIS_URL": "redis://:hunter2hunter2@localhost"})
+    settings = read_settings(IngressSettings)
+    assert "hunter2" not in repr(settings)
+    assert INGRESS["TRUTO_WEBHOOK_SECRET"] not in repr(settings)
+
+
+def test_settings_cannot_be_changed_after_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, INGRESS)
+    with pytest.raises(ValidationError):
+        read_settings(IngressSettings).port = 1
+
+
+def test_the_readme_lists_every_setting_and_its_default() -> None:
+    rows = re.findall(r"^\| (`[A-Z_`, ]+) \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    documented = {name for names, _ in rows for name in re.findall(r"[A-Z][A-Z_]+", names)}
+    known = {name.upper() for kind in (IngressSettings, WorkerSettings) for name in kind.model_fields}
+    assert documented == known | {"SYNC_JOBS"}
+
+
+@pytest.mark.parametrize("name", [name for kind in (IngressSettings, WorkerSettings) for name in kind.model_fields])
+def test_the_readme_states_the_defaults_of_the_code(name: str) -> None:
+    kind = IngressSettings if name in IngressSettings.model_fields else WorkerSettings
+    default = kind.model_fields[name].default
+    lines = (ROOT / "README.md").read_text().splitlines()
+    row = next(line for line in lines if line.startswith("| `") and f"`{name.upper()}`" in line.split("|")[1])
+    if isinstance(default, (int, float)):
+        assert f"{default:g}" in row or str(default) in row
+    elif isinstance(default, str):
+        assert f"`{default}`" in row
+
+
+def test_the_lease_and_retention_settings_are_the_stores_own_defaults() -> None:
+    import inspect
+
+    from events import Store
+
+    store = inspect.signature(Store.connect).parameters
+    for name in ("lease_seconds", "dedup_ttl", "history_ttl"):
+        assert StoreSettings.model_fields[name].default == store[name].default
