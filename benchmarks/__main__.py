@@ -1,0 +1,88 @@
+"""``make bench``: everything docs/reliability.md says about speed, in one run.
+
+``--quick`` takes about a minute and is for looking; figures for documents come from the full run. ``--json FILE``
+keeps the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import ingress, workers
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--only", choices=("ingress", "throughput", "latency", "memory"))
+    options = parser.parse_args()
+    workers.keep_to_load_core()
+    console = Console(highlight=False)
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="tw-bench-") as name:
+        folder, quick = Path(name), options.quick
+        if options.only in (None, "ingress"):
+            rows = ingress.measure(folder, rounds=1 if quick else 5, deliveries=4000 if quick else 15_000)
+            figures["ingress"] = [row._asdict() for row in rows]
+            _show_ingress(console, rows)
+        if options.only in (None, "throughput"):
+            fleet = (1, 2) if quick else (1, 2, 4, 8)
+            rounds, events = (1, 8000) if quick else (3, 40_000)
+            seen = workers.measure_throughput(folder, rounds=rounds, events=events, fleet=fleet)
+            figures["throughput"] = {key: _plain(value) for key, value in seen._asdict().items()}
+            _show_throughput(console, seen)
+        if options.only in (None, "latency"):
+            latency = workers.measure_latency(folder, samples=100 if quick else 1000, idle_seconds=3 if quick else 15)
+            figures["latency"] = latency._asdict()
+            _show(console, "accept -> handler start, idle worker", latency._asdict())
+        if options.only in (None, "memory"):
+            memory = workers.measure_memory(folder, events=10_000 if quick else 100_000)
+            figures["memory"] = memory._asdict()
+            _show(console, "a backlog in flight", memory._asdict())
+    if options.json:
+        options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
+
+
+def _plain(value: Any) -> Any:
+    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
+
+
+def _show_ingress(console: Console, rows: list[ingress.Row]) -> None:
+    table = Table("ingress, one process", "per s", "x ours", "CPU us each", "p50 ms", "p99 ms", box=None)
+    ours = rows[0].per_second
+    for row in rows:
+        ratio = f"{ours / row.per_second:.2f}"
+        latencies = (f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}")
+        table.add_row(row.name, f"{row.per_second:,.0f}", ratio, f"{row.cpu_microseconds:.0f}", *latencies)
+    console.print(table)
+
+
+def _show_throughput(console: Console, seen: workers.Throughput) -> None:
+    table = Table("no-op events, one worker", "per s", "ratio", box=None)
+    table.add_row("truto-worker", f"{seen.ours:,.0f}", f"{seen.ours / seen.stock:.2f}")
+    table.add_row("stock arq, poll_delay=0", f"{seen.stock:,.0f}", "1")
+    console.print(table)
+    fleet = Table("Redis commands per event", *(f"{n} workers" for n in seen.ours_commands), box=None)
+    fleet.add_row("truto-worker", *(f"{count:.1f}" for count in seen.ours_commands.values()))
+    fleet.add_row("stock arq", *(f"{count:.1f}" for count in seen.stock_commands.values()))
+    console.print(fleet)
+
+
+def _show(console: Console, title: str, figures: dict[str, Any]) -> None:
+    table = Table(title, "", box=None)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

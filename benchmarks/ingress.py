@@ -1,0 +1,70 @@
+"""How many deliveries one ingress process verifies and commits, against the two baselines."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import uvloop
+from redis import Redis
+
+from benchmarks.layout import SECRET, cpu_seconds, process, redis
+from benchmarks.load import Outcome, deliver_all, signed_requests
+from cli.processes import free_port
+
+_COMMANDS = {
+    "truto-worker": ("-m", "cli", "ingress"),
+    "verify only": ("-m", "benchmarks.baselines", "verify"),
+    "stock enqueue_job": ("-m", "benchmarks.baselines", "enqueue"),
+}
+
+
+class Row(NamedTuple):
+    """Medians over the rounds."""
+
+    name: str
+    per_second: float
+    cpu_microseconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+def measure(folder: Path, *, rounds: int, deliveries: int) -> list[Row]:
+    """Each variant in turn, *rounds* times, so that the machine's mood falls on all of them alike."""
+    requests = signed_requests(deliveries, SECRET)
+    seen: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in _COMMANDS}
+    with redis(folder / "ingress") as server, Redis.from_url(server.url) as admin:
+        for _ in range(rounds):
+            for name, command in _COMMANDS.items():
+                admin.flushall()
+                port = free_port()
+                environment = {"REDIS_URL": server.url, "TRUTO_WEBHOOK_SECRET": SECRET, "PORT": str(port)}
+                with process(*command, environment=environment) as tested:
+                    _wait_until_up(port)
+                    uvloop.run(deliver_all(port, requests[: deliveries // 10]))
+                    admin.flushall()
+                    before = cpu_seconds(tested.pid)
+                    outcome = uvloop.run(deliver_all(port, requests))
+                    cpu = (cpu_seconds(tested.pid) - before) / deliveries * 1e6
+                seen[name].append((outcome.rate, cpu, *_percentiles(outcome)))
+    return [Row(name, *map(statistics.median, zip(*rows, strict=True))) for name, rows in seen.items()]
+
+
+def _percentiles(outcome: Outcome) -> tuple[float, float]:
+    assert not outcome.others, f"{outcome.others} deliveries were not accepted"
+    ordered = sorted(outcome.latencies)
+    return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+
+
+def _wait_until_up(port: int) -> None:
+    for _ in range(400):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("the ingress did not come up")

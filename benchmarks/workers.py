@@ -1,0 +1,195 @@
+"""How fast events are worked off, how soon one starts, and what that costs Redis and memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import statistics
+import struct
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import uvloop
+from arq import create_pool
+from arq.connections import RedisSettings
+from redis import Redis
+
+from benchmarks.layout import LOAD_CORE, TESTED_CORE, cpu_seconds, peak_rss_bytes, pin, process, redis
+from events import Store, Verified
+from events.event import read_envelope
+
+_PAYLOAD = {"id": "79a39d69-e27e-49cb-b9a9-79f5eea7aa26", "tenant_id": "acme-1", "filler": "x" * 900}
+_OURS = ("-m", "cli", "worker")
+_STOCK = ("-m", "benchmarks.baselines", "worker")
+
+
+def _event(number: int, kind: str = "bench:noop") -> Verified:
+    body = orjson.dumps({"id": f"event-{number}", "event": kind, "payload": _PAYLOAD})
+    name, event_id = read_envelope("truto", body)
+    return Verified("truto", name, event_id, body)
+
+
+async def _accept(url: str, count: int) -> None:
+    store = Store.connect(url)
+    for start in range(0, count, 500):
+        await store.accept([_event(number) for number in range(start, min(start + 500, count))])
+    await store.close()
+
+
+async def _enqueue(url: str, count: int) -> None:
+    pool = await create_pool(RedisSettings(unix_socket_path=url.removeprefix("unix://")))
+    for start in range(0, count, 100):
+        ids = [f"event-{number}" for number in range(start, start + 100)]
+        events: list[dict[str, Any]] = [{"id": name, "event": "bench:noop", "payload": _PAYLOAD} for name in ids]
+        await asyncio.gather(*(pool.enqueue_job("noop", event, _job_id=event["id"]) for event in events))
+    await pool.aclose()
+
+
+class Drain(NamedTuple):
+    """One backlog worked off."""
+
+    per_second: float
+    commands_per_event: float
+    peak_rss: int
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {
+        "REDIS_URL": url,
+        "TRUTO_API_TOKEN": "bench",
+        "TRUTO_API_URL": "http://127.0.0.1:9",
+        "HANDLERS": "benchmarks.noop_handlers",
+    }
+
+
+def _drain(url: str, admin: Redis, command: tuple[str, ...], count: int, workers: int = 1) -> Drain:
+    """Fill the queue, start the workers, and measure the middle of the way to empty."""
+    admin.flushall()
+    ours = command is _OURS
+    uvloop.run(_accept(url, count) if ours else _enqueue(url, count))
+    done: Callable[[], int] = (
+        (lambda: int(admin.hget("tw:totals", "done") or 0))  # type: ignore[arg-type]
+        if ours
+        else (lambda: count - int(admin.zcard("arq:queue")))  # type: ignore[arg-type]
+    )
+    with ExitStack() as stack:
+        before = _commands(admin)
+        running = [stack.enter_context(process(*command, environment=_environment(url))) for _ in range(workers)]
+        first, began = _until(done, count // 10, admin)
+        last, ended = _until(done, count, admin)
+        polls = (ended - began) / 0.02 * 1.5
+        return Drain(
+            (last - first) / (ended - began),
+            (_commands(admin) - before - polls) / count,
+            max(peak_rss_bytes(worker.pid) for worker in running),
+        )
+
+
+def _until(done: Callable[[], int], goal: int, admin: Redis) -> tuple[int, float]:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        if (reached := done()) >= goal:
+            return reached, time.monotonic()
+        time.sleep(0.02)
+    raise RuntimeError(f"the backlog was not worked off: {admin.info('stats')}")
+
+
+def _commands(admin: Redis) -> int:
+    return int(admin.info("stats")["total_commands_processed"])  # type: ignore[index]
+
+
+class Throughput(NamedTuple):
+    """Medians over the rounds; commands per event by number of workers."""
+
+    ours: float
+    stock: float
+    ours_commands: dict[int, float]
+    stock_commands: dict[int, float]
+
+
+def measure_throughput(folder: Path, *, rounds: int, events: int, fleet: tuple[int, ...]) -> Throughput:
+    """Ours and stock arq in turn; then fleets of each."""
+    with redis(folder / "workers") as server, Redis.from_url(server.url) as admin:
+        rates: dict[tuple[str, ...], list[float]] = {_OURS: [], _STOCK: []}
+        for _ in range(rounds):
+            rates[_OURS].append(_drain(server.url, admin, _OURS, events).per_second)
+            rates[_STOCK].append(_drain(server.url, admin, _STOCK, events // 4).per_second)
+        commands = {
+            command: {n: _drain(server.url, admin, command, events // 4, n).commands_per_event for n in fleet}
+            for command in (_OURS, _STOCK)
+        }
+    return Throughput(
+        statistics.median(rates[_OURS]), statistics.median(rates[_STOCK]), commands[_OURS], commands[_STOCK]
+    )
+
+
+class Latency(NamedTuple):
+    """From before the accept call to the first line of the handler, on an idle worker."""
+
+    p50_ms: float
+    p99_ms: float
+    idle_cpu_percent: float
+
+
+def measure_latency(folder: Path, *, samples: int, idle_seconds: float) -> Latency:
+    """One event at a time, at random moments."""
+    address = str(folder / "bench.sock")
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listening.bind(address)
+    listening.settimeout(10)
+    with (
+        redis(folder / "latency") as server,
+        process(*_OURS, environment={**_environment(server.url), "BENCH_SOCKET": address}) as worker,
+    ):
+        delays = uvloop.run(_tell(server.url, listening, samples))
+        before = cpu_seconds(worker.pid)
+        time.sleep(idle_seconds)
+        idle = (cpu_seconds(worker.pid) - before) / idle_seconds * 100
+    ordered = sorted(delays)
+    return Latency(ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, idle)
+
+
+async def _tell(url: str, listening: socket.socket, samples: int) -> list[float]:
+    store = Store.connect(url)
+    delays = []
+    for number in range(samples + 20):
+        await asyncio.sleep(random.uniform(0.005, 0.03))
+        accepted = time.monotonic()
+        await store.accept([_event(number, "bench:tell")])
+        (began,) = struct.unpack("d", listening.recv(8))
+        delays.append(began - accepted)
+    await store.close()
+    return delays[20:]
+
+
+class Memory(NamedTuple):
+    """What a backlog costs."""
+
+    events: int
+    payload_bytes: int
+    redis_bytes_per_event: float
+    worker_peak_rss: int
+
+
+def measure_memory(folder: Path, *, events: int) -> Memory:
+    """Accept a backlog with no worker, look at Redis; then let one worker take it."""
+    with redis(folder / "memory") as server, Redis.from_url(server.url) as admin:
+        empty = int(admin.info("memory")["used_memory"])
+        uvloop.run(_accept(server.url, events))
+        full = int(admin.info("memory")["used_memory"])
+        with process(*_OURS, environment=_environment(server.url)) as worker:
+            _until(lambda: int(admin.hget("tw:totals", "done") or 0), events, admin)
+            rss = peak_rss_bytes(worker.pid)
+    return Memory(events, len(_event(events).body), (full - empty) / events, rss)
+
+
+def keep_to_load_core() -> None:
+    """This process is the load."""
+    pin(os.getpid(), LOAD_CORE)
+    assert TESTED_CORE != LOAD_CORE or os.cpu_count() == 1
