@@ -45,6 +45,12 @@ class GroupCommit(Generic[Item, Result]):
         try:
             while self._waiting:
                 await self._commit_batch(self._next_batch())
+        except BaseException:
+            # The event loop is ending: nobody may be left waiting for an answer that will not come.
+            for _, answer in self._waiting:
+                answer.cancel()
+            self._waiting.clear()
+            raise
         finally:
             self._committer = None
 
@@ -61,6 +67,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._commit([item for item, _ in batch])
+            answered = list(zip(batch, results, strict=True))
         except BaseException as exc:
             for _, answer in batch:
                 if not answer.done():
@@ -68,6 +75,6 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(exc, Exception):
                 raise
             return
-        for (_, answer), result in zip(batch, results, strict=True):
+        for (_, answer), result in answered:
             if not answer.done():
                 answer.set_result(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -63,10 +64,16 @@ class EmbeddedRedis:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the server and return once it answers. Raises ``RuntimeError`` with its last words if it does not."""
-        if self._process is not None:
+        """Start the server and return once it answers.
+
+        Raises ``RuntimeError``, with the server's last words if it does not answer, and when another one already works
+        in this folder: two would destroy each other's data.
+        """
+        if self._process is not None and self._process.poll() is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._is_taken():
+            raise RuntimeError(f"a redis-server already works in {self._folder}: end it, or use another folder")
         self._socket.unlink(missing_ok=True)
         log = self._folder / "redis.log"
         options = {
@@ -105,6 +112,10 @@ class EmbeddedRedis:
                     raise RuntimeError(f"redis-server did not start in {self._folder}: {last_words}")
                 time.sleep(0.01)
 
+    def _is_taken(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self._socket)) == 0
+
     def stop(self) -> None:
         """Stop the server; it writes out its data first. Does nothing when it is not running."""
         self._end("terminate")
@@ -137,8 +148,8 @@ class EmbeddedRedis:
 
 
 def _socket_for(folder: Path) -> Path:
-    socket = folder / "redis.sock"
-    if len(str(socket)) <= _LONGEST_SOCKET_PATH:
-        return socket
+    path = folder / "redis.sock"
+    if len(str(path)) <= _LONGEST_SOCKET_PATH:
+        return path
     name = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
     return Path(tempfile.gettempdir()) / f"truto-worker-{name}.sock"

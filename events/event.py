@@ -112,11 +112,19 @@ def read_stored(stored: bytes) -> Event:
     """
     try:
         received, meta_line, body = stored.split(b"\n", 2)
-        meta = orjson.loads(meta_line)
+        meta = _meta(orjson.loads(meta_line))
         envelope = _json_object(body)
         return _event(meta, envelope, body, received_at=datetime.fromtimestamp(int(received) / 1000, UTC))
     except (ValueError, KeyError, TypeError, OverflowError, MalformedEvent) as exc:
         raise CorruptEvent(f"{type(exc).__name__} while reading a stored event") from exc
+
+
+def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not (
+        all(isinstance(meta[name], str) for name in ("source", "type", "id")) and isinstance(meta["headers"], dict)
+    ):
+        raise TypeError("a field of another kind")
+    return meta
 
 
 def _event(meta: Mapping[str, Any], envelope: Mapping[str, Any], body: bytes, *, received_at: datetime) -> Event:
@@ -132,7 +140,7 @@ def _event(meta: Mapping[str, Any], envelope: Mapping[str, Any], body: bytes, *,
         payload=payload,
         environment_id=_text(envelope.get("environment_id")),
         webhook_id=_text(envelope.get("webhook_id")),
-        created_at=parse_time(envelope.get("created_at")),
+        created_at=_utc(parse_time(envelope.get("created_at"))),
         received_at=received_at,
         account_id=_account_id(kind, payload),
         tenant_id=_text(payload.get("tenant_id")) or _text(envelope.get("tenant_id")),
@@ -169,6 +177,13 @@ def _account_id(kind: str, payload: Mapping[str, Any]) -> str | None:
     args = payload.get("args")
     found = _text(payload.get("integrated_account_id"))
     return found or (_text(args.get("integrated_account_id")) if isinstance(args, dict) else None)
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    try:
+        return moment and moment.astimezone(UTC)
+    except OverflowError:  # within a day of the calendar's ends
+        return None
 
 
 def _text(value: object) -> str | None:

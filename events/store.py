@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
+from itertools import chain
 from typing import Any, Literal, NamedTuple, cast
 
 import orjson
@@ -141,16 +142,19 @@ class Store:
         lease_seconds: float = 15.0,
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
+        answer_seconds: float = _ANSWER_SECONDS,
         prefix: str = PREFIX,
     ) -> None:
         self.redis = redis
         self.lease_seconds = lease_seconds
         self._prefix = prefix
+        # Redis answers a blocking command at its end, which has to come before we give up on the answer.
+        self._longest_wait = answer_seconds / 2
         self._lease_ms = round(lease_seconds * 1000)
         self._dedup_ms = round(dedup_ttl * 1000)
         self._history_ms = round(history_ttl * 1000)
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
-        self._accepting = GroupCommit(self._accept_batch, size=lambda group: sum(len(v.body) for v in group))
+        self._accepting = GroupCommit(self._accept_batch, size=_group_size)
         self._finishing = GroupCommit(self._finish_batch)
 
     @classmethod
@@ -161,17 +165,27 @@ class Store:
         lease_seconds: float = 15.0,
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
+        answer_seconds: float = _ANSWER_SECONDS,
     ) -> Store:
-        """A store at *url* (``redis://``, ``rediss://`` or ``unix://``). No connection is made before first use."""
+        """A store at *url* (``redis://``, ``rediss://`` or ``unix://``). No connection is made before first use.
+
+        A Redis that has not answered within *answer_seconds* counts as unavailable.
+        """
         redis: Redis = Redis.from_url(
             url,
             # Without these a frozen Redis hangs its clients for ever, and without a word.
             socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=_ANSWER_SECONDS,
+            socket_timeout=answer_seconds,
             health_check_interval=15,
             **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         )
-        return cls(redis, lease_seconds=lease_seconds, dedup_ttl=dedup_ttl, history_ttl=history_ttl)
+        return cls(
+            redis,
+            lease_seconds=lease_seconds,
+            dedup_ttl=dedup_ttl,
+            history_ttl=history_ttl,
+            answer_seconds=answer_seconds,
+        )
 
     async def close(self) -> None:
         """Close the connections. A second call does nothing."""
@@ -190,14 +204,13 @@ class Store:
         return await self._accepting.submit(events)
 
     async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
-        args: list[str | bytes] = []
-        for group in groups:
-            for verified in group:
-                args += (verified.key, verified.meta, verified.body, verified.raw)
+        offered = list(chain.from_iterable(groups))
+        args = [part for verified in offered for part in (verified.key, verified.meta, verified.body, verified.raw)]
         try:
-            answers = iter([_ACCEPTANCES[answer] for answer in await self._run("accept", args)])
-            return [[next(answers) for _ in group] for group in groups]
-        except (KeyError, TypeError, StopIteration):
+            answers = _acceptances(await self._run("accept", args))
+            taken = iter([answer for _, answer in zip(offered, answers, strict=True)])
+            return [[next(taken) for _ in group] for group in groups]
+        except (KeyError, TypeError, ValueError):
             # An unknown outcome is never an acceptance.
             raise StoreUnavailable("Redis gave an answer that the accept script does not give") from None
 
@@ -210,7 +223,7 @@ class Store:
             try:
                 event = read_stored(row[2] or b"")
             except CorruptEvent as exc:
-                await self._finishing.submit((member, token, End("dead", note={"error": str(exc)})))
+                await self._finishing.submit(_finish_args(member, token, End("dead", note={"error": str(exc)})))
                 continue
             handler = row[3].decode() if row[3] else None
             leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5]))
@@ -222,27 +235,39 @@ class Store:
         return [bool(held) for held in await self._run("renew", [self._lease_ms, *args])]
 
     async def plan(self, lease: Lease, handlers: Sequence[str]) -> bool:
-        """Split an event into one piece of work per handler. Ends the lease; false if it was lost before."""
+        """Split an event into one piece of work per handler. Ends the lease; false if it was lost before.
+
+        Raises :class:`ValueError` without handlers, or when one is named twice: such an event would never be over.
+        """
+        if not handlers or len(set(handlers)) != len(handlers):
+            raise ValueError("an event is split between different handlers, at least one")
         return bool(await self._run("plan", [lease.event.key, lease.token, *handlers]))
 
     async def finish(self, lease: Lease, end: End) -> bool:
-        """End *lease*; false when it was lost before, and nothing was changed. Concurrent calls share a round trip."""
-        return await self._finishing.submit((lease.member, lease.token, end))
+        """End *lease*; false when it was lost before, and nothing was changed. Concurrent calls share a round trip.
 
-    async def _finish_batch(self, ends: Sequence[tuple[str, str, End]]) -> list[bool]:
-        args: list[str | bytes | int] = [self._dedup_ms, self._history_ms]
-        for member, token, end in ends:
-            note = end.note if end.handler is None else {"handler": end.handler, **end.note}
-            args += (member, token, end.kind, round(end.delay * 1000), end.handler or "", orjson.dumps(note))
-        return [bool(ended) for ended in await self._run("finish", args)]
+        Raises :class:`TypeError` for a note that is no JSON, :class:`ValueError` or :class:`OverflowError` for a delay
+        that is no finite number; the lease is held on then.
+        """
+        return await self._finishing.submit(_finish_args(lease.member, lease.token, end))
+
+    async def _finish_batch(self, ends: Sequence[Sequence[str | bytes | int]]) -> list[bool]:
+        answers = await self._run("finish", [self._dedup_ms, self._history_ms, *chain.from_iterable(ends)])
+        return [bool(ended) for ended in answers]
 
     async def wait_for_work(self, seconds: float) -> bool:
-        """Wait until an event was accepted, at most *seconds*; whether one was. One waiting worker wakes for each."""
+        """Wait until an event was accepted, at most *seconds*; whether one was. One waiting worker wakes for each.
+
+        Waits no longer than half of what Redis may take to answer, so ask again.
+        """
         async with _confirmed():
             # Redis reads 0 as "for ever".
             popped = await cast(
                 "Awaitable[object]",
-                self.redis.blpop([self._prefix + "wake"], timeout=max(seconds, 0.01)),  # type: ignore[arg-type]  # Redis 6 takes fractions
+                self.redis.blpop(
+                    [self._prefix + "wake"],
+                    timeout=min(max(seconds, 0.01), self._longest_wait),  # type: ignore[arg-type]  # Redis 6 takes fractions
+                ),
             )
         return popped is not None
 
@@ -252,16 +277,22 @@ class Store:
             return await self.redis.get(f"{self._prefix}raw:{event.key}") or event.raw
 
     async def history(self, source: str, event_id: str) -> list[HistoryEntry]:
-        """What happened to an event, oldest first; empty when it is unknown or its history has expired."""
+        """What happened to an event, oldest first; empty when it is unknown or its history has expired.
+
+        Raises :class:`CorruptEvent` when what is stored cannot be read.
+        """
         key = event_key(source, event_id)
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.lrange(f"{self._prefix}history:{key}", 0, -1)
             pipe.get(f"{self._prefix}event:{key}")
             lines, stored = await pipe.execute()
-        if not lines and stored:
-            received, meta, _ = stored.split(b"\n", 2)
-            lines = [received + b" received " + meta]
-        return [_history_entry(line) for line in lines]
+        try:
+            if not lines and stored:
+                received, meta, _ = stored.split(b"\n", 2)
+                lines = [received + b" received " + meta]
+            return [_history_entry(line) for line in lines]
+        except ValueError as exc:
+            raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
 
     async def dead_letters(self, most: int = 100) -> list[Kept]:
         """The newest dead letters, newest first."""
@@ -272,6 +303,8 @@ class Store:
         return await self._kept("parked", most)
 
     async def _kept(self, name: str, most: int) -> list[Kept]:
+        if most <= 0:
+            return []
         async with _confirmed():
             members = await self.redis.zrange(f"{self._prefix}{name}", 0, most - 1, desc=True, withscores=True)
             async with self.redis.pipeline(transaction=False) as pipe:
@@ -316,6 +349,22 @@ class Store:
 
 
 _SCRIPTS = ("accept", "claim", "renew", "plan", "finish", "requeue", "discard", "overview")
+
+
+def _acceptances(answers: object) -> list[Acceptance]:
+    if not isinstance(answers, list) or any(type(answer) is not int for answer in answers):
+        raise TypeError("not a list of numbers")
+    return [_ACCEPTANCES[answer] for answer in answers]
+
+
+def _group_size(group: Sequence[Verified]) -> int:
+    return sum(len(verified.body) + len(verified.raw) for verified in group)
+
+
+def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, ...]:
+    """What the finish script gets for one lease; made for each by itself, so that a bad end fails alone."""
+    note = end.note if end.handler is None else {"handler": end.handler, **end.note}
+    return member, token, end.kind, round(end.delay * 1000), end.handler or "", orjson.dumps(note)
 
 
 def _source(name: str) -> str:

@@ -20,7 +20,7 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
     """
     too_large = Refusal(413, "body_too_large", f"The body is larger than {most_bytes} bytes.", close=True)
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > most_bytes:
+        if name == b"content-length" and _is_more(value, most_bytes):
             return too_large
     chunks: list[bytes] = []
     held = 0
@@ -39,3 +39,9 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
                     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
     except TimeoutError:
         return Refusal(408, "body_too_slow", f"The body did not arrive within {seconds:g} s.", close=True)
+
+
+def _is_more(length: bytes, most: int) -> bool:
+    digits = length.lstrip(b"0")
+    # int() refuses numbers of thousands of digits.
+    return digits.isdigit() and (len(digits) > 18 or int(digits) > most)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.requests import Request
@@ -61,10 +63,12 @@ class Metrics:
         self._refusals.labels(source, str(status), reason).inc()
 
     def show(self, overview: Overview | None) -> bytes:
-        """Everything as text; without an *overview* the store counts as down and its last figures are left out."""
+        """Everything as text. Without an *overview* the store counts as down; its last figures are left out or NaN."""
         self._store_up.set(overview is not None)
         self._queue.clear()
         self._totals.clear()
+        self._oldest.set(math.nan)
+        self._workers.set(math.nan)
         if overview is not None:
             for state in ("ready", "waiting", "dead", "parked"):
                 self._queue.labels(state).set(getattr(overview, state))

@@ -1,8 +1,8 @@
 """uvicorn, made safe to stand at the edge.
 
-Two things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
-signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), and a request head may trickle in, or
-grow, for ever.
+Three things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
+signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), the body of a request that asks for
+another protocol would be read as the next request, and a request head may trickle in, or grow, for ever.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import deque
 from collections.abc import Iterator
 from types import FrameType
 
+import httptools
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -52,10 +54,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        """From here on nothing may be added to the headers the application sees."""
+        """From here on nothing may be added to the headers the application sees. Other protocols are refused."""
         self._head_done()
+        if self.parser.should_upgrade():
+            raise httptools.HttpParserError("only HTTP/1.1 is spoken here")
         super().on_headers_complete()
-        self.headers = []
+        # What comes now are trailers; a list of them would be endless for who sends them without end.
+        self.headers = deque(maxlen=0)  # type: ignore[assignment]  # takes what a list takes, and keeps nothing
 
     def _await_head(self) -> None:
         self._head_done()

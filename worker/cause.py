@@ -11,7 +11,7 @@ from typing import Any
 
 _LONGEST_MESSAGE = 500
 _MOST_FRAMES = 12
-_CREDENTIALS = re.compile(r"(?i)(bearer|basic)\s+[\w.~+/=-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)|whsec_[\w+/=]+")
+_CREDENTIALS = re.compile(r"(?i)(bearer|basic)\s+[\w.~+/=-]{8,}|(?<=://)[^/\s]+(?=@)|whsec_[\w+/=]+")
 _MASK = "[secret]"
 
 
@@ -26,8 +26,9 @@ class Describer:
         """A describer for these secrets; empty ones are left out, since they occur everywhere."""
         return cls(tuple(sorted({s for s in secrets if s}, key=len, reverse=True)))
 
-    def mask(self, text: str) -> str:
-        """*text* without secrets, at most 500 characters long."""
+    def mask(self, said: object) -> str:
+        """The text of *said* without secrets, at most 500 characters long, and such that it can be stored."""
+        text = _text(said)
         for secret in self.secrets:
             text = text.replace(secret, _MASK)
         text = _CREDENTIALS.sub(_MASK, text)
@@ -39,8 +40,19 @@ class Describer:
         kind = type(exc).__name__
         places = "|".join(f"{frame.filename}:{frame.name}" for frame in frames)
         return {
-            "error": self.mask(f"{kind}: {exc}"),
-            "traceback": [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames],
+            "error": self.mask(f"{kind}: {_text(exc)}"),
+            "traceback": [_text(f"{frame.filename}:{frame.lineno} in {frame.name}") for frame in frames],
             # Not the message and not the line: both change while the cause stays the same.
-            "fingerprint": hashlib.blake2b(f"{handler}|{kind}|{places}".encode(), digest_size=6).hexdigest(),
+            "fingerprint": hashlib.blake2b(
+                f"{handler}|{kind}|{places}".encode(errors="replace"), digest_size=6
+            ).hexdigest(),
         }
+
+
+def _text(said: object) -> str:
+    try:
+        text = str(said)
+    except Exception as exc:  # noqa: BLE001  a broken __str__ must not hide that there was an error
+        text = f"(no text: {type(exc).__name__})"
+    # Lone surrogates fit into a str and into nothing that leaves the process.
+    return text.encode(errors="replace").decode()

@@ -45,7 +45,7 @@ class Dispatcher:
         handler does.
         """
         if lease.crashes >= MOST_CRASHES:
-            return end_of_poison(lease.handler, lease.crashes)
+            return end_of_poison(self._suspect(lease), lease.crashes)
         chosen = self._choose(lease)
         if isinstance(chosen, End):
             return chosen
@@ -65,6 +65,11 @@ class Dispatcher:
             return kept.note.get("why") == HANDLER_MISSING and self.registry.get(kept.handler) is not None
         wanted = kept.event is not None and (self.registry.matching(kept.event) or self.registry.ignores(kept.event))
         return kept.note.get("why") == NO_HANDLER and bool(wanted)
+
+    def _suspect(self, lease: Lease) -> str | None:
+        """The handler that ran when the worker was lost, where that is beyond doubt."""
+        matching = self.registry.matching(lease.event)
+        return lease.handler or (matching[0].name if len(matching) == 1 else None)
 
     def _choose(self, lease: Lease) -> list[Handler] | End:
         if lease.handler is not None:
@@ -111,8 +116,10 @@ class Dispatcher:
                 raise
             return exc  # the handler's own: something inside it was cancelled and leaked out
         except TimeoutError as exc:
-            return TimeoutError(f"the attempt took longer than {limit:g} s") if timer.expired() else exc
-        except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a handler raises is its outcome
+            return _overtime(exc, limit) if timer.expired() else exc
+        except (KeyboardInterrupt, GeneratorExit):
+            raise  # not the handler's: the process, or this coroutine, is being ended
+        except BaseException as exc:  # noqa: BLE001  whatever a handler raises is its outcome
             return exc
         return None
 
@@ -126,3 +133,9 @@ class Dispatcher:
             max_attempts=self.policy.attempts_of(handler),
             read_raw=lambda: self.store.raw(lease.event),
         )
+
+
+def _overtime(exc: TimeoutError, limit: float) -> TimeoutError:
+    # The cancellation behind it knows where the handler hung; the timer only knows that it did.
+    hung = exc.__cause__ or exc
+    return TimeoutError(f"the attempt took longer than {limit:g} s").with_traceback(hung.__traceback__)

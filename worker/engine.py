@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 from arq.worker import Worker, func
 
-from events import End, Lease, Store, StoreUnavailable
+from events import Claim, End, Lease, Store, StoreUnavailable
 
 log = structlog.get_logger("worker")
 
@@ -116,11 +116,22 @@ class Engine(Worker):
             self._slot_freed.clear()
             await self._slot_freed.wait()
         else:
-            leases, next_due = await self._store.claim(free, self.owner)
+            leases, next_due = await self._claim(free)
             for lease in leases:
                 self._start(lease)
             if len(leases) < free:
                 await self._store.wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+
+    async def _claim(self, most: int) -> Claim:
+        """Claim. What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
+        claiming = self.loop.create_task(self._store.claim(most, self.owner))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StoreUnavailable):
+                for lease in (await claiming).leases:
+                    await self._store.finish(lease, _shut_down(lease))
+            raise
 
     def _start(self, lease: Lease) -> None:
         task = self.loop.create_task(self._work(lease), name=f"work:{lease.member}")
@@ -139,7 +150,7 @@ class Engine(Worker):
         except asyncio.CancelledError:
             if lease.token not in self._leases:
                 return  # the lease is lost: somebody else has the work
-            end = End("released", lease.handler, note={"why": "shutdown"})
+            end = _shut_down(lease)
         except Exception as exc:  # noqa: BLE001  our own defect or an outage must not cost the event
             log.error("dispatch_failed", error=type(exc).__name__, event_id=lease.event.id)
             end = End("released", lease.handler, _LONGEST_PAUSE_SECONDS, {"why": type(exc).__name__})
@@ -213,6 +224,10 @@ class Engine(Worker):
         """Wait, not for ever, until what was cancelled has been released."""
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
+
+
+def _shut_down(lease: Lease) -> End:
+    return End("released", lease.handler, note={"why": "shutdown"})
 
 
 def _owner() -> str:

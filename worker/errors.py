@@ -15,6 +15,8 @@ Any other exception of a handler is a failure: tried again with exponential back
 
 from __future__ import annotations
 
+import math
+
 
 class WorkerError(Exception):
     """Base of everything raised here on purpose; catching it never hides a bug."""
@@ -37,10 +39,12 @@ class Outcome(WorkerError):
 
 
 class Retry(Outcome):
-    """Run this handler again after *after* seconds (default: the usual backoff). Uses up an attempt."""
+    """Run this handler again after *after* seconds, at most a year (default: the usual backoff). Uses up an attempt."""
 
     def __init__(self, why: str = "", *, after: float | None = None) -> None:
         super().__init__(why)
+        if after is not None and not math.isfinite(after):
+            raise ValueError("after must be a finite number of seconds")
         self.after = after
 
 

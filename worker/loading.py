@@ -21,20 +21,19 @@ def load_handlers(packages: Iterable[str]) -> list[str]:
     if here not in sys.path:
         sys.path.insert(0, here)
     faults: list[str] = []
-    names = [name for package in packages for name in _modules(package, faults)]
-    loaded = [name for name in names if _import(name, faults) is not None]
+    loaded = [name for package in packages for name in _load(package, faults)]
     if faults:
         raise ConfigError("\n".join(faults))
     return loaded
 
 
-def _modules(package: str, faults: list[str]) -> list[str]:
-    module = _import(package, faults)
+def _load(name: str, faults: list[str]) -> list[str]:
+    """Import a module and what is below it, each once: a second import of a broken one would hide its cause."""
+    module = _import(name, faults)
     if module is None:
         return []
-    path = getattr(module, "__path__", None)
-    below = pkgutil.walk_packages(path, prefix=f"{package}.") if path is not None else ()
-    return [package, *(info.name for info in below)]
+    below = pkgutil.iter_modules(getattr(module, "__path__", ()), prefix=f"{name}.")
+    return [name, *(loaded for info in below for loaded in _load(info.name, faults))]
 
 
 def _import(name: str, faults: list[str]) -> object | None:
@@ -42,6 +41,6 @@ def _import(name: str, faults: list[str]) -> object | None:
         return importlib.import_module(name)
     except ConfigError as exc:
         faults.append(f"{name}: {exc}")
-    except Exception as exc:  # noqa: BLE001  whatever a handler module does at import, say which one did it
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a module does at import, say which one did it
         faults.append(f"HANDLERS: {name} cannot be imported: {type(exc).__name__}: {exc}")
     return None

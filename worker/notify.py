@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -37,9 +40,7 @@ class TenantEndpoint:
     secret: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-            raise ConfigError("TENANT_NOTIFY_URL must be an http or https URL without credentials in it")
+        _check_url(self.url)
         try:
             key = base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
         except ValueError:
@@ -58,7 +59,7 @@ class TenantEndpoint:
         parts = urlsplit(self.url)
         if _PLACEHOLDER in parts.netloc and not _HOST_LABEL.fullmatch(tenant_id):
             raise NotifyError("this tenant's id cannot be part of a host name")
-        if tenant_id in {".", ".."}:
+        if tenant_id in {"", ".", ".."}:
             raise NotifyError("this tenant's id cannot be part of a path")
         return self.url.replace(_PLACEHOLDER, quote(tenant_id, safe=""))
 
@@ -104,9 +105,12 @@ class Notifier:
         try:
             # The answer's body is of no interest, so it is not read: nobody can send us gigabytes here.
             url = self._tenants.url_for(tenant_id)
-            async with self._client.stream("POST", url, content=body, headers=headers) as response:
+            async with (
+                asyncio.timeout(_TIMEOUT_SECONDS),  # httpx bounds each read, which an endpoint can repeat for ever
+                self._client.stream("POST", url, content=body, headers=headers) as response,
+            ):
                 status = response.status_code
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as exc:
             raise NotifyError(f"the tenant's endpoint did not answer: {type(exc).__name__}") from exc
         if not 200 <= status < 300:
             raise NotifyError(f"the tenant's endpoint answered {status}")
@@ -160,6 +164,34 @@ def operators_at(urls: Sequence[str]) -> apprise.Apprise | None:
 
     operators = apprise.Apprise()
     for position, url in enumerate(urls, start=1):
-        if not operators.add(url):
+        with _silence("apprise"):
+            understood = operators.add(url)
+        if not understood:
             raise ConfigError(f"entry {position} is not a URL that apprise understands")
     return operators
+
+
+@contextmanager
+def _silence(logger_name: str) -> Iterator[None]:
+    """Let a library say nothing: what apprise logs about a URL that it does not understand is that URL."""
+    logger = logging.getLogger(logger_name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        filled = url.replace(_PLACEHOLDER, "x")
+        port = urlsplit(filled).port
+        httpx.URL(filled)  # minds characters that urlsplit lets pass
+    except (ValueError, httpx.InvalidURL):
+        raise ConfigError("TENANT_NOTIFY_URL is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or port == 0:
+        raise ConfigError("TENANT_NOTIFY_URL must be an http or https URL without credentials in it")
+    _, placed, behind = parts.netloc.rpartition(_PLACEHOLDER)
+    if placed and not re.search(r"\.[^.:]", behind):
+        raise ConfigError("TENANT_NOTIFY_URL lets the tenant's id choose the host: put it below a domain of yours")

@@ -15,6 +15,7 @@ MOST_CRASHES = 3
 """A handler whose claims were never finished so often is poisonous: it takes the worker down with it."""
 
 _LONGEST_RATE_LIMIT_SECONDS = 60.0
+_LONGEST_DELAY_SECONDS = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,6 @@ def _failed(error: BaseException, handler: Handler, failures: int, policy: Polic
         return End("dead", handler.name, note={"attempts": failures, **cause})
     delay = policy.backoff_of(handler).delay(failures)
     if isinstance(error, Retry) and error.after is not None:
-        delay = max(0.0, error.after)
+        delay = min(max(0.0, error.after), _LONGEST_DELAY_SECONDS)
     note = {"error": cause["error"], "attempt": failures, "in_seconds": round(delay, 3)}
     return End("retried", handler.name, delay, note)

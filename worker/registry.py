@@ -103,17 +103,19 @@ def _any_matches(patterns: Iterable[str], event_type: str) -> bool:
     )
 
 
-def _check_patterns(patterns: tuple[str, ...]) -> None:
+def _check_patterns(patterns: tuple[object, ...]) -> None:
     if not patterns:
         raise ConfigError('say which events: @on("integrated_account:active")')
     for pattern in patterns:
+        if not isinstance(pattern, str):  # `@on` without parentheses hands over the function
+            raise ConfigError(f'{pattern!r} is no pattern: write @on("integrated_account:active")')
         stem = pattern.removesuffix("*")
         if "*" in stem or (pattern != "*" and pattern.endswith("*") and not stem.endswith(":")) or not pattern:
             raise ConfigError(f"{pattern!r} is no pattern: use an exact name, `entity:*` or `*`")
 
 
 def _name(function: HandlerFunction) -> str:
-    if not inspect.iscoroutinefunction(function):
+    if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
         raise ConfigError(f"{function!r} must be `async def handler(event, ctx)`")
     try:
         inspect.signature(function).bind(None, None)

@@ -12,10 +12,11 @@ for i = 2, #ARGV, 4 do
     -- To an existing list only: for a pending event the claim writes the first entries.
     if redis.call('EXISTS', P .. 'history:' .. key) == 1 then note(key, 'duplicate') end
   else
+    -- A microsecond apart, so that the events of one batch start in the order in which they came. Queued first: if
+    -- anything fails here, no event is known, and refused as a duplicate, that would never run.
+    redis.call('ZADD', P .. 'queue', now + accepted / 1000, key)
     redis.call('SET', P .. 'event:' .. key, stamp .. '\n' .. meta .. '\n' .. body)
     if raw ~= '' then redis.call('SET', P .. 'raw:' .. key, raw) end
-    -- A microsecond apart, so that the events of one batch start in the order in which they came.
-    redis.call('ZADD', P .. 'queue', now + accepted / 1000, key)
     answers[#answers + 1] = 1
     accepted = accepted + 1
   end

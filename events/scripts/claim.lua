@@ -3,7 +3,8 @@
 -- Answer: { ms until the next work is due, rounded up, or -1, then for every lease: member, token, stored event (false when
 --   missing), handler (false when none was chosen yet), attempts used up, claims that were never finished }
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local queue = P .. 'queue'
+local queue, worker = P .. 'queue', cjson.encode(owner)
+even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, most)
 local answer = { -1 }
@@ -21,8 +22,8 @@ for i = 1, #members do
     local received, meta = string.match(stored, '^(%d+)\n([^\n]*)\n')
     if received then redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta) end
   end
-  local handler = state[1] and ',"handler":"' .. state[1] .. '"' or ''
-  note(key, 'claimed {"worker":"' .. owner .. '"' .. handler .. '}')
+  local handler = state[1] and ',"handler":' .. cjson.encode(state[1]) or ''
+  note(key, 'claimed {"worker":' .. worker .. handler .. '}')
   answer[#answer + 1] = member
   answer[#answer + 1] = token
   answer[#answer + 1] = stored

@@ -6,6 +6,7 @@
 local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
 local queue = P .. 'queue'
 local answers, totals = {}, {}
+even_when_full()
 for i = 4, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local work = P .. 'work:' .. member

@@ -2,6 +2,7 @@
 -- ARGV: prefix, key, token, then the handlers' names
 -- Answer: 1 split, 0 the lease was lost
 local key, token = ARGV[2], ARGV[3]
+even_when_full()
 if redis.call('HGET', P .. 'work:' .. key, 'token') ~= token then return 0 end
 redis.call('ZREM', P .. 'queue', key)
 redis.call('DEL', P .. 'work:' .. key)

@@ -12,12 +12,21 @@ end
 
 local function key_of(member) return string.match(member, '^[^|]+') end
 
--- A sender that repeats one event for ever must not fill the memory with the story of it.
+-- A sender that repeats one event for ever must not fill the memory with the story of it: once it is full, each
+-- entry takes the place of the last one, so that the beginning and the end are always told.
 local MOST_ENTRIES = 500
 local function note(key, entry)
   local history = P .. 'history:' .. key
-  if redis.call('LLEN', history) < MOST_ENTRIES then redis.call('RPUSH', history, stamp .. ' ' .. entry) end
+  if redis.call('LLEN', history) < MOST_ENTRIES then
+    redis.call('RPUSH', history, stamp .. ' ' .. entry)
+  else
+    redis.call('LSET', history, -1, stamp .. ' ' .. entry)
+  end
 end
+
+-- Redis at its memory limit refuses a script at the first command that may use more memory, but no longer once it has
+-- written. What workers do has to go on then, or the memory would never be freed again.
+local function even_when_full() redis.call('DEL', P .. 'full') end
 
 -- A piece of work is over; with its last piece the event is, and only then does its payload go.
 local function close(member, dedup_ttl, history_ttl)

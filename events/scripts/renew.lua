@@ -3,6 +3,7 @@
 -- Answer: for every lease 1 renewed, 0 lost
 local lease = tonumber(ARGV[2])
 local answers = {}
+even_when_full()
 for i = 3, #ARGV, 2 do
   local held = redis.call('HGET', P .. 'work:' .. ARGV[i], 'token') == ARGV[i + 1]
   if held then redis.call('ZADD', P .. 'queue', 'XX', now + lease, ARGV[i]) end

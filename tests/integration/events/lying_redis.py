@@ -1,0 +1,33 @@
+"""Something on a socket that speaks enough of Redis' protocol to be asked, and answers scripts as it likes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def lying_redis(script_answer: bytes) -> AsyncIterator[str]:
+    """Yields the URL of a server that answers every script with *script_answer*, or hangs up when that is empty."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while words := await _command(reader):
+            answer = script_answer if words[0].upper() == b"EVALSHA" else b"+OK\r\n"
+            writer.write(answer)
+            if not answer:
+                break
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://:hidden-password@127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+
+
+async def _command(reader: asyncio.StreamReader) -> list[bytes]:
+    head = await reader.readline()
+    words = []
+    for _ in range(int(head[1:] or b"0")):
+        length = int((await reader.readline())[1:])
+        words.append((await reader.readexactly(length + 2))[:-2])
+    return words

@@ -1,0 +1,108 @@
+"""The ingress on a real socket, with the protocol of its own server, in the test's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+
+from events import Store
+from ingress import Limits, Server, create_app, truto_source
+from ingress.server import EdgeProtocol
+from truto import AsyncTruto
+from truto.signature import sign
+
+SECRET = "6e17561c-a20c-44ce-b8b5-caff0bf786fe"
+OLD_SECRET = "0c0f4a56-3a2f-4f0e-93f8-9d7a5a0f0c11"
+KEY = "link-token-key-9f8e7d"
+LIMITS = Limits(body_bytes=64 * 1024, receipt_seconds=0.3)
+HOOK = "/webhooks/truto"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A running ingress: ``http`` to call it, ``port`` for raw sockets, ``server`` for its state."""
+
+    http: httpx.AsyncClient
+    port: int
+    server: Server
+
+    async def deliver(self, body: bytes, *, secret: str = SECRET, **headers: str) -> httpx.Response:
+        """A delivery signed with *secret*; *headers* are written with underscores."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        signed = {"content-type": "application/json", "x-truto-signature": sign(body, secret)}
+        return await self.http.post(HOOK, content=body, headers={**signed, **given})
+
+    async def talk(self, *pieces: bytes, pause: float = 0.0) -> bytes:
+        """Send *pieces*, a *pause* (s) apart, and read until the server closes, at most 2 s."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        answered = bytearray()
+
+        async def read() -> None:
+            # A server that closes early resets the connection; what it had said before counts.
+            with suppress(ConnectionError):
+                while chunk := await reader.read(65_536):
+                    answered.extend(chunk)
+
+        async with asyncio.timeout(2), asyncio.TaskGroup() as group:
+            group.create_task(read())
+            with suppress(ConnectionError):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(pause)
+        writer.close()
+        return bytes(answered)
+
+
+def client(port: int) -> httpx.AsyncClient:
+    """Without the certificates that nothing on loopback needs, and that take longer to load than a test to run."""
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False, trust_env=False)
+
+
+def event(event_id: str = "e-1", **fields: Any) -> bytes:
+    return orjson.dumps({"id": event_id, "event": "ping", **fields})
+
+
+def request(body: bytes, *headers: bytes, method: bytes = b"POST", path: bytes = HOOK.encode()) -> bytes:
+    """A request as bytes, with *headers* as they are and a length only when they name neither that nor an encoding."""
+    lines = [method + b" " + path + b" HTTP/1.1", b"Host: test", b"Connection: close", *headers]
+    if not any(line.lower().startswith((b"content-length", b"transfer-encoding")) for line in headers):
+        lines.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def signature_line(body: bytes, secret: str = SECRET) -> bytes:
+    return b"X-Truto-Signature: " + sign(body, secret).encode()
+
+
+@asynccontextmanager
+async def run_edge(
+    store: Store,
+    *,
+    limits: Limits = LIMITS,
+    truto: AsyncTruto | None = None,
+    link_token_key: str | None = None,
+    protocol: type[EdgeProtocol] = EdgeProtocol,
+) -> AsyncIterator[Edge]:
+    """Without :class:`Server`'s own loop, which takes a tenth of a second to notice that it should stop."""
+    app = create_app(
+        store, [truto_source([SECRET, OLD_SECRET])], limits=limits, truto=truto, link_token_key=link_token_key
+    )
+    server = Server(app, host="127.0.0.1", port=0)
+    server.config.load()
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=server.config, server_state=server.server_state, app_state={}), "127.0.0.1", 0
+    )
+    port = listening.sockets[0].getsockname()[1]
+    async with app.router.lifespan_context(app), client(port) as http:
+        yield Edge(http, port, server)
+        listening.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)

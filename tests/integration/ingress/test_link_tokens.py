@@ -1,0 +1,222 @@
+"""``POST /api/truto/link-token`` against something that answers as Truto does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from structlog.testing import capture_logs
+
+from events import Store
+from ingress.link_token import LinkTokenRoute
+from tests.integration.ingress.edge import KEY, Edge, request, run_edge
+from tests.servers import serve
+from truto import AsyncTruto
+from truto.retry import RetryPolicy
+
+PATH = "/api/truto/link-token"
+ALLOWED = {"authorization": f"Bearer {KEY}"}
+
+
+@dataclass
+class Truto:
+    """Truto's ``/link-token``: remembers what it was asked, and answers what it is told to."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 200
+    content: dict[str, Any] = field(default_factory=lambda: {"link_token": "lt-1"})
+    delay: float = 0.0
+
+    async def link_token(self, request: Request) -> Response:
+        self.asked.append(orjson.loads(await request.body()))
+        await asyncio.sleep(self.delay)
+        return Response(orjson.dumps(self.content), self.status, {"retry-after": "0"}, "application/json")
+
+
+@dataclass(frozen=True)
+class Stage:
+    edge: Edge
+    truto: Truto
+
+    async def ask(self, content: bytes | dict[str, Any], headers: dict[str, str] | None = None) -> httpx.Response:
+        body = content if isinstance(content, bytes) else orjson.dumps(content)
+        return await self.edge.http.post(PATH, content=body, headers=ALLOWED if headers is None else headers)
+
+
+@asynccontextmanager
+async def staged(store: Store, key: str | None = KEY) -> AsyncIterator[Stage]:
+    truto = Truto()
+    async with serve(Starlette(routes=[Route("/link-token", truto.link_token, methods=["POST"])])) as url:
+        client = AsyncTruto(
+            token="truto-api-token", base_url=url, timeout_seconds=0.3, retry=RetryPolicy(attempts=2, base_seconds=0.0)
+        )
+        async with run_edge(store, truto=client, link_token_key=key) as edge:
+            yield Stage(edge, truto)
+
+
+@pytest.fixture
+async def stage(store: Store) -> AsyncIterator[Stage]:
+    async with staged(store) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["tenantId", "tenant_id"])
+async def test_a_tenant_gets_a_token_for_a_new_connection(stage: Stage, name: str) -> None:
+    response = await stage.ask({name: " acme-1 "})
+    assert (response.status_code, response.json()) == (200, {"linkToken": "lt-1"})
+    assert stage.truto.asked == [{"tenant_id": "acme-1"}]
+
+
+@pytest.mark.parametrize("name", ["integratedAccountId", "integrated_account_id"])
+async def test_an_account_gets_a_token_to_reconnect_that_keeps_its_context(stage: Stage, name: str) -> None:
+    assert (await stage.ask({name: "acc-1"})).status_code == 200
+    assert stage.truto.asked == [{"integrated_account_id": "acc-1", "persist_previous_context": True}]
+
+
+async def test_when_both_are_named_the_account_is_reconnected(stage: Stage) -> None:
+    assert (await stage.ask({"tenantId": "acme-1", "integratedAccountId": "acc-1", "other": 1})).status_code == 200
+    assert stage.truto.asked == [{"integrated_account_id": "acc-1", "persist_previous_context": True}]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER ", "Bearer  "], ids=repr)
+async def test_the_scheme_is_read_as_the_standard_says(stage: Stage, scheme: str) -> None:
+    assert (await stage.ask({"tenantId": "t"}, {"authorization": scheme + KEY})).status_code == 200
+
+
+NOT_ALLOWED = [
+    pytest.param([], id="absent"),
+    pytest.param([b""], id="empty"),
+    pytest.param([KEY.encode()], id="no-scheme"),
+    pytest.param([b"Bearer"], id="no-key"),
+    pytest.param([b"Basic " + KEY.encode()], id="basic"),
+    pytest.param([b"Bearer\t" + KEY.encode()], id="tab"),
+    pytest.param([b"Bearer " + KEY[:-1].encode()], id="prefix"),
+    pytest.param([b"Bearer " + KEY.encode() + b"x"], id="one-more"),
+    pytest.param([b"Bearer " + KEY.upper().encode()], id="capitals"),
+    pytest.param([b"Bearer " + KEY.encode() + b"\xe9"], id="no-ascii"),
+    pytest.param([b"Bearer " + KEY.encode() + b", x"], id="list"),
+    pytest.param([b"Bearer " + KEY.encode()] * 2, id="twice"),
+    pytest.param([b"Bearer x", b"Bearer " + KEY.encode()], id="bad-then-good"),
+]
+
+
+@pytest.mark.parametrize("presented", NOT_ALLOWED)
+async def test_without_the_key_there_is_one_answer_and_no_call(stage: Stage, presented: list[bytes]) -> None:
+    response = await stage.edge.http.post(
+        PATH + "?key=" + KEY, content=b'{"tenantId":"t"}', headers=[(b"authorization", value) for value in presented]
+    )
+    assert response.status_code == 401
+    assert response.json() == {
+        "statusCode": 401,
+        "error": "Unauthorized",
+        "message": "Send Authorization: Bearer <LINK_TOKEN_KEY>.",
+        "reason": "unauthorized",
+    }
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert stage.truto.asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        pytest.param(b"", 400, "not_json", id="empty"),
+        pytest.param(b"tenantId=t", 400, "not_json", id="form"),
+        pytest.param(b"[]", 400, "malformed", id="array"),
+        pytest.param(b"null", 400, "malformed", id="null"),
+        pytest.param(b"{}", 400, "malformed", id="nothing-named"),
+        pytest.param(b'{"tenantId":null}', 400, "malformed", id="tenant-null"),
+        pytest.param(b'{"tenantId":""}', 400, "malformed", id="tenant-empty"),
+        pytest.param(b'{"tenantId":"  "}', 400, "malformed", id="tenant-blank"),
+        pytest.param(b'{"tenantId":5}', 400, "malformed", id="tenant-number"),
+        pytest.param(b'{"tenantId":{"a":1}}', 400, "malformed", id="tenant-object"),
+        pytest.param(b'{"tenantId":"' + b"t" * 257 + b'"}', 400, "malformed", id="tenant-too-long"),
+        pytest.param(b'{"tenantId":"t","integratedAccountId":" "}', 400, "malformed", id="account-blank"),
+        pytest.param(b'{"tenantId":"' + b"t" * 17_000 + b'"}', 413, "body_too_large", id="too-large"),
+    ],
+)
+async def test_what_is_not_a_request_is_refused_and_not_passed_on(
+    stage: Stage, body: bytes, status: int, reason: str
+) -> None:
+    response = await stage.ask(body)
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
+    assert stage.truto.asked == []
+
+
+@pytest.mark.parametrize(
+    ("answered", "status", "reason"),
+    [
+        (404, 404, "unknown_account"),
+        (400, 400, "refused_by_truto"),
+        (422, 400, "refused_by_truto"),
+        (401, 502, "truto_refused"),
+        (403, 502, "truto_refused"),
+        (429, 503, "truto_unavailable"),
+        (500, 503, "truto_unavailable"),
+        (502, 503, "truto_unavailable"),
+    ],
+)
+async def test_what_truto_refuses_is_told_in_our_words(stage: Stage, answered: int, status: int, reason: str) -> None:
+    stage.truto.status = answered
+    stage.truto.content = {"statusCode": answered, "error": "x", "message": "hidden-message"}
+    with capture_logs() as logs:
+        response = await stage.ask({"integratedAccountId": "acc-1"})
+    assert (response.status_code, response.json()["reason"]) == (status, reason)
+    assert "hidden" not in response.text + str(logs)
+    assert response.headers.get("retry-after") == ("10" if status == 503 else None)
+
+
+async def test_a_truto_that_does_not_answer_is_given_up(stage: Stage) -> None:
+    stage.truto.delay = 0.5
+    response = await stage.ask({"tenantId": "t"})
+    assert (response.status_code, response.json()["reason"]) == (503, "truto_unavailable")
+
+
+async def test_an_answer_that_is_not_trutos_is_no_token(stage: Stage) -> None:
+    stage.truto.content = {"something": "else"}
+    response = await stage.ask({"tenantId": "t"})
+    assert (response.status_code, response.json()["reason"]) == (503, "truto_unavailable")
+
+
+async def test_neither_key_nor_token_is_logged(stage: Stage) -> None:
+    with capture_logs() as logs:
+        await stage.ask({"tenantId": "hidden-tenant"})
+        await stage.ask({"tenantId": "t"}, {"authorization": "Bearer hidden-key"})
+    assert logs == [{"event": "link_token_created", "reconnect": False, "log_level": "info"}]
+
+
+async def test_it_is_asked_for_by_post(stage: Stage) -> None:
+    response = await stage.edge.http.get(PATH, headers=ALLOWED)
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("key", [None, ""], ids=["none", "empty"])
+async def test_without_a_key_in_the_settings_the_route_does_not_exist(store: Store, key: str | None) -> None:
+    async with staged(store, key) as stage:
+        assert (await stage.ask({"tenantId": "t"}, {"authorization": "Bearer x"})).status_code == 404
+
+
+async def test_the_route_itself_refuses_to_work_without_a_key() -> None:
+    async with AsyncTruto(token="t") as truto:
+        with pytest.raises(ValueError, match="needs a key"):
+            LinkTokenRoute(truto, "")
+
+
+async def test_a_caller_that_hangs_up_costs_truto_nothing(stage: Stage) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", stage.edge.port)
+    head = request(b"{", b"Content-Length: 100", f"Authorization: Bearer {KEY}".encode(), path=PATH.encode())
+    writer.write(head)
+    await writer.drain()
+    await asyncio.sleep(0.02)
+    writer.close()
+    await asyncio.sleep(0.05)
+    assert stage.truto.asked == []

@@ -1,0 +1,191 @@
+"""Stopping: what runs may end, what does not end is given back, and nothing is used up by it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+from structlog.testing import LogCapture
+
+from events import Claim, Event, Store
+from tests.conftest import MakeStore
+from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from worker import Context
+from worker.engine import Engine
+from worker.registry import Registry
+
+
+class Gate:
+    """A handler that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.started: list[int] = []
+        self.cancelled = 0
+
+    async def handle(self, event: Event, ctx: Context) -> None:
+        self.started.append(ctx.attempt)
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+@pytest.fixture
+async def gate(registry: Registry) -> Gate:
+    found = Gate()
+    registry.on("gate:*")(found.handle)
+    return found
+
+
+async def test_a_stopping_worker_lets_running_work_end_and_takes_no_more(
+    store: Store, registry: Registry, recorder: Recorder, gate: Gate
+) -> None:
+    registry.on("order:*")(recorder.handle)
+    first, second = delivered("gate:a"), delivered()
+    async with working(store, registry, grace_seconds=5) as engine:
+        await store.accept([first])
+        await eventually(lambda: bool(gate.started))
+        engine.stop()
+        await store.accept([second])
+        await asyncio.sleep(0.3)
+        gate.open.set()
+        await ended(store, first)
+        await eventually(lambda: bool(engine.main_task and engine.main_task.done()))
+    assert recorder.runs == []
+    assert gate.cancelled == 0
+    assert (await store.overview()).ready == 1
+
+
+async def test_an_idle_worker_stops_at_once(store: Store, registry: Registry) -> None:
+    async with working(store, registry, grace_seconds=30) as engine:
+        await asyncio.sleep(0.1)
+        engine.stop()
+        await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=0.5)
+
+
+async def test_work_that_outlasts_the_grace_is_released_and_runs_elsewhere_with_the_same_attempt(
+    store: Store, registry: Registry, gate: Gate
+) -> None:
+    event = delivered("gate:a")
+    async with working(store, registry, grace_seconds=1) as engine:
+        await store.accept([event])
+        await eventually(lambda: bool(gate.started))
+        engine.stop()
+        await ended(store, event, "released")
+    assert gate.cancelled == 1
+    gate.open.set()
+    async with working(store, registry):
+        await ended(store, event)
+    assert gate.started == [1, 1]
+    assert await story(store, event) == ["received", "claimed", "released", "claimed", "done"]
+    assert (await store.history("truto", event.id))[2].detail["why"] == "shutdown"
+
+
+async def test_a_second_signal_releases_what_runs_at_once(
+    store: Store, registry: Registry, gate: Gate, logs: LogCapture
+) -> None:
+    event = delivered("gate:a")
+    async with working(store, registry, grace_seconds=30) as engine:
+        await store.accept([event])
+        await eventually(lambda: bool(gate.started))
+        engine.stop()
+        engine.stop()
+        await ended(store, event, "released")
+    assert [entry["running"] for entry in logs.entries if entry["event"] == "worker_draining"] == [1]
+
+
+async def test_a_release_by_shutdown_is_no_crash(store: Store, registry: Registry, gate: Gate) -> None:
+    event = delivered("gate:a")
+    await store.accept([event])
+    for number in range(1, 5):
+        async with working(store, registry) as engine:
+            await eventually(lambda number=number: len(gate.started) == number)  # type: ignore[misc] # binds it
+            engine.stop()
+            engine.stop()
+    gate.open.set()
+    async with working(store, registry):
+        await ended(store, event)
+    assert gate.started == [1] * 5
+
+
+async def test_a_handler_may_end_its_work_after_it_was_told_to_stop(store: Store, registry: Registry) -> None:
+    started = asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        started.set()
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.2)  # puts away its tools
+            raise
+
+    event = delivered()
+    async with working(store, registry) as engine:
+        await store.accept([event])
+        await started.wait()
+        engine.stop()
+        engine.stop()
+        await asyncio.sleep(0.05)
+    assert await story(store, event) == ["received", "claimed", "released"]
+
+
+class SlowClaims(Store):
+    """A store whose claims are answered late: Redis has given the leases, the worker does not know yet."""
+
+    claimed: asyncio.Event
+    lag = 0.3
+
+    async def claim(self, most: int, owner: str) -> Claim:
+        answer = await super().claim(most, owner)
+        if answer.leases:
+            self.claimed.set()
+            await asyncio.sleep(self.lag)
+        return answer
+
+
+async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
+    make_store: MakeStore, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    plain = make_store()
+    slow = SlowClaims(plain.redis)
+    slow.claimed = asyncio.Event()
+    event = delivered()
+    await plain.accept([event])
+    async with working(slow, registry) as engine:
+        await slow.claimed.wait()
+        engine.stop()
+        await eventually(lambda: bool(engine.main_task and engine.main_task.done()))
+    assert recorder.runs == []
+    assert await story(plain, event) == ["received", "claimed", "released"]
+    async with working(plain, registry):
+        await ended(plain, event)
+    assert recorder.runs == [event.id]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+async def test_a_signal_drains(store: Store, number: signal.Signals) -> None:
+    from events import End, Lease
+
+    async def dispatch(lease: Lease) -> End:
+        await asyncio.sleep(0.2)
+        return End("done")
+
+    engine = Engine(store, dispatch, grace_seconds=5)
+    running = asyncio.create_task(engine.run_until_stopped())
+    event = delivered()
+    try:
+        await store.accept([event])
+        await eventually(lambda: bool(engine.tasks))
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(running, 5)
+    finally:
+        engine.loop.remove_signal_handler(signal.SIGTERM)
+        engine.loop.remove_signal_handler(signal.SIGINT)
+    assert (await story(store, event))[-1] == "done"
+    assert await is_empty(store)

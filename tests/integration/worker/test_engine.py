@@ -1,0 +1,160 @@
+"""Taking work: at once, within limits, and through its own defects."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import LogCapture
+
+from events import End, Event, Lease, Store
+from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from worker import Context
+from worker.engine import Engine
+from worker.registry import Registry
+
+
+async def test_an_idle_worker_starts_an_event_sooner_than_polling_would(store: Store, registry: Registry) -> None:
+    started: list[float] = []
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        started.append(asyncio.get_running_loop().time())
+
+    async with working(store, registry):
+        for number in range(1, 6):
+            await asyncio.sleep(0.05)  # idle again
+            accepted = asyncio.get_running_loop().time()
+            await store.accept([delivered()])
+            await eventually(lambda number=number: len(started) == number)  # type: ignore[misc] # binds the number
+            assert started[-1] - accepted < 0.5
+
+
+async def test_no_more_runs_at_once_than_the_concurrency_allows(store: Store, registry: Registry) -> None:
+    running, most = 0, 0
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.02)
+        running -= 1
+
+    async with working(store, registry, concurrency=3) as engine:
+        await store.accept([delivered() for _ in range(20)])
+        await eventually(lambda: engine.jobs_complete == 20)
+    assert most == 3
+
+
+async def test_a_full_worker_leaves_the_rest_to_others(store: Store, registry: Registry) -> None:
+    owners: set[str] = set()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        await asyncio.sleep(0.1)
+
+    events = [delivered() for _ in range(8)]
+    async with working(store, registry, concurrency=2), working(store, registry, concurrency=2):
+        await store.accept(events)
+        for event in events:
+            await ended(store, event)
+            history = await store.history("truto", event.id)
+            owners |= {entry.detail["worker"] for entry in history if entry.what == "claimed"}
+    assert len(owners) == 2
+
+
+async def test_many_events_run_once_each_on_two_workers(store: Store, registry: Registry, recorder: Recorder) -> None:
+    registry.on("*")(recorder.handle)
+    events = [delivered() for _ in range(300)]
+    async with working(store, registry, concurrency=20), working(store, registry, concurrency=20):
+        await asyncio.gather(*(store.accept([event]) for event in events))
+        await eventually(lambda: len(recorder.runs) >= 300)
+        await eventually(lambda: is_empty(store))
+    assert sorted(recorder.runs) == sorted(event.id for event in events)
+
+
+async def test_events_of_one_worker_with_one_slot_run_in_the_order_of_their_accepts(
+    store: Store, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    events = [delivered() for _ in range(20)]
+    for event in events:
+        await store.accept([event])
+    async with working(store, registry, concurrency=1):
+        await eventually(lambda: len(recorder.runs) == 20)
+    assert recorder.runs == [event.id for event in events]
+
+
+async def test_two_workers_of_one_process_have_different_names_safe_for_keys(store: Store) -> None:
+    async def dispatch(lease: Lease) -> End:
+        return End("done")
+
+    first, second = (Engine(store, dispatch, handle_signals=False) for _ in range(2))
+    assert first.owner != second.owner
+    assert all(char.isalnum() or char in ".-" for char in first.owner)
+
+
+async def test_a_defect_of_dispatch_costs_no_event_and_no_attempt(store: Store, logs: LogCapture) -> None:
+    async def dispatch(lease: Lease) -> End | None:
+        raise RuntimeError("our own defect with s3cret")
+
+    event = delivered()
+    engine = Engine(store, dispatch, handle_signals=False, grace_seconds=1)
+    running = asyncio.create_task(engine.run_until_stopped())
+    await store.accept([event])
+    await ended(store, event, "released")
+    engine.stop()
+    await running
+    view = await store.overview()
+    assert (view.waiting, view.dead) == (1, 0)
+    assert {"error": "RuntimeError", "event_id": event.id} in [
+        {name: entry.get(name) for name in ("error", "event_id")} for entry in logs.entries
+    ]
+    assert "s3cret" not in str(logs.entries)
+
+
+async def test_an_unexpected_end_of_the_main_loop_ends_the_process_with_its_error(store: Store) -> None:
+    async def dispatch(lease: Lease) -> End | None:
+        return None
+
+    async def broken() -> None:
+        raise RuntimeError("cannot start")
+
+    engine = Engine(store, dispatch, on_start=broken, handle_signals=False)
+    with pytest.raises(RuntimeError, match="cannot start"):
+        await engine.run_until_stopped()
+
+
+async def test_a_worker_says_when_it_starts_and_stops_and_how_much_it_did(
+    store: Store, registry: Registry, recorder: Recorder, logs: LogCapture
+) -> None:
+    registry.on("*")(recorder.handle)
+    async with working(store, registry, concurrency=7) as engine:
+        event = delivered()
+        await store.accept([event])
+        await ended(store, event)
+        await eventually(lambda: not engine.tasks)
+    said: dict[str, Any] = {entry["event"]: entry for entry in logs.entries}
+    assert said["worker_started"]["concurrency"] == 7
+    assert (said["worker_stopped"]["done"], said["worker_stopped"]["kept"]) == (1, 0)
+
+
+async def test_the_time_of_the_next_retry_is_not_slept_over(store: Store, registry: Registry) -> None:
+    from worker import Retry
+
+    starts: list[float] = []
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        starts.append(asyncio.get_running_loop().time())
+        if ctx.attempt == 1:
+            raise Retry("soon", after=0.2)
+
+    event = delivered()
+    async with working(store, registry):
+        await store.accept([event])
+        await ended(store, event)
+    assert 0.19 <= starts[1] - starts[0] < 0.9  # the fallback poll alone would take a second
+    assert await story(store, event) == ["received", "claimed", "retried", "claimed", "done"]

@@ -1,0 +1,164 @@
+"""Leases: renewed while work runs, lost when nobody renews, and never finished by who lost them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from structlog.testing import LogCapture
+
+from events import Event, Store
+from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from worker import Context
+from worker.registry import Registry
+
+
+async def test_work_longer_than_a_lease_runs_once(short: Store, registry: Registry) -> None:
+    starts: list[str] = []
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        starts.append(event.id)
+        await asyncio.sleep(2.5 * short.lease_seconds)
+
+    event = delivered()
+    async with working(short, registry), working(short, registry):
+        await short.accept([event])
+        await ended(short, event)
+    assert starts == [event.id]
+    assert await story(short, event) == ["received", "claimed", "done"]
+
+
+async def test_a_blocked_worker_loses_its_lease_says_so_and_its_late_end_changes_nothing(
+    short: Store, registry: Registry, logs: LogCapture
+) -> None:
+    runs: list[str] = []
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        runs.append(event.id)
+        if len(runs) == 1:
+            time.sleep(2 * short.lease_seconds)  # noqa: ASYNC251 the fault under test
+            await asyncio.sleep(0.5)
+
+    event = delivered()
+    async with working(short, registry):
+        await short.accept([event])
+        await ended(short, event)
+        await eventually(lambda: is_empty(short))
+    names = [entry["event"] for entry in logs.entries]
+    assert "event_loop_blocked" in names
+    assert (await story(short, event)).count("done") == 1
+    assert 1 <= len(runs) <= 2
+
+
+async def test_work_taken_by_another_worker_is_cancelled_here_and_ends_there(
+    short: Store, registry: Registry, logs: LogCapture
+) -> None:
+    cancelled = asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    event = delivered()
+    async with working(short, registry, concurrency=1) as engine:  # full, so that it takes nothing back itself
+        await short.accept([event])
+        await eventually(lambda: bool(engine.tasks))
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)  # as if the lease had run out
+        (lease,) = (await short.claim(1, "elsewhere")).leases
+        await asyncio.wait_for(cancelled.wait(), 3)
+        await eventually(lambda: not engine.tasks)
+        assert await short.renew([lease]) == [True]
+    assert any(entry["event"] == "lease_lost" and entry["event_id"] == event.id for entry in logs.entries)
+    assert "released" not in await story(short, event)
+    assert lease.crashes == 1
+
+
+async def test_an_end_that_comes_too_late_is_refused_and_said(
+    short: Store, registry: Registry, logs: LogCapture
+) -> None:
+    proceed, started = asyncio.Event(), asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        started.set()
+        await proceed.wait()
+
+    event = delivered()
+    async with working(short, registry, concurrency=1):
+        await short.accept([event])
+        await started.wait()
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)
+        (lease,) = (await short.claim(1, "elsewhere")).leases
+        proceed.set()
+        await eventually(lambda: any(entry["event"] == "lease_lost" for entry in logs.entries))
+        assert "done" not in await story(short, event)
+        assert await short.renew([lease]) == [True]
+    assert (await short.overview()).totals["stale"] == 1
+
+
+async def test_claims_that_never_finish_make_a_dead_letter_of_the_work(
+    short: Store, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    event = delivered()
+    await short.accept([event])
+    for _ in range(3):  # three workers that are killed while they have it
+        await short.claim(1, "killed")
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)
+    async with working(short, registry):
+        await ended(short, event, "dead")
+    (kept,) = await short.dead_letters()
+    assert "the worker was lost 3 times" in kept.note["error"]
+    assert kept.note["fingerprint"].startswith("crash:")
+    assert recorder.runs == []
+
+
+async def test_a_dead_letter_of_poison_names_the_handler_that_would_have_run(
+    short: Store, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    event = delivered()
+    await short.accept([event])
+    for _ in range(3):
+        await short.claim(1, "killed")
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)
+    async with working(short, registry):
+        await ended(short, event, "dead")
+    (kept,) = await short.dead_letters()
+    assert kept.handler is not None
+    assert kept.handler.endswith("Recorder.handle")
+
+
+async def test_poison_runs_again_with_all_its_chances_when_it_is_replayed(
+    short: Store, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    event = delivered()
+    await short.accept([event])
+    for _ in range(3):
+        await short.claim(1, "killed")
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)
+    async with working(short, registry):
+        await ended(short, event, "dead")
+        (kept,) = await short.dead_letters()
+        await short.replay([kept.member])
+        await ended(short, event)
+    assert recorder.attempts == [1]
+
+
+async def test_fewer_crashes_than_that_cost_nothing(short: Store, registry: Registry, recorder: Recorder) -> None:
+    registry.on("*")(recorder.handle)
+    event = delivered()
+    await short.accept([event])
+    for _ in range(2):
+        await short.claim(1, "killed")
+        await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)
+    async with working(short, registry):
+        await ended(short, event)
+    assert recorder.attempts == [1]

