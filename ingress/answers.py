@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import orjson
-from starlette.requests import Request
+import structlog
 from starlette.responses import Response
+
+log = structlog.get_logger("ingress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,12 @@ def answer(content: object, status: int = 200, headers: Mapping[str, str] | None
     return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
-def wrong_method(request: Request, allowed: str) -> Response | None:
-    """A 405 when the request's method is not the *allowed* one, else ``None``."""
-    if request.method == allowed:
-        return None
-    return refuse(Refusal(405, "method_not_allowed", f"Use {allowed} here.", headers={"allow": allowed}, close=True))
+def wrong_method(allowed: str) -> Refusal:
+    """The refusal of a request whose method is not the *allowed* one."""
+    return Refusal(405, "method_not_allowed", f"Use {allowed} here.", headers={"allow": allowed}, close=True)
+
+
+def failed(error: Exception, path: str) -> Response:
+    """The answer to a request that met a defect of ours. Only the error's kind is logged: its text may quote a body."""
+    log.error("request_failed", error=type(error).__name__, path=path)
+    return refuse(Refusal(500, "internal", "Something went wrong on our side; nothing was accepted.", close=True))

@@ -7,18 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from events import Acceptance, Store, StoreUnavailable, Verified
-from ingress.answers import Refusal, answer, refuse, wrong_method
+from ingress.answers import Refusal, answer, failed, refuse, wrong_method
 from ingress.body import ClientGone, read_body
 from ingress.metrics import Metrics
 from ingress.sources import Source
 from ingress.verification import check_delivery, check_head
 
 log = structlog.get_logger("ingress")
+
+DELIVERIES = "/webhooks/"
+"""The path before a source's name."""
 
 RETRY_AFTER_SECONDS = 2
 """Truto gives up within about 10 s (docs: webhooks overview), so a longer wait would be a loss."""
@@ -33,7 +35,7 @@ class Limits:
 
 
 class Receiver:
-    """The ASGI endpoint behind ``/webhooks/{source}``. Answers 200 only for what the store has confirmed."""
+    """The ASGI application behind ``/webhooks/{source}``. Answers 200 only for what the store has confirmed."""
 
     def __init__(self, store: Store, sources: Mapping[str, Source], limits: Limits, metrics: Metrics) -> None:
         self._store = store
@@ -44,20 +46,22 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one delivery and answer it."""
         started = time.perf_counter()
-        source = self._sources.get(scope["path_params"]["source"])
+        source = self._sources.get(scope["path"].removeprefix(DELIVERIES))
         try:
             response = await self._respond(source, scope, receive)
         except ClientGone:
             log.info("delivery_abandoned", source=source.name if source else None)
             return
+        except Exception as exc:  # noqa: BLE001  the last resort: a defect of ours must not look like an acceptance
+            response = failed(exc, DELIVERIES)
         await response(scope, receive, send)
         self._metrics.receipt_seconds.observe(time.perf_counter() - started)
 
     async def _respond(self, source: Source | None, scope: Scope, receive: Receive) -> Response:
         if source is None:
             return self._refuse(None, Refusal(404, "unknown_source", "No such source is configured.", close=True))
-        if response := wrong_method(Request(scope), "POST"):
-            return response
+        if scope["method"] != "POST":
+            return refuse(wrong_method("POST"))
         headers = scope["headers"]
         if refusal := check_head(headers):
             return self._refuse(source, refusal)

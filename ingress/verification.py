@@ -15,6 +15,7 @@ from truto.signature import HEADER, verify
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 _SIGNATURE = HEADER.lower().encode()
+_KEPT = frozenset(name.encode() for name in KEPT_HEADERS)
 _MOST_HEADERS = 100
 _MOST_HEADER_BYTES = 32 * 1024
 
@@ -79,5 +80,4 @@ def _is_multipart(headers: RawHeaders) -> bool:
 
 
 def _kept(headers: RawHeaders) -> dict[str, str]:
-    found = ((key.decode("latin-1"), value.decode("latin-1")) for key, value in headers)
-    return {name: value for name, value in found if name in KEPT_HEADERS}
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in headers if key in _KEPT}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from starlette.requests import Request
+from structlog.testing import capture_logs
 
 from ingress import Source, truto_source
-from ingress.answers import Refusal, answer, not_authentic, refuse, wrong_method
+from ingress.answers import Refusal, answer, failed, not_authentic, refuse, wrong_method
 
 
 def test_a_refusal_is_trutos_envelope_and_a_reason() -> None:
@@ -53,10 +53,15 @@ def test_an_answer_is_json() -> None:
 
 
 def test_a_wrong_method_is_told_the_right_one() -> None:
-    response = wrong_method(Request({"type": "http", "method": "GET", "headers": []}), "POST")
-    assert response is not None
+    response = refuse(wrong_method("POST"))
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
-    assert wrong_method(Request({"type": "http", "method": "POST", "headers": []}), "POST") is None
+
+
+def test_a_defect_of_ours_is_a_500_that_repeats_nothing() -> None:
+    with capture_logs() as records:
+        response = failed(ValueError("hunter2"), "/webhooks/")
+    assert (response.status_code, orjson.loads(response.body)["reason"]) == (500, "internal")
+    assert "hunter2" not in f"{response.body!r} {records}"
 
 
 @pytest.mark.parametrize("secrets", [[], [""], ["good", ""]], ids=["none", "empty", "one-empty"])
