@@ -72,7 +72,7 @@ class EmbeddedRedis:
         if self._process is not None and self._process.poll() is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        if self._is_taken():
+        if self.answers():
             raise RuntimeError(f"a redis-server already works in {self._folder}: end it, or use another folder")
         self._socket.unlink(missing_ok=True)
         log = self._folder / "redis.log"
@@ -112,7 +112,8 @@ class EmbeddedRedis:
                     raise RuntimeError(f"redis-server did not start in {self._folder}: {last_words}")
                 time.sleep(0.01)
 
-    def _is_taken(self) -> bool:
+    def answers(self) -> bool:
+        """Whether a server listens in this folder, started here or by another process."""
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self._socket)) == 0
 

@@ -3,9 +3,13 @@
 ::
 
     EventsError
+    ├── BadStoreURL         the URL names no Redis: do not start
     ├── MalformedEvent      the body is authentic but holds no event: refuse it
     ├── CorruptEvent        what Redis kept is not what was put there: a person has to look
-    └── StoreUnavailable    the store did not confirm: never report success, try again later
+    ├── StoreUnavailable    the store did not confirm: never report success, try again later
+    ├── SpoolUnavailable    the local disk did not confirm either: the same
+    │   └── SpoolFull       nor will it, until deliveries have been brought over to the store
+    └── SpoolUnusable       the folder cannot hold a spool: do not start
 """
 
 from __future__ import annotations
@@ -13,6 +17,10 @@ from __future__ import annotations
 
 class EventsError(Exception):
     """Base of everything raised here on purpose; catching it never hides a bug."""
+
+
+class BadStoreURL(EventsError, ValueError):
+    """The URL names no Redis. The message says what it should look like and repeats nothing of it."""
 
 
 class MalformedEvent(EventsError):
@@ -29,3 +37,15 @@ class CorruptEvent(EventsError):
 
 class StoreUnavailable(EventsError):
     """Redis did not confirm the command. It may have been carried out or not: an unknown outcome is no success."""
+
+
+class SpoolUnavailable(EventsError):
+    """The spool did not do what it was asked. The message names the kind of error, but no path and no contents."""
+
+
+class SpoolFull(SpoolUnavailable):
+    """The spool has no room for a delivery."""
+
+
+class SpoolUnusable(EventsError):
+    """A folder cannot hold this process's spool. The message names it and says what to do."""

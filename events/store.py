@@ -20,8 +20,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -34,14 +34,18 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from events.batching import GroupCommit
+from events.checking import find_faults
+from events.confirming import ReplicaConfirmation
+from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, Verified, event_key, read_stored
 
 PREFIX = "tw:"
 
 _ALIVE_MS = 15_000
-_CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
+_PAGE = 100
+_LAST_WORDS = 10
 
 
 class Acceptance(StrEnum):
@@ -51,6 +55,8 @@ class Acceptance(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     """A duplicate by id whose body differs from the one in flight; the first one counts."""
+    SPOOLED = "spooled"
+    """Kept on the local disk, because the store did not answer: the store never says this itself."""
 
 
 _ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.CONFLICT}
@@ -100,6 +106,17 @@ class HistoryEntry(NamedTuple):
     detail: dict[str, Any]
 
 
+class Ended(NamedTuple):
+    """An event that is over: when and how. ``id`` and its like are empty where the beginning was not recorded."""
+
+    at: datetime
+    source: str
+    type: str
+    id: str
+    outcome: str
+    detail: dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A dead letter, or parked work: kept with its payload until someone acts.
@@ -143,6 +160,7 @@ class Store:
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
         answer_seconds: float = _ANSWER_SECONDS,
+        confirm_replicas: int = 0,
         prefix: str = PREFIX,
     ) -> None:
         self.redis = redis
@@ -154,8 +172,8 @@ class Store:
         self._dedup_ms = round(dedup_ttl * 1000)
         self._history_ms = round(history_ttl * 1000)
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
+        self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size)
-        self._finishing = GroupCommit(self._finish_batch)
 
     @classmethod
     def connect(
@@ -166,25 +184,21 @@ class Store:
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
         answer_seconds: float = _ANSWER_SECONDS,
+        confirm_replicas: int = 0,
     ) -> Store:
-        """A store at *url* (``redis://``, ``rediss://`` or ``unix://``). No connection is made before first use.
+        """A store at *url* (``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow failovers).
 
-        A Redis that has not answered within *answer_seconds* counts as unavailable.
+        No connection is made before first use. A Redis that has not answered within *answer_seconds* counts as
+        unavailable. With *confirm_replicas*, :meth:`accept` returns only once so many replicas have the events.
+        Raises :class:`BadStoreURL`, whose message repeats nothing of *url*.
         """
-        redis: Redis = Redis.from_url(
-            url,
-            # Without these a frozen Redis hangs its clients for ever, and without a word.
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=answer_seconds,
-            health_check_interval=15,
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        )
         return cls(
-            redis,
+            connect(url, answer_seconds=answer_seconds),
             lease_seconds=lease_seconds,
             dedup_ttl=dedup_ttl,
             history_ttl=history_ttl,
             answer_seconds=answer_seconds,
+            confirm_replicas=confirm_replicas,
         )
 
     async def close(self) -> None:
@@ -195,6 +209,11 @@ class Store:
         """Return when Redis answers."""
         async with _confirmed():
             await cast("Awaitable[bool]", self.redis.ping())
+
+    async def find_faults(self) -> list[str]:
+        """Why accepted events would not be safe in this Redis, each with its remedy; empty when they are."""
+        async with _confirmed():
+            return await find_faults(self.redis)
 
     async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
         """Take the events of one delivery in, all or none, and say what became of each.
@@ -207,26 +226,36 @@ class Store:
         offered = list(chain.from_iterable(groups))
         args = [part for verified in offered for part in (verified.key, verified.meta, verified.body, verified.raw)]
         try:
-            answers = _acceptances(await self._run("accept", args))
+            answers = _acceptances(await self._run_accept(args))
             taken = iter([answer for _, answer in zip(offered, answers, strict=True)])
             return [[next(taken) for _ in group] for group in groups]
         except (KeyError, TypeError, ValueError):
             # An unknown outcome is never an acceptance.
             raise StoreUnavailable("Redis gave an answer that the accept script does not give") from None
 
+    async def _run_accept(self, args: Sequence[str | bytes | int]) -> Any:
+        if self._confirmation is None:
+            return await self._run("accept", args)
+        async with _confirmed():
+            return await self._confirmation.run(self._scripts["accept"], [self._prefix, *args])
+
     async def claim(self, most: int, owner: str) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters."""
         answer = await self._run("claim", [most, self._lease_ms, owner])
-        leases = []
+        leases: list[Lease] = []
+        corrupt: list[str | bytes | int] = []
         for row in zip(*[iter(answer[1:])] * 6, strict=True):
             member, token = row[0].decode(), row[1].decode()
             try:
                 event = read_stored(row[2] or b"")
             except CorruptEvent as exc:
-                await self._finishing.submit(_finish_args(member, token, End("dead", note={"error": str(exc)})))
+                corrupt += _finish_args(member, token, End("dead", note={"error": str(exc)}))
                 continue
             handler = row[3].decode() if row[3] else None
             leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5]))
+        if corrupt:
+            with suppress(StoreUnavailable):  # they will be claimed again, and what was leased beside them is good
+                await self._finish(corrupt)
         return Claim(leases, None if answer[0] < 0 else answer[0] / 1000)
 
     async def renew(self, leases: Sequence[Lease]) -> list[bool]:
@@ -244,16 +273,20 @@ class Store:
         return bool(await self._run("plan", [lease.event.key, lease.token, *handlers]))
 
     async def finish(self, lease: Lease, end: End) -> bool:
-        """End *lease*; false when it was lost before, and nothing was changed. Concurrent calls share a round trip.
+        """End *lease*; false when it was lost before, and nothing was changed."""
+        (ended,) = await self.finish_all([(lease, end)])
+        return ended
+
+    async def finish_all(self, ends: Sequence[tuple[Lease, End]]) -> list[bool]:
+        """End many leases in one round trip; for each, false when it was lost before, and nothing of it was changed.
 
         Raises :class:`TypeError` for a note that is no JSON, :class:`ValueError` or :class:`OverflowError` for a delay
-        that is no finite number; the lease is held on then.
+        that is no finite number; all of the leases are held on then.
         """
-        return await self._finishing.submit(_finish_args(lease.member, lease.token, end))
+        return await self._finish(chain.from_iterable(_finish_args(ls.member, ls.token, end) for ls, end in ends))
 
-    async def _finish_batch(self, ends: Sequence[Sequence[str | bytes | int]]) -> list[bool]:
-        answers = await self._run("finish", [self._dedup_ms, self._history_ms, *chain.from_iterable(ends)])
-        return [bool(ended) for ended in answers]
+    async def _finish(self, args: Iterable[str | bytes | int]) -> list[bool]:
+        return [bool(ended) for ended in await self._run("finish", [self._dedup_ms, self._history_ms, *args])]
 
     async def wait_for_work(self, seconds: float) -> bool:
         """Wait until an event was accepted, at most *seconds*; whether one was. One waiting worker wakes for each.
@@ -294,6 +327,44 @@ class Store:
         except ValueError as exc:
             raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
 
+    async def stored(self, source: str, event_id: str) -> Event | None:
+        """An event that is not over; ``None`` when it is, or was never accepted.
+
+        Raises :class:`CorruptEvent` when it cannot be read.
+        """
+        async with _confirmed():
+            found = await self.redis.get(f"{self._prefix}event:{event_key(source, event_id)}")
+        return read_stored(found) if found else None
+
+    async def places(self, source: str, event_id: str) -> dict[str, str]:
+        """Where an event's pieces of work are: member to ``queue``, ``dead`` or ``parked``. Empty when it is over.
+
+        Pieces whose handler the history has not named yet are left out: they wait in the queue.
+        """
+        key = event_key(source, event_id)
+        handlers = {entry.detail.get("handler") for entry in await self.history(source, event_id)}
+        members = [key, *(f"{key}|{handler}" for handler in handlers if handler)]
+        wanted = [(member, place) for member in members for place in ("queue", "dead", "parked")]
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            for member, place in wanted:
+                pipe.zscore(f"{self._prefix}{place}", member)
+            scores = await pipe.execute()
+        return {member: place for (member, place), score in zip(wanted, scores, strict=True) if score is not None}
+
+    async def recent(self, most: int = 10) -> list[Ended]:
+        """The events that ended last, newest first, for as long as their history is kept."""
+        if most <= 0:
+            return []
+        async with _confirmed():
+            ended = await self.redis.zrange(f"{self._prefix}recent", 0, most - 1, desc=True, withscores=True)
+            async with self.redis.pipeline(transaction=False) as pipe:
+                for key, _ in ended:
+                    pipe.lindex(f"{self._prefix}history:{key.decode()}", 0)
+                    pipe.lrange(f"{self._prefix}history:{key.decode()}", -_LAST_WORDS, -1)
+                rows = await pipe.execute()
+        told = zip(ended, rows[::2], rows[1::2], strict=True)
+        return [_ended(at, first, last) for (_, at), first, last in told if first]
+
     async def dead_letters(self, most: int = 100) -> list[Kept]:
         """The newest dead letters, newest first."""
         return await self._kept("dead", most)
@@ -302,16 +373,41 @@ class Store:
         """The newest parked work, newest first."""
         return await self._kept("parked", most)
 
+    async def each_kept(self, name: Literal["dead", "parked"], page: int = _PAGE) -> AsyncIterator[Kept]:
+        """All dead letters, or all parked work, newest first, read *page* at a time.
+
+        Sees all that stays where it is meanwhile, each once; what comes in meanwhile is left out.
+        """
+        before: float | str = "+inf"
+        at_the_edge: set[bytes] = set()
+        while True:
+            # By time and not by rank: ranks move when something is taken out. Ends of one batch have the same time.
+            async with _confirmed():
+                found = await self.redis.zrevrangebyscore(
+                    f"{self._prefix}{name}", before, "-inf", start=0, num=page + len(at_the_edge), withscores=True
+                )
+            members = [(member, since) for member, since in found if member not in at_the_edge]
+            if not members:
+                return
+            for kept in await self._read_kept(members):
+                yield kept
+            last = members[-1][1]
+            at_the_edge = {member for member, since in found if since == last}
+            before = repr(last)
+
     async def _kept(self, name: str, most: int) -> list[Kept]:
         if most <= 0:
             return []
         async with _confirmed():
             members = await self.redis.zrange(f"{self._prefix}{name}", 0, most - 1, desc=True, withscores=True)
-            async with self.redis.pipeline(transaction=False) as pipe:
-                for member, _ in members:
-                    pipe.hgetall(f"{self._prefix}work:{member.decode()}")
-                    pipe.get(f"{self._prefix}event:{member.decode().partition('|')[0]}")
-                rows = await pipe.execute()
+        return await self._read_kept(members)
+
+    async def _read_kept(self, members: Sequence[tuple[bytes, float]]) -> list[Kept]:
+        async with _confirmed(), self.redis.pipeline(transaction=False) as pipe:
+            for member, _ in members:
+                pipe.hgetall(f"{self._prefix}work:{member.decode()}")
+                pipe.get(f"{self._prefix}event:{member.decode().partition('|')[0]}")
+            rows = await pipe.execute()
         return [
             _kept(member.decode(), since, work, stored)
             for (member, since), work, stored in zip(members, rows[::2], rows[1::2], strict=True)
@@ -391,6 +487,15 @@ def _error_code(exc: BaseException) -> str:
 def _history_entry(line: bytes) -> HistoryEntry:
     at, what, *detail = line.split(b" ", 2)
     return HistoryEntry(_time(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
+
+
+def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
+    beginning = _history_entry(first).detail
+    entries = [_history_entry(line) for line in last]
+    # Whoever delivers it once more adds a duplicate behind its end.
+    end = next((entry for entry in reversed(entries) if entry.what != "duplicate"), entries[-1])
+    source, kind, event_id = (str(beginning.get(name, "")) for name in ("source", "type", "id"))
+    return Ended(_time(at), source, kind, event_id, end.what, end.detail)
 
 
 def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes | None) -> Kept:

@@ -14,7 +14,9 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from signal import Signals
 from typing import Any
 
@@ -32,6 +34,7 @@ _POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
+_MOST_ENDS = 128
 _RENEWALS_PER_LEASE = 3
 
 
@@ -70,6 +73,8 @@ class Engine(Worker):
         self.owner = _owner()
         self._store = store
         self._leases: dict[str, Lease] = {}
+        self._ends: deque[tuple[Lease, End]] = deque()
+        self._finisher: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
         self._draining = False
 
@@ -109,7 +114,8 @@ class Engine(Worker):
 
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
-        free = self.max_jobs - len(self.tasks)
+        # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
+        free = self.max_jobs - max(len(self._leases), len(self._ends) - self.max_jobs)
         if not self.allow_pick_jobs:
             await asyncio.sleep(_POLL_SECONDS)
         elif free <= 0:
@@ -130,7 +136,7 @@ class Engine(Worker):
         except asyncio.CancelledError:
             with contextlib.suppress(StoreUnavailable):
                 for lease in (await claiming).leases:
-                    await self._store.finish(lease, _shut_down(lease))
+                    self._hand_over(lease, _shut_down(lease))
             raise
 
     def _start(self, lease: Lease) -> None:
@@ -154,27 +160,40 @@ class Engine(Worker):
         except Exception as exc:  # noqa: BLE001  our own defect or an outage must not cost the event
             log.error("dispatch_failed", error=type(exc).__name__, event_id=lease.event.id)
             end = End("released", lease.handler, _LONGEST_PAUSE_SECONDS, {"why": type(exc).__name__})
-        # What has ended is not renewed: a renewal that crosses the finish would look like a lost lease.
-        self._leases.pop(lease.token, None)
         if end is not None:
             self._count(end)
-            finishing = self.loop.create_task(self._finish(lease, end))
-            try:
-                await asyncio.shield(finishing)
-            except asyncio.CancelledError:
-                await finishing  # the handler has run: saying so is worth the rest of the shutdown
+            self._hand_over(lease, end)
 
-    async def _finish(self, lease: Lease, end: End) -> None:
-        """End the lease, through an outage if need be: the work is done, and not to say so would repeat it."""
+    def _hand_over(self, lease: Lease, end: End) -> None:
+        # What has ended is not renewed: a renewal that crosses the finish would look like a lost lease.
+        self._leases.pop(lease.token, None)
+        self._ends.append((lease, end))
+        if self._finisher is None:
+            self._finisher = self.loop.create_task(self._finish(), name="finish")
+
+    async def _finish(self) -> None:
+        """Say what has ended, many at a time, through an outage if need be: not to say so would repeat the work."""
         pause = _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                if not await self._store.finish(lease, end):
-                    log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type, end=end.kind)
-                return
-            except StoreUnavailable:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        try:
+            while self._ends:
+                batch = list(islice(self._ends, _MOST_ENDS))
+                try:
+                    answers = await self._store.finish_all(batch)
+                except StoreUnavailable:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                    continue
+                pause = _FIRST_PAUSE_SECONDS
+                self._said(batch, answers)
+        finally:
+            self._finisher = None
+
+    def _said(self, batch: Sequence[tuple[Lease, End]], answers: Sequence[bool]) -> None:
+        for (lease, end), ended in zip(batch, answers, strict=True):
+            self._ends.popleft()
+            if not ended:
+                log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type, end=end.kind)
+        self._slot_freed.set()
 
     def _count(self, end: End) -> None:
         if end.kind in {"done", "discarded"}:
@@ -224,6 +243,8 @@ class Engine(Worker):
         """Wait, not for ever, until what was cancelled has been released."""
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
+        if self._finisher is not None:
+            await asyncio.wait([self._finisher], timeout=_CLOSE_SECONDS)
 
 
 def _shut_down(lease: Lease) -> End:

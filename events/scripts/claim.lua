@@ -14,9 +14,9 @@ for i = 1, #members do
   local work = P .. 'work:' .. member
   local token = owner .. ':' .. stamp .. ':' .. i
   redis.call('ZADD', queue, now + lease, member)
-  local claims = redis.call('HINCRBY', work, 'claims', 1)
-  redis.call('HSET', work, 'token', token)
-  local state = redis.call('HMGET', work, 'handler', 'attempts')
+  local state = redis.call('HMGET', work, 'handler', 'attempts', 'claims')
+  local claims = tonumber(state[3]) or 0
+  redis.call('HSET', work, 'token', token, 'claims', claims + 1)
   local stored = redis.call('GET', P .. 'event:' .. key)
   if stored and redis.call('EXISTS', P .. 'history:' .. key) == 0 then
     local received, meta = string.match(stored, '^(%d+)\n([^\n]*)\n')
@@ -29,7 +29,7 @@ for i = 1, #members do
   answer[#answer + 1] = stored
   answer[#answer + 1] = state[1]
   answer[#answer + 1] = tonumber(state[2]) or 0
-  answer[#answer + 1] = claims - 1
+  answer[#answer + 1] = claims
 end
 local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
 if first[2] then

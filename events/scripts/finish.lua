@@ -17,24 +17,26 @@ for i = 4, #ARGV, 6 do
   else
     local handler, detail = ARGV[i + 4], ARGV[i + 5]
     note(key_of(member), ending .. ' ' .. detail)
-    redis.call('HDEL', work, 'token', 'claims')
-    if handler ~= '' then redis.call('HSET', work, 'handler', handler) end
-    if ending == 'retried' or ending == 'released' then
-      if ending == 'retried' then redis.call('HINCRBY', work, 'attempts', 1) end
-      redis.call('ZADD', queue, now + tonumber(ARGV[i + 3]), member)
-      if ending == 'released' then wake() end
-    else
+    if ending == 'done' or ending == 'discarded' then
       redis.call('ZREM', queue, member)
-      if ending == 'dead' or ending == 'parked' then
+      close(member, dedup_ttl, history_ttl)
+    else
+      redis.call('HDEL', work, 'token', 'claims')
+      if handler ~= '' then redis.call('HSET', work, 'handler', handler) end
+      if ending == 'retried' or ending == 'released' then
+        if ending == 'retried' then redis.call('HINCRBY', work, 'attempts', 1) end
+        redis.call('ZADD', queue, now + tonumber(ARGV[i + 3]), member)
+        if ending == 'released' then wake() end
+      else
+        redis.call('ZREM', queue, member)
         redis.call('HSET', work, 'note', detail)
         redis.call('ZADD', P .. ending, now, member)
-      else
-        close(member, dedup_ttl, history_ttl)
       end
     end
     answers[#answers + 1] = 1
   end
   totals[counted] = (totals[counted] or 0) + 1
 end
+forget_ended(history_ttl)
 for name, count in pairs(totals) do redis.call('HINCRBY', P .. 'totals', name, count) end
 return answers

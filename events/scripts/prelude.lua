@@ -17,9 +17,8 @@ local function key_of(member) return string.match(member, '^[^|]+') end
 local MOST_ENTRIES = 500
 local function note(key, entry)
   local history = P .. 'history:' .. key
-  if redis.call('LLEN', history) < MOST_ENTRIES then
-    redis.call('RPUSH', history, stamp .. ' ' .. entry)
-  else
+  if redis.call('RPUSH', history, stamp .. ' ' .. entry) > MOST_ENTRIES then
+    redis.call('RPOP', history)
     redis.call('LSET', history, -1, stamp .. ' ' .. entry)
   end
 end
@@ -31,11 +30,16 @@ local function even_when_full() redis.call('DEL', P .. 'full') end
 -- A piece of work is over; with its last piece the event is, and only then does its payload go.
 local function close(member, dedup_ttl, history_ttl)
   local key = key_of(member)
-  redis.call('DEL', P .. 'work:' .. member)
-  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then return end
-  redis.call('DEL', P .. 'open:' .. key, P .. 'event:' .. key, P .. 'raw:' .. key)
+  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
+    redis.call('DEL', P .. 'work:' .. member)
+    return
+  end
+  redis.call('DEL', P .. 'work:' .. member, P .. 'event:' .. key, P .. 'raw:' .. key, P .. 'open:' .. key)
   redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
   redis.call('ZADD', P .. 'recent', now, key)
+end
+
+local function forget_ended(history_ttl)
   redis.call('ZREMRANGEBYSCORE', P .. 'recent', '-inf', now - tonumber(history_ttl))
 end

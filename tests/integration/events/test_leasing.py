@@ -198,7 +198,7 @@ async def test_many_ends_at_once_share_a_round_trip(store: Store) -> None:
     leases = (await store.claim(50, "worker-1")).leases
     await store.finish(leases[0], DONE)
     await store.redis.config_resetstat()
-    assert all(await asyncio.gather(*(store.finish(lease, DONE) for lease in leases[1:])))
+    assert all(await store.finish_all([(lease, DONE) for lease in leases[1:]]))
     assert (await store.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == 1
 
 

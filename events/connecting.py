@@ -1,0 +1,177 @@
+"""From a ``REDIS_URL`` to a client that gives up in time and follows a failover. Makes no connection by itself."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
+
+from events.errors import BadStoreURL
+
+SENTINEL_SCHEME = "redis+sentinel://"
+SCHEMES = ("redis://", "rediss://", "unix://", SENTINEL_SCHEME)
+
+_CONNECT_SECONDS = 2.0
+# All sentinels are asked one after the other, and a sender is waiting meanwhile.
+_SENTINEL_SECONDS = 1.0
+_SENTINEL_PORT = 26379
+_HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/\s]+)(?::([0-9]{1,5}))?")
+_MASTER = re.compile(r"[A-Za-z0-9._-]+")  # what Redis allows as a master's name
+_SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
+_ENCODE = "in a password, write / ? # @ : % percent-encoded"
+
+
+def connect(url: str, *, answer_seconds: float) -> Redis:
+    """A client for the Redis at *url*, in one of :data:`SCHEMES`; ``redis+sentinel://`` follows the master.
+
+    A Redis that has not answered within *answer_seconds* counts as unavailable. One that turns out to be a replica is
+    left, so that the next command finds the new master. Raises :class:`BadStoreURL`, whose message repeats nothing of
+    *url*.
+    """
+    if url.startswith(SENTINEL_SCHEME):
+        return _through_sentinels(read_sentinel_url(url), _options(answer_seconds))
+    if not url.startswith(SCHEMES):
+        raise BadStoreURL(f"must begin with {', '.join(SCHEMES)}")
+    return _directly(url, _options(answer_seconds))
+
+
+def check_url(url: str) -> None:
+    """Raise :class:`BadStoreURL` for what :func:`connect` would refuse."""
+    connect(url, answer_seconds=1.0)
+
+
+def _options(answer_seconds: float) -> dict[str, Any]:
+    # Without these a frozen Redis hangs its clients for ever, and without a word.
+    return {
+        "socket_connect_timeout": _CONNECT_SECONDS,
+        "socket_timeout": answer_seconds,
+        "health_check_interval": 15,
+        "socket_keepalive": True,
+    }
+
+
+def _directly(url: str, options: dict[str, Any]) -> Redis:
+    if url.startswith("unix:"):
+        del options["socket_keepalive"]
+    try:
+        parts = urlsplit(url)
+        if not url.startswith("unix:") and not re.fullmatch(r"(/[0-9]*)?", parts.path):
+            raise ValueError("redis-py would silently take database 0")
+        pool = ConnectionPool.from_url(url, **options)
+        pool.connection_class = _LEAVING_REPLICAS.get(pool.connection_class, pool.connection_class)
+        pool.make_connection()  # type: ignore[no-untyped-call]  # to learn now that it does not know an option
+    except (ValueError, TypeError, AttributeError, RedisError):
+        # The text of these errors may hold what was taken for the port, and that may be a part of the password.
+        raise BadStoreURL(f"is not of the form redis://[user:password@]host[:port][/db]; {_ENCODE}") from None
+    return Redis.from_pool(pool)
+
+
+@dataclass(frozen=True, slots=True)
+class SentinelAddress:
+    """What a ``redis+sentinel://`` URL says. ``login`` is for Redis, ``sentinel_login`` for the sentinels."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    master: str
+    db: int = 0
+    login: dict[str, str] = field(repr=False, default_factory=dict)
+    sentinel_login: dict[str, str] = field(repr=False, default_factory=dict)
+
+
+def read_sentinel_url(url: str) -> SentinelAddress:
+    """Read ``redis+sentinel://[[user]:password@]host[:port],…/<master name>[/<db>][?sentinel_password=…]``.
+
+    The port of a sentinel is 26379 unless given; ``sentinel_username`` is taken too. Raises :class:`BadStoreURL`,
+    whose message repeats nothing of *url*.
+    """
+    rest, _, query = url.removeprefix(SENTINEL_SCHEME).partition("?")
+    netloc, _, path = rest.partition("/")
+    userinfo, _, hosts = netloc.rpartition("@")
+    master, _, db = path.partition("/")
+    if not _MASTER.fullmatch(master) or not re.fullmatch(r"[0-9]*", db):
+        raise BadStoreURL(f"needs the master's name behind the sentinels: …/<master name>[/<db>]; {_ENCODE}")
+    return SentinelAddress(
+        sentinels=tuple(_host_and_port(host) for host in hosts.split(",")),
+        master=master,
+        db=int(db or 0),
+        login=_login(userinfo),
+        sentinel_login=_sentinel_login(query),
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    match = _HOST_AND_PORT.fullmatch(text)
+    port = int(match[2] or _SENTINEL_PORT) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise BadStoreURL(f"names the sentinels as host:port,host:port; {_ENCODE}")
+    return match[1].strip("[]"), port
+
+
+def _login(userinfo: str) -> dict[str, str]:
+    user, _, password = userinfo.partition(":")
+    return {name: unquote(text) for name, text in (("username", user), ("password", password)) if text}
+
+
+def _sentinel_login(query: str) -> dict[str, str]:
+    given = parse_qsl(query, keep_blank_values=True)
+    if not all(name in _SENTINEL_OPTIONS and text for name, text in given):
+        raise BadStoreURL(f"takes only {' and '.join(_SENTINEL_OPTIONS)} behind the question mark; {_ENCODE}")
+    return {_SENTINEL_OPTIONS[name]: text for name, text in given}
+
+
+def _through_sentinels(address: SentinelAddress, options: dict[str, Any]) -> Redis:
+    waiting = {"socket_connect_timeout": _SENTINEL_SECONDS, "socket_timeout": _SENTINEL_SECONDS}
+    sentinels = Sentinel(address.sentinels, sentinel_kwargs={**waiting, **address.sentinel_login})  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    options |= {"connection_class": _MasterConnection, "db": address.db, **address.login}
+    pool = _MasterPool(address.master, sentinels, **options)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    return Redis.from_pool(pool)
+
+
+class _LeavesReplicas(AbstractConnection):
+    """Hangs up on a server that was degraded to a replica: it will refuse every write from now on.
+
+    redis-py does so for a plain READONLY of a master found through sentinels; the scripts' own READONLY, which Redis
+    before 7 wraps into another error, and masters behind a name that moves it leaves alone.
+    """
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().read_response(*args, **kwargs)
+        except ResponseError as exc:
+            if "READONLY" not in str(exc):
+                raise
+            await self.disconnect(nowait=True)
+            raise ReadOnlyError("READONLY this server is a replica") from None
+
+
+class _TcpConnection(_LeavesReplicas, Connection):
+    pass
+
+
+class _TlsConnection(_LeavesReplicas, SSLConnection):
+    pass
+
+
+class _MasterConnection(_LeavesReplicas, SentinelManagedConnection):
+    pass
+
+
+_LEAVING_REPLICAS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+    Connection: _TcpConnection,
+    SSLConnection: _TlsConnection,
+}
+
+
+class _MasterPool(SentinelConnectionPool):
+    """Closes the connections to the sentinels with its own; redis-py leaves them open."""
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        await super().disconnect(inuse_connections)
+        if inuse_connections:
+            for sentinel in self.sentinel_manager.sentinels:
+                await sentinel.aclose()

@@ -1,0 +1,165 @@
+"""Take deliveries into the store, or into the spool while the store cannot, and bring them over afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import NoReturn
+
+import structlog
+
+from events.errors import SpoolUnavailable, StoreUnavailable
+from events.event import Verified
+from events.spool import Spool
+from events.store import Acceptance, Store
+
+log = structlog.get_logger("events")
+
+_MOST_EVENTS = 128
+_MOST_BYTES = 4 * 1024 * 1024
+_DRAIN_SECONDS = 10.0
+
+
+class Intake:
+    """A store with a spool behind it; offers what the ingress needs of a store.
+
+    New deliveries go straight to the store as soon as it answers, also while older ones are still being brought over:
+    senders promise no order among deliveries, and a backlog must not delay what is new. The spool's own order is kept.
+
+    A store that has failed once is not asked again by deliveries until :meth:`run` has seen it answer, so a store that
+    hangs costs only those that were on the way, and these no more than *patience_seconds*.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        *,
+        patience_seconds: float = 2.0,
+        first_pause: float = 0.5,
+        longest_pause: float = 5.0,
+    ) -> None:
+        self.spool = spool
+        self.spooled = 0
+        """Events spooled since the start."""
+        self.drained: Counter[Acceptance] = Counter()
+        """Events brought over since the start, by what the store made of them."""
+        self._store = store
+        self._patience = patience_seconds
+        self._first_pause = self._pause = first_pause
+        self._longest_pause = longest_pause
+        self._store_answers = True
+        self._wake = asyncio.Event()
+        self._unsent: list[list[Verified]] | None = None
+        """What is left of the segment being brought over; ``None`` between two."""
+
+    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+        """Take the events of one delivery in, all or none, and say what became of each.
+
+        Returns after the store or the spool has confirmed, never before. Raises :class:`StoreUnavailable` when neither
+        did; what the store has got of it is unknown then.
+        """
+        if self._store_answers:
+            try:
+                async with asyncio.timeout(self._patience):
+                    return await self._store.accept(events)
+            except (StoreUnavailable, TimeoutError) as exc:
+                # The store may have it nevertheless: then bringing it over finds a duplicate.
+                self._lose_store(exc)
+        try:
+            await self.spool.append(events)
+        except SpoolUnavailable as exc:
+            # Asking the store once more would pile up deliveries behind one that hangs.
+            raise StoreUnavailable(f"the store does not answer, and {exc}") from exc
+        self.spooled += len(events)
+        self._wake.set()
+        return [Acceptance.SPOOLED] * len(events)
+
+    async def store_answers(self) -> bool:
+        """Whether the store is there. One that turns out not to be is left alone by deliveries from now on."""
+        if self._store_answers:
+            try:
+                await self._ask_store()
+            except (StoreUnavailable, TimeoutError) as exc:
+                self._lose_store(exc)
+        return self._store_answers
+
+    async def run(self) -> NoReturn:
+        """Bring spooled deliveries over whenever the store answers; for the life of the process, in one task.
+
+        Interrupted anywhere, it leaves at worst deliveries that the store has already: it refuses these as duplicates.
+        """
+        while True:
+            if self.spool.empty and self._store_answers:
+                self._wake.clear()
+                await self._wake.wait()
+            if await self._catch_up():
+                self._pause = self._first_pause
+            else:
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, self._longest_pause)
+
+    async def _catch_up(self) -> bool:
+        """Bring everything over, or stop where something fails; whether nothing did."""
+        try:
+            await self._ask_store()
+            self._find_store()
+            while not self.spool.empty:
+                await self._bring_segment_over()
+        except (StoreUnavailable, TimeoutError) as exc:
+            self._lose_store(exc)
+            return False
+        except SpoolUnavailable as exc:
+            log.error("spool_not_drained", reason=str(exc), spooled=self.spool.records)
+            return False
+        except Exception as exc:  # noqa: BLE001  without this task the store would stay lost for ever
+            log.error("spool_not_drained", reason=type(exc).__name__, spooled=self.spool.records)
+            return False
+        return True
+
+    async def _bring_segment_over(self) -> None:
+        if self._unsent is None:
+            self._unsent = await self.spool.read_oldest()
+        while self._unsent:
+            count = _batch_length(self._unsent)
+            events = [verified for delivery in self._unsent[:count] for verified in delivery]
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                answers = await self._store.accept(events)
+            # Progress, so a store that keeps failing half-way is asked again soon.
+            self._pause = self._first_pause
+            self._count(answers)
+            del self._unsent[:count]
+        await self.spool.drop_oldest()
+        self._unsent = None
+
+    def _count(self, answers: Sequence[Acceptance]) -> None:
+        self.drained.update(answers)
+        if Acceptance.CONFLICT in answers:
+            log.warning("spooled_conflict", events=answers.count(Acceptance.CONFLICT))
+
+    async def _ask_store(self) -> None:
+        async with asyncio.timeout(self._patience):
+            await self._store.ping()
+
+    def _lose_store(self, exc: Exception) -> None:
+        self._wake.set()
+        if self._store_answers:
+            self._store_answers = False
+            log.error("store_lost", reason=str(exc) or "no answer in time", spooled=self.spool.records)
+
+    def _find_store(self) -> None:
+        if not self._store_answers:
+            self._store_answers = True
+            log.warning("store_back", spooled=self.spool.records)
+
+
+def _batch_length(deliveries: Sequence[Sequence[Verified]]) -> int:
+    """How many of the first *deliveries* go into one round trip: within the bounds, but at least one."""
+    events = held = 0
+    for position, delivery in enumerate(deliveries):
+        events += len(delivery)
+        held += sum(len(verified.body) + len(verified.raw) for verified in delivery)
+        if position and (events > _MOST_EVENTS or held > _MOST_BYTES):
+            return position
+    return len(deliveries)
