@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -23,7 +24,7 @@ _STYLE = """
 :root { --good: #1a7f4b; --bad: #c4372c; --wait: #9a6700; }
 @media (prefers-color-scheme: dark) { :root { --good: #4cc38a; --bad: #ff8379; --wait: #e2b340; } }
 * { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.4rem; margin: 0; } h1 + p { margin: .2rem 0 0; opacity: .75; }
 h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; } h2 small { font-weight: 400; opacity: .65; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
@@ -102,6 +103,11 @@ def _code(value: Any) -> Cell:
     return f"<td><code>{escape(_text(value))}</code></td>"
 
 
+def _clock(seconds: float) -> str:
+    """The time of day: what happened a while ago is not on this page."""
+    return iso(seconds).partition("T")[2]
+
+
 def _status(value: str) -> Cell:
     tone = "good" if value in _GOOD else "wait" if value in _WAIT else "bad"
     return f'<td class="{tone}">{escape(value)}</td>'
@@ -139,7 +145,7 @@ _WEBHOOKS: list[Column] = [
     ("Events", lambda row: _wide("all" if row["event_types"] is None else ", ".join(row["event_types"]))),
 ]
 _DELIVERIES: list[Column] = [
-    ("At", lambda row: _plain(iso(row["at"]))),
+    ("At", lambda row: _plain(_clock(row["at"]))),
     ("Event", lambda row: _plain(row["event"])),
     ("Attempt", lambda row: _plain(row["attempt"])),
     ("Answer", _answer),
@@ -148,10 +154,10 @@ _DELIVERIES: list[Column] = [
     ("Event id", lambda row: _code(row["event_id"])),
 ]
 _INBOX: list[Column] = [
-    ("At", lambda row: _plain(iso(row["received_at"]))),
+    ("At", lambda row: _plain(_clock(row["received_at"]))),
     ("Tenant", lambda row: _plain(row["tenant_id"])),
     ("Signature", lambda row: _status("verified" if row["verified"] else "refused")),
     ("Type", lambda row: _plain(row["type"])),
-    ("Data", lambda row: _wide(row["data"])),
+    ("Data", lambda row: _wide(orjson.dumps(row["data"]).decode())),
     ("Id", lambda row: _code(row["id"])),
 ]
