@@ -24,6 +24,7 @@ import structlog
 from arq.worker import Worker, func
 
 from events import Claim, End, Lease, Store, StoreUnavailable
+from worker.outcome import MOST_CRASHES
 
 log = structlog.get_logger("worker")
 
@@ -36,6 +37,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 _MOST_ENDS = 128
 _RENEWALS_PER_LEASE = 3
+_SUSPECT = MOST_CRASHES - 1
 
 
 class Engine(Worker):
@@ -77,6 +79,7 @@ class Engine(Worker):
         self._finisher: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
         self._draining = False
+        self._wants_suspect = True
 
     async def run_until_stopped(self) -> None:
         """Work until a signal ends it, then close. May be called once."""
@@ -97,8 +100,10 @@ class Engine(Worker):
         keeper = self.loop.create_task(self._keep_leases(), name="keep-leases")
         pause = 0.0
         started = False
+        this = asyncio.current_task()
         try:
-            while True:
+            # Python 3.11's wait_for, which redis-py uses, may swallow the cancellation; it is still counted.
+            while this is None or not this.cancelling():
                 try:
                     if not started and self.on_startup is not None:
                         await self.on_startup(self.ctx)
@@ -123,6 +128,9 @@ class Engine(Worker):
             await self._slot_freed.wait()
         else:
             leases, next_due = await self._claim(free)
+            if leases and leases[0].crashes == _SUSPECT:
+                await self._run_alone(leases[0])
+                return
             for lease in leases:
                 self._start(lease)
             if len(leases) < free:
@@ -130,7 +138,10 @@ class Engine(Worker):
 
     async def _claim(self, most: int) -> Claim:
         """Claim. What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
-        claiming = self.loop.create_task(self._store.claim(most, self.owner))
+        wants_suspect, self._wants_suspect = self._wants_suspect, True
+        claiming = self.loop.create_task(
+            self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
+        )
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -138,6 +149,28 @@ class Engine(Worker):
                 for lease in (await claiming).leases:
                     self._hand_over(lease, _shut_down(lease))
             raise
+
+    async def _run_alone(self, lease: Lease) -> None:
+        """Run work that was lost twice with nothing beside it, so that a third loss convicts it and nobody else.
+
+        What runs is waited for, and the suspect itself, for a lease each: a slow handler must not hold up the rest for
+        longer. Nor must many suspects: between two of them other work is claimed.
+        """
+        self._wants_suspect = False
+        self._leases[lease.token] = lease  # held, that is renewed
+        try:
+            if self.tasks:
+                await asyncio.wait(self.tasks.values(), timeout=self._store.lease_seconds)
+            begun = await self._store.begin(lease)
+        except StoreUnavailable:
+            # Whether the claim was counted is unknown: nobody is convicted on that.
+            self._hand_over(lease, End("released", lease.handler, note={"why": "store_unavailable"}))
+            raise
+        finally:
+            self._leases.pop(lease.token, None)
+        if begun:
+            self._start(lease)
+            await asyncio.wait([self.tasks[lease.token]], timeout=self._store.lease_seconds)
 
     def _start(self, lease: Lease) -> None:
         task = self.loop.create_task(self._work(lease), name=f"work:{lease.member}")
@@ -183,6 +216,9 @@ class Engine(Worker):
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                     continue
+                except Exception as exc:  # noqa: BLE001  our own defect must not hold up every later end
+                    log.error("finish_failed", error=type(exc).__name__, ends=len(batch))
+                    answers = [True] * len(batch)  # their leases run out, and the work is done again
                 pause = _FIRST_PAUSE_SECONDS
                 self._said(batch, answers)
         finally:

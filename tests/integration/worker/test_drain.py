@@ -168,6 +168,25 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
     assert recorder.runs == [event.id]
 
 
+class SwallowsCancellation(Store):
+    """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
+
+    async def wait_for_work(self, seconds: float) -> bool:
+        try:
+            return await super().wait_for_work(seconds)
+        except asyncio.CancelledError:
+            return False
+
+
+async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_worker_alive(
+    make_store: MakeStore, registry: Registry
+) -> None:
+    async with working(SwallowsCancellation(make_store().redis), registry) as engine:
+        await asyncio.sleep(0.1)
+        engine.stop()
+        await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=3)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 async def test_a_signal_drains(store: Store, number: signal.Signals) -> None:
     from events import End, Lease

@@ -158,3 +158,18 @@ async def test_the_time_of_the_next_retry_is_not_slept_over(store: Store, regist
         await ended(store, event)
     assert 0.19 <= starts[1] - starts[0] < 0.9  # the fallback poll alone would take a second
     assert await story(store, event) == ["received", "claimed", "retried", "claimed", "done"]
+
+
+async def test_an_end_that_cannot_be_stored_keeps_no_other_from_being_stored(store: Store, logs: LogCapture) -> None:
+    async def dispatch(lease: Lease) -> End:
+        return End("done", note={"why": "\ud800"} if lease.event.type == "strange:one" else {})
+
+    engine = Engine(store, dispatch, handle_signals=False, grace_seconds=1)
+    running = asyncio.create_task(engine.run_until_stopped())
+    await store.accept([delivered("strange:one")])
+    await eventually(lambda: any(entry["event"] == "finish_failed" for entry in logs.entries))
+    later = delivered()
+    await store.accept([later])
+    await ended(store, later)
+    engine.stop()
+    await running
