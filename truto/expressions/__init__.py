@@ -1,0 +1,11 @@
+"""JSONata as Truto speaks it: the language, Truto's functions, and bounds that make it safe on a server.
+
+Importing this package takes about 0.2 s and is left to those who evaluate expressions; ``truto`` itself does not.
+"""
+
+from truto.expressions.errors import ExpressionError
+from truto.expressions.expression import Expression, compile_expression
+from truto.expressions.limits import Limits
+from truto.expressions.values import UNDEFINED, Undefined, truthy
+
+__all__ = ["UNDEFINED", "Expression", "ExpressionError", "Limits", "Undefined", "compile_expression", "truthy"]

@@ -1,0 +1,178 @@
+"""jsonata-python with bounds: the same evaluator, with every operation that can grow measured first.
+
+Its own ``timeout`` and ``stack`` are not used. They count from the moment of compilation, skip every array element and
+object member but the first, and leave single operations such as a range unbounded. An evaluation is a shallow copy of
+the compiled expression with a meter of its own, so that one expression can serve many threads at once.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from truto.expressions.library import Functions, JException, Jsonata, Utils
+from truto.expressions.limits import Meter
+from truto.expressions.patterns import engine
+from truto.expressions.text_form import stringify
+
+_UNSET = object()
+
+
+class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
+    """A compiled expression, and, once :meth:`started`, one evaluation of it."""
+
+    meter: Meter
+
+    def __init__(self, source: str, functions: Any) -> None:
+        with current_kept():
+            super().__init__(source, engine)
+        if self.errors:
+            raise self.errors[0]
+        self.environment = functions
+        self.set_validate_input(False)  # the input was copied and checked on its way in
+
+    @contextmanager
+    def started(self, meter: Meter) -> Iterator[Evaluator]:
+        """One evaluation, installed as the current one of this thread, where the library looks for it."""
+        running = copy.copy(self)
+        running.meter = meter
+        running.parser = Jsonata.get_parser()  # one for each thread: partial application parses
+        with current_kept():
+            Jsonata.CURRENT.jsonata = running
+            yield running
+
+    def run(self, scope: Any, bindings: Mapping[str, Any]) -> Any:
+        """Evaluate against a *scope* and *bindings* that are in internal form already."""
+        frame = self.create_frame(self.environment)
+        frame.bind("$", scope)
+        for name, value in bindings.items():
+            frame.bind(name, value)
+        self.timestamp = int(time.time() * 1000)
+        if isinstance(scope, list):
+            scope = Utils.create_sequence(scope)
+            scope.outer_wrapper = True
+        return self.eval(self.ast, scope, frame)
+
+    def _eval(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002 (the library's name)
+        self.meter.enter()
+        try:
+            result = super()._eval(expr, input, environment)
+        finally:
+            self.meter.leave()
+        self.meter.measure(result)
+        return result
+
+    def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """Refuse what is no function; the library prints it to standard output first."""
+        if not self.is_function_like(proc):
+            raise JException("T1006", -1)
+        return super().apply_inner(proc, args, input, environment)
+
+    def evaluate_range_expression(self, lhs: Any, rhs: Any) -> Any:
+        """``[1..9]``, measured before it is made."""
+        for bound, code in ((lhs, "T2003"), (rhs, "T2004")):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int)):
+                raise JException(code, -1)
+        if lhs is None or rhs is None or lhs > rhs:
+            return None
+        self.meter.make_elements(rhs - lhs + 1)
+        return Utils.create_sequence_from_iter(range(lhs, rhs + 1))
+
+    def evaluate_string_concat(self, lhs: Any, rhs: Any) -> str:
+        """``a & b``, measured before it is made."""
+        left, right = ("" if side is None else stringify(side, self.meter) for side in (lhs, rhs))
+        self.meter.make_text(len(left) + len(right))
+        return left + right
+
+    def evaluate_numeric_expression(self, lhs: Any, rhs: Any, op: str) -> Any:
+        """Arithmetic as in JavaScript, where the library cuts ``%`` to integers and fails on a division by zero."""
+        for side, code in ((lhs, "T2001"), (rhs, "T2002")):
+            if side is not None and not Utils.is_numeric(side):
+                raise JException(code, -1)
+        if lhs is None or rhs is None:
+            return None
+        if op in "/%" and rhs == 0:
+            raise JException("D1001", -1)
+        if op == "%":
+            remainder = abs(lhs) % abs(rhs)
+            return Utils.convert_number(-remainder if lhs < 0 else remainder)
+        return super().evaluate_numeric_expression(lhs, rhs, op)
+
+    def evaluate_step(self, expr: Any, input: Any, environment: Any, last_step: bool) -> Any:  # noqa: A002
+        """One step of a path; the arrays that it joins are measured before, as the library does not."""
+        if expr.type == "sort":
+            return super().evaluate_step(expr, input, environment, last_step)
+        found = []
+        for item in input:
+            result = self.eval(expr, item, environment)
+            for stage in expr.stages or ():
+                result = self.evaluate_filter(stage.expr, result, environment)
+            if result is not None:
+                found.append(result)
+        if last_step and len(found) == 1 and isinstance(found[0], list) and not Utils.is_sequence(found[0]):
+            return found[0]
+        joined = Utils.create_sequence()
+        for result in found:
+            if isinstance(result, list) and not (isinstance(result, Utils.JList) and result.cons):
+                self.meter.make_elements(len(result))
+                joined.extend(result)
+            else:
+                joined.append(result)
+        return joined
+
+    def evaluate_wildcard(self, expr: Any, input: Any) -> Any:  # noqa: A002
+        """``*``; the library copies the result once for each member that is an array."""
+        del expr
+        if isinstance(input, Utils.JList) and input.outer_wrapper and input:
+            input = input[0]  # noqa: A001
+        results = Utils.create_sequence()
+        members = input.values() if isinstance(input, dict) else input if isinstance(input, list) else ()
+        for member in members:
+            self.meter.step()
+            if isinstance(member, list):
+                results.extend(self.flatten(member, None))
+            else:
+                results.append(member)
+        return results
+
+    def reduce_tuple_stream(self, tuple_stream: Any) -> Any:
+        """Join the bindings of a group; the library copies what it has for each of them."""
+        if not isinstance(tuple_stream, list) or len(tuple_stream) < 2:
+            return super().reduce_tuple_stream(tuple_stream)
+        result: dict[str, Any] = {}
+        for each in tuple_stream:
+            for name, value in each.items():
+                self.meter.step()
+                if value is not None:
+                    joined = result.setdefault(name, Utils.create_sequence())
+                    joined.extend(value if isinstance(value, list) else [value])
+        return result
+
+
+@contextmanager
+def current_kept() -> Iterator[None]:
+    """Put back the thread's current evaluation, which creating or starting another one replaces."""
+    before = getattr(Jsonata.CURRENT, "jsonata", _UNSET)
+    try:
+        yield
+    finally:
+        if before is _UNSET:
+            Jsonata.CURRENT.__dict__.pop("jsonata", None)
+        else:
+            Jsonata.CURRENT.jsonata = before
+
+
+def current() -> Evaluator:
+    """The evaluation that is running in this thread."""
+    running = Jsonata.CURRENT.jsonata
+    assert isinstance(running, Evaluator)
+    return running
+
+
+def call(function: Any, *arguments: Any) -> Any:
+    """Call a function value with as many of *arguments* as it takes, at least the first."""
+    arity = Functions.get_function_arity(function)
+    return Functions.func_apply(function, list(arguments[: max(1, arity)]))

@@ -1,0 +1,263 @@
+"""``$xmlToJs``, ``$jsToXml``: the object forms of the package xml-js, compact and not.
+
+Documents with a DTD are refused, and with it entities that multiply or reach outside.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.sax.handler import ContentHandler, feature_namespaces, property_lexical_handler
+from xml.sax.saxutils import escape
+from xml.sax.xmlreader import InputSource
+
+from defusedxml import DefusedXmlException
+from defusedxml.sax import make_parser
+
+from truto import javascript
+from truto.expressions.evaluator import current
+from truto.expressions.native import options_of, refused
+from truto.expressions.values import UNDEFINED
+
+_MAX_DEPTH = 100
+_DECLARATION = re.compile(r"\s*<\?xml\s+([^?]*)\?>")
+_ATTRIBUTE = re.compile(r"""([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_NAME = re.compile(r"[^\W\d][\w:.-]*")
+_READ_OPTIONS = {
+    "compact": False,
+    "spaces": 0,
+    "trim": False,
+    "nativeType": False,
+    "alwaysArray": False,
+    "ignoreDeclaration": False,
+    "ignoreInstruction": False,
+    "ignoreAttributes": False,
+    "ignoreComment": False,
+    "ignoreCdata": False,
+    "ignoreText": False,
+}
+_WRITE_OPTIONS = {"compact": False, "spaces": 0, "fullTagEmptyElement": False, "ignoreDeclaration": False}
+_IGNORED_BY = {
+    "text": "ignoreText",
+    "cdata": "ignoreCdata",
+    "comment": "ignoreComment",
+    "instruction": "ignoreInstruction",
+}
+
+
+class _Reader(ContentHandler):
+    """Builds the form that is not compact: elements with ``type``, ``name``, ``attributes`` and ``elements``."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.options = options
+        self.root: dict[str, Any] = {}
+        self._open = [self.root]
+        self._text: list[str] = []
+        self._in_cdata = False
+
+    def _add(self, item: dict[str, Any]) -> None:
+        current().meter.step()
+        ignored = _IGNORED_BY.get(item["type"])
+        if ignored is None or not self.options[ignored]:
+            self._open[-1].setdefault("elements", []).append(item)
+
+    def _flush(self) -> None:
+        content, self._text = "".join(self._text), []
+        if self._in_cdata:
+            self._add({"type": "cdata", "cdata": content})
+        elif content.strip():  # white space between elements is layout, as for xml-js
+            content = content.strip() if self.options["trim"] else content
+            self._add({"type": "text", "text": _typed(content) if self.options["nativeType"] else content})
+
+    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 (SAX)
+        self._flush()
+        element: dict[str, Any] = {"type": "element", "name": name}
+        if len(attrs) and not self.options["ignoreAttributes"]:
+            element["attributes"] = dict(attrs.items())
+        self._add(element)
+        self._open.append(element)
+        if len(self._open) > _MAX_DEPTH:
+            raise refused(f"the XML is nested deeper than {_MAX_DEPTH} levels")
+
+    def endElement(self, name: str) -> None:  # noqa: N802
+        del name
+        self._flush()
+        self._open.pop()
+
+    def characters(self, content: str) -> None:
+        self._text.append(content)
+
+    def processingInstruction(self, target: str, data: str) -> None:  # noqa: N802
+        self._flush()
+        self._add({"type": "instruction", "name": target, "instruction": data})
+
+    def comment(self, content: str) -> None:
+        self._flush()
+        self._add({"type": "comment", "comment": content})
+
+    def startCDATA(self) -> None:  # noqa: N802
+        self._flush()
+        self._in_cdata = True
+
+    def endCDATA(self) -> None:  # noqa: N802
+        self._flush()
+        self._in_cdata = False
+
+    def startDTD(self, *_: Any) -> None:  # noqa: N802
+        raise refused("a document type is not allowed")  # pragma: no cover (the parser refuses it first)
+
+    def endDTD(self) -> None:  # noqa: N802
+        """Part of the interface; there is no DTD."""
+
+
+def xml_to_js(xml: Any = UNDEFINED, options: Any = UNDEFINED) -> Any:
+    """The object form of XML, compact unless *options* are given without ``compact`` (lib); bad XML raises."""
+    chosen = options_of({"compact": True} if options is UNDEFINED else options, _READ_OPTIONS)
+    reader = _Reader(chosen)
+    parser = make_parser()
+    parser.forbid_dtd = True
+    parser.setFeature(feature_namespaces, False)
+    parser.setContentHandler(reader)
+    parser.setProperty(property_lexical_handler, reader)
+    source = InputSource()
+    source.setCharacterStream(io.StringIO(_without_declared_encoding(xml)))
+    try:
+        parser.parse(source)
+    except DefusedXmlException:
+        raise refused("a document type is not allowed") from None
+    root = dict(reader.root)
+    declared = _DECLARATION.match(xml)
+    if declared and not chosen["ignoreDeclaration"]:
+        attributes = {name: double or single for name, double, single in _ATTRIBUTE.findall(declared[1])}
+        root = {"declaration": {"attributes": attributes}, **root}
+    return _compacted(root, bool(chosen["alwaysArray"])) if chosen["compact"] else root
+
+
+def _without_declared_encoding(xml: str) -> str:
+    # The text is decoded already; a declaration of UTF-16 would be taken at its word.
+    declared = _DECLARATION.match(xml)
+    return xml[declared.end() :] if declared else xml
+
+
+def _typed(text: str) -> Any:
+    if text in ("true", "false"):
+        return text == "true"
+    number = javascript.to_number(text)
+    return text if number != number else number  # NaN is not itself
+
+
+def _compacted(node: Mapping[str, Any], always: bool) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    if "declaration" in node:
+        result["_declaration"] = {"_attributes": node["declaration"]["attributes"]}
+    if "attributes" in node:
+        result["_attributes"] = node["attributes"]
+    for item in node.get("elements", ()):
+        kind = item["type"]
+        if kind == "element":
+            key, value = item["name"], _compacted(item, always)
+        elif kind == "instruction":
+            key, value = "_instruction", {item["name"]: item["instruction"]}
+        else:
+            key, value = f"_{kind}", item[kind]
+        if key not in result:
+            result[key] = [value] if always else value
+        elif isinstance(result[key], list):
+            result[key].append(value)
+        else:
+            result[key] = [result[key], value]
+    return result
+
+
+def js_to_xml(value: Any, options: Any = UNDEFINED) -> str:
+    """XML from either object form, compact unless *options* say otherwise; names that are no XML names raise."""
+    chosen = options_of({"compact": True} if options is UNDEFINED else options, _WRITE_OPTIONS)
+    items = list(_items_of_compact(value) if chosen["compact"] else _items(value))
+    if chosen["ignoreDeclaration"]:
+        items = [item for item in items if item["type"] != "declaration"]
+    spaces = min(int(chosen["spaces"]), 8)
+    separator = "\n" if spaces else ""
+    return separator.join(_written(item, spaces, 0, bool(chosen["fullTagEmptyElement"])) for item in items)
+
+
+def _items(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    if "declaration" in node:
+        yield {"type": "declaration", **node["declaration"]}
+    yield from node.get("elements") or ()
+
+
+def _items_of_compact(node: Any) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(node, Mapping):
+        if node is not None:
+            yield {"type": "text", "text": node}
+        return
+    for key, found in node.items():
+        for value in found if isinstance(found, list) else [found]:
+            if key == "_declaration":
+                yield {"type": "declaration", "attributes": value.get("_attributes", {})}
+            elif key == "_instruction":
+                yield from ({"type": "instruction", "name": name, "instruction": data} for name, data in value.items())
+            elif key in ("_text", "_cdata", "_comment"):
+                yield {"type": key[1:], key[1:]: value}
+            elif key != "_attributes":
+                attributes = value.get("_attributes", {}) if isinstance(value, Mapping) else {}
+                yield {"type": "element", "name": key, "attributes": attributes, "elements": _items_of_compact(value)}
+
+
+def _written(item: Mapping[str, Any], spaces: int, depth: int, full: bool) -> str:
+    current().meter.step()
+    kind = item["type"]
+    if kind == "text":
+        return escape(javascript.text(item["text"]))
+    if kind == "cdata":
+        return f"<![CDATA[{javascript.text(item['cdata']).replace(']]>', ']]]]><![CDATA[>')}]]>"
+    if kind == "comment":
+        return f"<!--{_without(javascript.text(item['comment']), '--')}-->"
+    if kind == "instruction":
+        return f"<?{_checked(item['name'])} {_without(javascript.text(item['instruction']), '?>')}?>"
+    if kind == "declaration":
+        return f"<?xml{_attributes(item)}?>"
+    return _element(item, spaces, depth, full)
+
+
+def _element(item: Mapping[str, Any], spaces: int, depth: int, full: bool) -> str:
+    if depth > _MAX_DEPTH:
+        raise refused(f"the object is nested deeper than {_MAX_DEPTH} levels")
+    name = _checked(item["name"])
+    inner = list(item.get("elements") or ())
+    if not inner:
+        return f"<{name}{_attributes(item)}></{name}>" if full else f"<{name}{_attributes(item)}/>"
+    pieces = [_written(each, spaces, depth + 1, full) for each in inner]
+    if not spaces or any(each["type"] in ("text", "cdata") for each in inner):
+        content = "".join(pieces)
+    else:
+        line = "\n" + " " * spaces * (depth + 1)
+        content = line + line.join(pieces) + "\n" + " " * spaces * depth
+    return f"<{name}{_attributes(item)}>{content}</{name}>"
+
+
+def _attributes(item: Mapping[str, Any]) -> str:
+    found = item.get("attributes") or {}
+    return "".join(
+        f' {_checked(name)}="{escape(javascript.text(value), {chr(34): "&quot;"})}"'
+        for name, value in found.items()
+        if value is not None
+    )
+
+
+def _checked(name: Any) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise refused("the object holds a name that XML does not allow")
+    return name
+
+
+def _without(text: str, forbidden: str) -> str:
+    if forbidden in text:
+        raise refused(f"a comment or instruction holds {forbidden!r}")
+    return text
+
+
+FUNCTIONS = {"xmlToJs": xml_to_js, "jsToXml": js_to_xml}
