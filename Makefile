@@ -14,10 +14,10 @@ dev: $(STAMP)
 	@$(BIN)/truto-worker dev
 
 test: $(STAMP)
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n 3 --dist loadscope --cov --cov-report=term
 
 test-unit: $(STAMP)
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n 2 tests/unit
 
 check: $(STAMP)
 	$(BIN)/ruff check .

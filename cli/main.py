@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cli.selection import Selection
 
 app = typer.Typer(
     name="truto-worker",
@@ -51,7 +54,7 @@ def dev(
 
 @app.command()
 def ingress() -> None:
-    """Receive deliveries. Needs REDIS_URL and TRUTO_WEBHOOK_SECRET; README.md lists all settings."""
+    """Receive deliveries. Needs REDIS_URL and TRUTO_WEBHOOK_SECRET or SOURCES_FILE; README.md lists all settings."""
     from cli.serving import run_ingress
 
     run_ingress()
@@ -110,6 +113,201 @@ def send(
     if event_type is None:
         raise typer.BadParameter("name an event type, or use --list", param_hint="EVENT_TYPE")
     raise typer.Exit(send_event(event_type, data=data, url=url, source=source, as_json=json))
+
+
+Fingerprint = Annotated[str | None, typer.Option(help="Those with this cause (see dead-letters --group).")]
+EventType = Annotated[str | None, typer.Option("--type", help="Those of this event type.")]
+
+
+@app.command()
+def events(
+    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="Tell the story of this event.")] = None,
+    source: Annotated[str, typer.Option(help="Source the event came from.")] = "truto",
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many of the events that ended last.")] = 10,
+    payload: Annotated[bool, typer.Option("--payload", help="Print the event's payload as well.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the state of the queue, or the story of one event.
+
+    Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. Exits 1 for an event that is not known.
+    """
+    from cli.events import show_event, show_queue
+
+    if event_id is None:
+        raise typer.Exit(show_queue(limit=limit, as_json=json))
+    raise typer.Exit(show_event(event_id, source=source, payload=payload, as_json=json))
+
+
+dead_letters = typer.Typer(rich_markup_mode=None)
+app.add_typer(dead_letters, name="dead-letters")
+
+
+@dead_letters.callback(invoke_without_command=True)
+def list_dead_letters(
+    context: typer.Context,
+    group: Annotated[bool, typer.Option("--group", help="Show causes, with counts, instead of letters.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many letters, newest first; 0 shows all.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show the events that could not be handled, and why; or give them up.
+
+    Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. To run them again: truto-worker replay.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from cli.dead_letters import group_dead_letters, list_dead_letters
+
+    raise typer.Exit(group_dead_letters(as_json=json) if group else list_dead_letters(limit=limit, as_json=json))
+
+
+@dead_letters.command("discard")
+def discard_dead_letters(
+    why: Annotated[str, typer.Option(help="The reason, for the event's history.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="MEMBER|ID", help="Which ones.")] = None,
+    fingerprint: Fingerprint = None,
+    event_type: EventType = None,
+    json: Json = False,
+) -> None:
+    """Give dead letters up for good: their payload is removed, their history says why.
+
+    Exits 1 when one that was named is not there, or none fits.
+    """
+    from cli.dead_letters import discard_dead_letters
+
+    if not why.strip():
+        raise typer.BadParameter("say why, for whoever asks later", param_hint="--why")
+    selection = _selection(names, fingerprint=fingerprint, type=event_type)
+    raise typer.Exit(discard_dead_letters(selection, why=why.strip(), as_json=json))
+
+
+@app.command()
+def replay(
+    names: Annotated[list[str] | None, typer.Argument(metavar="MEMBER|ID", help="Which ones.")] = None,
+    fingerprint: Fingerprint = None,
+    event_type: EventType = None,
+    handler: Annotated[str | None, typer.Option(help="Those of this handler.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Parked work instead of dead letters.")] = False,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Repeat the steps of handlers that are done too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and change nothing.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(min=0.01, max=100_000, help="At most so many a second; default: at once.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run dead letters again, with all their attempts anew.
+
+    Passes the duplicate guard on purpose; the history of each event says that it was replayed. Several filters must
+    all fit. Exits 1 when one that was named is not there, or no filter fits.
+    """
+    from cli.replay import replay
+
+    if parked and afresh:
+        raise typer.BadParameter("--afresh is for dead letters")
+    selection = _selection(names, fingerprint=fingerprint, type=event_type, handler=handler, everything=everything)
+    raise typer.Exit(replay(selection, parked=parked, afresh=afresh, dry_run=dry_run, rate=rate, as_json=json))
+
+
+def _selection(
+    names: list[str] | None,
+    *,
+    fingerprint: str | None,
+    type: str | None,  # noqa: A002  as the option is called
+    handler: str | None = None,
+    everything: bool = False,
+) -> Selection:
+    from cli.selection import Selection
+
+    try:
+        return Selection(tuple(names or ()), fingerprint, type, handler, everything)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc)) from None
+
+
+sources = typer.Typer(help="The configured senders: check, list, try, explain.", rich_markup_mode=None)
+app.add_typer(sources, name="sources", no_args_is_help=True)
+
+SourcesPath = Annotated[
+    Path | None, typer.Option("--file", help="Default: SOURCES_FILE, else sources.yaml in this folder.")
+]
+
+
+@sources.command("check")
+def check_sources(file: SourcesPath = None, json: Json = False) -> None:
+    """Say whether the file of sources can be used; every fault with its keys and reason, and exit code 2, if not."""
+    from cli.sources import check_sources
+
+    raise typer.Exit(check_sources(file, as_json=json))
+
+
+@sources.command("list")
+def list_sources(
+    file: SourcesPath = None,
+    presets: Annotated[bool, typer.Option("--presets", help="Show the presets instead.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the configured sources."""
+    from cli.sources import list_presets, list_sources
+
+    raise typer.Exit(list_presets(as_json=json) if presets else list_sources(file, as_json=json))
+
+
+@sources.command("test")
+def try_source(
+    source: Annotated[str, typer.Argument(help="Its name.")], file: SourcesPath = None, json: Json = False
+) -> None:
+    """Sign a sample as the sender would, and forge some; nothing is sent.
+
+    Exits 1 when the sample is refused, or a forgery is not.
+    """
+    from cli.sources import try_source
+
+    raise typer.Exit(try_source(source, file, as_json=json))
+
+
+@sources.command("explain")
+def explain_delivery(
+    source: Annotated[str, typer.Option(help="The source it came for.")],
+    headers: Annotated[Path, typer.Option(help="File with its headers: lines `Name: value`, or a JSON object.")],
+    body: Annotated[Path | None, typer.Option(help="File with its body, `-` for standard input.")] = None,
+    method: Annotated[str, typer.Option(help="Its method.")] = "POST",
+    url: Annotated[str, typer.Option(help="Its path and query, if not /webhooks/SOURCE.")] = "",
+    client: Annotated[str | None, typer.Option(help="The address it came from.")] = None,
+    moment: Annotated[float | None, typer.Option("--at", help="When it came (Unix time); default: now.")] = None,
+    file: SourcesPath = None,
+    json: Json = False,
+) -> None:
+    """Say why a delivery is taken or refused: which secret, what was signed, digests, clock. Prints no secrets.
+
+    Exits 1 when it would be refused. Reads REDIS_URL, if set, for what handshakes have left there.
+    """
+    from cli.sources import explain
+
+    raise typer.Exit(
+        explain(
+            source,
+            headers=headers,
+            body=body,
+            file=file,
+            method=method,
+            url=url,
+            client=client,
+            moment=moment,
+            as_json=json,
+        )
+    )
+
+
+@sources.command("refusals")
+def list_refusals(
+    source: Annotated[str | None, typer.Option(help="Those of this source.")] = None,
+    limit: Annotated[int, typer.Option(min=0, max=500, help="How many, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """Show the deliveries that were refused last, and why. Needs REDIS_URL, or a `truto-worker dev` in this folder."""
+    from cli.sources import list_refusals
+
+    raise typer.Exit(list_refusals(source=source, limit=limit, as_json=json))
 
 
 def main() -> None:

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
 import structlog
 
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
-from events import Store
+from cli.store_check import checked
+from events import Spool, SpoolUnusable, Store
 from truto import AsyncTruto
 from worker.errors import ConfigError
 
+if TYPE_CHECKING:
+    from ingress import Source
+    from ingress.sources.configured import ConfiguredSource
+    from ingress.sources.reloading import SourcesFile
+    from ingress.sources.table import SourceTable
+
 log = structlog.get_logger("cli")
+
+_STUCK_LEASES = 3
 
 
 def run_ingress() -> None:
     """Serve until a signal ends it. Raises ``ConfigError`` naming every wrong setting."""
     import uvloop
 
-    from ingress import Limits, Server, create_app, truto_source
+    from ingress import Limits, Server, create_app
 
     settings = read_settings(IngressSettings)
     configure_logging(settings.log_level, settings.log_format)
 
+    sources, sources_file = _sources(settings)
+    spool = _spool(settings)
+
     async def serve() -> None:
+        store = _store(settings, confirm_replicas=settings.confirm_replicas)
+        async with checked(store, settings.store_check):
+            await serve_from(store)
+
+    async def serve_from(store: Store) -> None:
         truto = None
         if settings.truto_api_token is not None:
             truto = AsyncTruto(token=settings.truto_api_token.get_secret_value(), base_url=settings.truto_api_url)
         app = create_app(
-            _store(settings),
-            [truto_source(secret.get_secret_value() for secret in settings.truto_webhook_secret)],
+            store,
+            sources,
             limits=Limits(body_bytes=settings.max_body_bytes),
             truto=truto,
             link_token_key=settings.link_token_key.get_secret_value() if settings.link_token_key else None,
+            spool=spool,
         )
         log.info("ingress_started", host=settings.host, port=settings.port, link_tokens=bool(settings.link_token_key))
-        await Server(app, host=settings.host, port=settings.port, drain_seconds=settings.grace_seconds).serve()
+        async with _followed(sources_file, app.state.sources):
+            await Server(app, host=settings.host, port=settings.port, drain_seconds=settings.grace_seconds).serve()
         log.info("ingress_stopped")
 
     uvloop.run(serve())
@@ -79,6 +105,7 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
     from worker.notify import Notifier, TenantEndpoint
     from worker.outcome import Policy
     from worker.registry import registry
+    from worker.watchdog import Watchdog
 
     tenants = None
     if settings.tenant_notify_url and settings.tenant_notify_secret:
@@ -103,19 +130,68 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
             dispatcher.dispatch,
             concurrency=settings.worker_concurrency,
             grace_seconds=settings.grace_seconds,
-            on_start=dispatcher.unpark_known,
+            sweep=dispatcher.unpark_known,
         )
-        await engine.run_until_stopped()
+        async with checked(store, settings.store_check):
+            # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
+            with Watchdog(_STUCK_LEASES * settings.lease_seconds):
+                await engine.run_until_stopped()
     finally:
         await notifier.aclose()
         await truto.aclose()
         await store.close()
 
 
-def _store(settings: StoreSettings) -> Store:
+def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSource], SourcesFile | None]:
+    from ingress import truto_source
+    from ingress.sources.faults import BadSources
+
+    fixed = []
+    if settings.truto_webhook_secret:
+        secrets = [secret.get_secret_value() for secret in settings.truto_webhook_secret]
+        fixed.append(truto_source(secrets, tolerance_seconds=settings.truto_tolerance_seconds))
+    if settings.sources_file is None:
+        return fixed, None
+    from ingress.sources.reloading import SourcesFile
+
+    file = SourcesFile(settings.sources_file, os.environ, fixed)
+    try:
+        return file.load(), file
+    except BadSources as exc:
+        raise ConfigError(str(exc)) from None
+
+
+@asynccontextmanager
+async def _followed(file: SourcesFile | None, table: SourceTable) -> AsyncIterator[None]:
+    """Bring changes of *file* into *table*, and look at once on SIGHUP."""
+    if file is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, file.reload)
+    following = asyncio.create_task(file.follow(table), name="follow-sources")
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _spool(settings: IngressSettings) -> Spool | None:
+    if settings.spool_dir is None:
+        return None
+    try:
+        return Spool.open(settings.spool_dir, most_bytes=settings.spool_max_bytes)
+    except SpoolUnusable as exc:
+        raise ConfigError(f"SPOOL_DIR: {exc}") from exc
+
+
+def _store(settings: StoreSettings, *, confirm_replicas: int = 0) -> Store:
     return Store.connect(
         settings.redis_url,
         lease_seconds=settings.lease_seconds,
         dedup_ttl=settings.dedup_ttl,
         history_ttl=settings.history_ttl,
+        confirm_replicas=confirm_replicas,
     )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from events.connecting import check_url
 from worker.errors import ConfigError
 from worker.notify import TenantEndpoint, operators_at
 
+DEFAULT_SOURCES = Path("sources.yaml")
+
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed (Truto's own are UUIDs of 36 characters)."""
-
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 def _long_enough(secret: SecretStr) -> SecretStr:
@@ -38,7 +40,7 @@ class ProcessSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("log_level", "log_format", "store_check", mode="before", check_fields=False)
     @classmethod
     def _in_lower_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -52,22 +54,25 @@ class StoreSettings(ProcessSettings):
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
     history_ttl: float = Field(default=3 * 86_400, ge=60)
     grace_seconds: int = Field(default=30, ge=1, le=3600)
+    store_check: Literal["strict", "warn", "off"] = "warn"
 
     @field_validator("redis_url")
     @classmethod
     def _is_a_redis_url(cls, value: str) -> str:
-        if not value.startswith(_REDIS_SCHEMES):
-            raise ValueError(f"must begin with {', '.join(_REDIS_SCHEMES)}")
+        check_url(value)
         return value
 
 
 class IngressSettings(StoreSettings):
     """``truto-worker ingress``."""
 
-    truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(
-        description="the secret Truto showed when the webhook was created; several, newest first, with commas"
-    )
+    sources_file: Path | None = Field(default=None, validate_default=True)
+    truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(default=(), validate_default=True)
+    truto_tolerance_seconds: float | None = Field(default=None, ge=10)
+    confirm_replicas: int = Field(default=0, ge=0, le=16)
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
+    spool_dir: Path | None = None
+    spool_max_bytes: int = Field(default=1024**3, ge=1024**2)
     truto_api_token: SecretStr | None = None
     truto_api_url: str = "https://api.truto.one"
     link_token_key: Secret | None = None
@@ -75,6 +80,21 @@ class IngressSettings(StoreSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     _split_secrets = field_validator("truto_webhook_secret", mode="before")(_split)
+
+    @field_validator("sources_file")
+    @classmethod
+    def _is_used_where_it_lies(cls, value: Path | None) -> Path | None:
+        return DEFAULT_SOURCES if value is None and DEFAULT_SOURCES.is_file() else value
+
+    @field_validator("truto_webhook_secret")
+    @classmethod
+    def _has_something_to_receive(cls, value: tuple[Secret, ...], info: ValidationInfo) -> tuple[Secret, ...]:
+        if not value and info.data.get("sources_file") is None:
+            raise ValueError(
+                "is not set: the secret Truto showed when the webhook was created; several, newest first, with commas "
+                "(it may be left out with a SOURCES_FILE)"
+            )
+        return value
 
     @field_validator("link_token_key")
     @classmethod
@@ -125,10 +145,13 @@ def _translated(check: Callable[[], object]) -> None:
 AnySettings = TypeVar("AnySettings", bound=ProcessSettings)
 
 
-def read_settings(kind: type[AnySettings]) -> AnySettings:
-    """The settings of this process. Raises :class:`ConfigError` naming everything that is missing or wrong."""
+def read_settings(kind: type[AnySettings], **given: str) -> AnySettings:
+    """The settings of this process; *given* ones win over the environment.
+
+    Raises :class:`ConfigError` naming everything that is missing or wrong.
+    """
     try:
-        return kind()
+        return kind(**given)  # type: ignore[arg-type]  # fields take text, as from the environment
     except ValidationError as exc:
         faults = [_fault(kind, dict(error)) for error in exc.errors(include_input=False, include_context=False)]
         raise ConfigError("\n".join(sorted(set(faults)))) from None
@@ -137,6 +160,8 @@ def read_settings(kind: type[AnySettings]) -> AnySettings:
 def _fault(kind: type[ProcessSettings], error: dict[str, Any]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     field = str(error["loc"][0])
+    if message.startswith("is not set"):
+        return f"{field.upper()} {message}"
     if error["type"] == "missing":
         return f"{field.upper()} is not set: {kind.model_fields[field].description}"
     return f"{field.upper()}: {message}"

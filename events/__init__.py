@@ -3,10 +3,12 @@
 from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent, SpoolUnusable, StoreUnavailable
 from events.event import Event, Verified
 from events.intake import Intake
+from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.spool import Spool
-from events.store import Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Store
+from events.store import Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store
 
 __all__ = [
+    "NO_LANE",
     "Acceptance",
     "BadStoreURL",
     "Claim",
@@ -18,12 +20,16 @@ __all__ = [
     "HistoryEntry",
     "Intake",
     "Kept",
+    "Lane",
     "Lease",
     "MalformedEvent",
+    "OrderedPattern",
     "Overview",
+    "Refused",
     "Spool",
     "SpoolUnusable",
     "Store",
     "StoreUnavailable",
     "Verified",
+    "lane_name",
 ]

@@ -17,7 +17,7 @@ _WAIT_SECONDS = 1.0
 class ReplicaConfirmation:
     """Runs a script and waits, on the same connection, until *replicas* have taken over all that was written before.
 
-    Asks with ``WAIT``, and where the server knows it (Redis 7.2, Valkey) also with ``WAITAOF``: then this server and
+    Asks with ``WAIT``, and where the server knows it (Redis 7.2) also with ``WAITAOF``: then this server and
     the replicas have it on disk. A failover may still lose what was not confirmed; Redis is not strongly consistent.
     """
 

@@ -93,12 +93,17 @@ def read_envelope(source: str, body: bytes) -> tuple[str, str]:
     name = event_name(envelope)
     if not name:
         raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
+    return checked_name(name), event_id(source, envelope.get("id"), body)
+
+
+def checked_name(name: str) -> str:
+    """*name* itself, when it can be an event's. Raises :class:`MalformedEvent` when it cannot."""
     if len(name) > _LONGEST_NAME or not name.isprintable():
         raise MalformedEvent(
             "event_name_malformed",
             f"the event's name must be printable and at most {_LONGEST_NAME} characters",
         )
-    return name, _event_id(source, envelope.get("id"), body)
+    return name
 
 
 def event_name(envelope: Mapping[str, Any]) -> str | None:
@@ -160,13 +165,16 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _event_id(source: str, value: object, body: bytes) -> str:
+def event_id(source: str, value: object, body: bytes) -> str:
+    """The id of the event in *body* whose sender calls it *value*: text, a whole number, else a hash.
+
+    Ids that are too long or would not be safe in logs, URLs and terminals are hashed as well.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str) or not value:
         return "sha256:" + hashlib.sha256(source.encode() + b"\0" + body).hexdigest()
     if len(value) > _LONGEST_NAME or not value.isprintable():
-        # Still the same id for the same event, but safe in logs, URLs and terminals.
         return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
     return value
 

@@ -7,20 +7,26 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``event:<key>``           received at, meta and body of an event that is not over; has no expiry
 ``raw:<key>``             the delivery's own body where that differs
 ``open:<key>``            how many pieces of work are left of an event that several handlers want
-``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter
+``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter,
+                          time of acceptance, lane
+``steps:<member>``        what the handler's steps have returned
 ``dead``, ``parked``      sorted sets of members by the time they got there
 ``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``
 ``history:<key>``         what happened, a line each; expires ``HISTORY_TTL`` after the end
 ``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
 ``workers``               sorted set of workers by their last claim
 ``totals``                how often each thing happened since the store was made
+``context:<source>``      hash of what a source's handshakes have left, secrets among them
+``refusals``              list of the deliveries that were refused last, without bodies
 ``wake``                  list that idle workers block on
+``held``                  sorted set of the members that wait for their key; how they do is told in scripts/lanes.lua
 ========================  ========================================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +45,7 @@ from events.confirming import ReplicaConfirmation
 from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, Verified, event_key, read_stored
+from events.lanes import Lane, OrderedPattern
 
 PREFIX = "tw:"
 
@@ -46,6 +53,7 @@ _ALIVE_MS = 15_000
 _ANSWER_SECONDS = 5.0
 _PAGE = 100
 _LAST_WORDS = 10
+_MOST_REFUSALS = 500
 
 
 class Acceptance(StrEnum):
@@ -67,7 +75,7 @@ class Lease:
     """A worker's time-limited claim on one piece of work.
 
     ``handler`` is ``None`` until one was chosen; ``attempts`` counts those used up, ``crashes`` the claims that were
-    never finished (the worker was killed, or lost its lease).
+    never finished (the worker was killed, or lost its lease). ``lane`` is the one the work got through before.
     """
 
     member: str
@@ -76,6 +84,7 @@ class Lease:
     handler: str | None
     attempts: int
     crashes: int
+    lane: str | None = None
 
 
 class Claim(NamedTuple):
@@ -117,6 +126,16 @@ class Ended(NamedTuple):
     detail: dict[str, Any]
 
 
+class Refused(NamedTuple):
+    """A delivery that was not taken: when (by the clock of the ingress), from which source, and why; never its body."""
+
+    at: datetime
+    source: str
+    status: int
+    reason: str
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A dead letter, or parked work: kept with its payload until someone acts.
@@ -135,7 +154,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of the queue. ``oldest_ready_seconds`` is the age of the work that has waited longest."""
+    """The state of the queue. ``oldest_ready_seconds`` is the age of the work that has waited longest.
+
+    ``waiting`` is leased, or due later; ``held`` is out of the queue until its key is free.
+    """
 
     ready: int
     oldest_ready_seconds: float
@@ -144,6 +166,7 @@ class Overview:
     parked: int
     workers: int
     totals: dict[str, int]
+    held: int = 0
 
 
 class Store:
@@ -166,6 +189,7 @@ class Store:
         self.redis = redis
         self.lease_seconds = lease_seconds
         self._prefix = prefix
+        self._answer_seconds = answer_seconds
         # Redis answers a blocking command at its end, which has to come before we give up on the answer.
         self._longest_wait = answer_seconds / 2
         self._lease_ms = round(lease_seconds * 1000)
@@ -174,6 +198,8 @@ class Store:
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size)
+        self._gating = GroupCommit(self._gate_batch)
+        self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
 
     @classmethod
     def connect(
@@ -220,7 +246,9 @@ class Store:
 
         Returns after Redis has confirmed, never before. Concurrent calls share one round trip.
         """
-        return await self._accepting.submit(events)
+        # Behind a commit that hangs it would wait for that one's time and then for its own.
+        async with _confirmed(), asyncio.timeout(self._answer_seconds):
+            return await self._accepting.submit(events)
 
     async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
         offered = list(chain.from_iterable(groups))
@@ -239,38 +267,76 @@ class Store:
         async with _confirmed():
             return await self._confirmation.run(self._scripts["accept"], [self._prefix, *args])
 
-    async def claim(self, most: int, owner: str) -> Claim:
-        """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters."""
-        answer = await self._run("claim", [most, self._lease_ms, owner])
+    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+        """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
+
+        Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
+        :meth:`begin`; without *wants_suspect* it is left for a later claim.
+        """
+        after = -1 if suspect is None else suspect
+        ordered = [part or "" for pattern in self._ordered() for part in pattern]
+        answer = await self._run("claim", [most, self._lease_ms, owner, after, int(wants_suspect), *ordered])
         leases: list[Lease] = []
         corrupt: list[str | bytes | int] = []
-        for row in zip(*[iter(answer[1:])] * 6, strict=True):
+        for row in zip(*[iter(answer[1:])] * 7, strict=True):
             member, token = row[0].decode(), row[1].decode()
             try:
                 event = read_stored(row[2] or b"")
             except CorruptEvent as exc:
                 corrupt += _finish_args(member, token, End("dead", note={"error": str(exc)}))
                 continue
-            handler = row[3].decode() if row[3] else None
-            leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5]))
+            handler, lane = (name.decode() if name else None for name in (row[3], row[6]))
+            leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5], lane=lane))
         if corrupt:
             with suppress(StoreUnavailable):  # they will be claimed again, and what was leased beside them is good
                 await self._finish(corrupt)
         return Claim(leases, None if answer[0] < 0 else answer[0] / 1000)
+
+    async def begin(self, lease: Lease) -> bool:
+        """Count the claim of suspect work, which is not counted while it waits to run; false if the lease was lost."""
+        return bool(await self._run("begin", [self._lease_ms, lease.member, lease.token, lease.crashes]))
 
     async def renew(self, leases: Sequence[Lease]) -> list[bool]:
         """Prolong *leases* to a full period from now; for each, whether it is still held."""
         args = [part for lease in leases for part in (lease.member, lease.token)]
         return [bool(held) for held in await self._run("renew", [self._lease_ms, *args])]
 
-    async def plan(self, lease: Lease, handlers: Sequence[str]) -> bool:
+    def keep_order(self, ordered: Callable[[], Collection[OrderedPattern]]) -> None:
+        """Whoever claims from here has these ordered handlers: what they may want is watched from claim to gate."""
+        self._ordered = ordered
+
+    async def gate(self, lease: Lease, handler: str, lane: Lane) -> bool:
+        """Whether *lease* may run *handler* now. If not it is over: the work waits, and comes back by itself.
+
+        Work that waits uses up no attempt. Also false when the lease was lost before, or when the work was superseded
+        within the lane's window. Concurrent calls share one round trip.
+        """
+        return await self._gating.submit((lease.member, lease.token, lease.event.id, handler, lane.name, *lane.limits))
+
+    async def _gate_batch(self, pieces: Sequence[tuple[str | int, ...]]) -> list[bool]:
+        answers = await self._run("gate", [self._dedup_ms, self._history_ms, *chain.from_iterable(pieces)])
+        return [bool(may_run) for may_run in answers]
+
+    async def steps(self, lease: Lease) -> dict[str, bytes] | None:
+        """What the steps of this work have returned, as JSON by name; ``None`` when the lease was lost."""
+        pairs = await self._run("steps", [lease.member, lease.token])
+        return None if pairs is None else {n.decode(): r for n, r in zip(pairs[::2], pairs[1::2], strict=True)}
+
+    async def keep_step(self, lease: Lease, handler: str, name: str, result: bytes) -> bool:
+        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost."""
+        return bool(await self._run("keep_step", [lease.member, lease.token, handler, name, result]))
+
+    async def plan(self, lease: Lease, handlers: Sequence[str], ordered: Collection[str] = ()) -> bool:
         """Split an event into one piece of work per handler. Ends the lease; false if it was lost before.
 
+        *ordered* are those of the handlers that keep an order.
         Raises :class:`ValueError` without handlers, or when one is named twice: such an event would never be over.
         """
         if not handlers or len(set(handlers)) != len(handlers):
             raise ValueError("an event is split between different handlers, at least one")
-        return bool(await self._run("plan", [lease.event.key, lease.token, *handlers]))
+        first = [name for name in handlers if name in ordered]
+        rest = [name for name in handlers if name not in ordered]
+        return bool(await self._run("plan", [lease.event.key, lease.token, len(first), *first, *rest]))
 
     async def finish(self, lease: Lease, end: End) -> bool:
         """End *lease*; false when it was lost before, and nothing was changed."""
@@ -337,14 +403,14 @@ class Store:
         return read_stored(found) if found else None
 
     async def places(self, source: str, event_id: str) -> dict[str, str]:
-        """Where an event's pieces of work are: member to ``queue``, ``dead`` or ``parked``. Empty when it is over.
+        """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
 
-        Pieces whose handler the history has not named yet are left out: they wait in the queue.
+        Empty when it is over. Pieces whose handler the history has not named yet are left out: they wait in the queue.
         """
         key = event_key(source, event_id)
         handlers = {entry.detail.get("handler") for entry in await self.history(source, event_id)}
         members = [key, *(f"{key}|{handler}" for handler in handlers if handler)]
-        wanted = [(member, place) for member in members for place in ("queue", "dead", "parked")]
+        wanted = [(member, place) for member in members for place in ("queue", "held", "dead", "parked")]
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             for member, place in wanted:
                 pipe.zscore(f"{self._prefix}{place}", member)
@@ -415,7 +481,7 @@ class Store:
 
     async def overview(self) -> Overview:
         """The state of the queue in one look."""
-        ready, oldest, waiting, dead, parked, workers, totals = await self._run("overview", [_ALIVE_MS])
+        ready, oldest, waiting, dead, parked, workers, totals, held = await self._run("overview", [_ALIVE_MS])
         return Overview(
             ready=ready,
             oldest_ready_seconds=oldest / 1000,
@@ -424,27 +490,74 @@ class Store:
             parked=parked,
             workers=workers,
             totals={n.decode(): int(c) for n, c in zip(totals[::2], totals[1::2], strict=True)},
+            held=held,
         )
 
-    async def replay(self, members: Sequence[str]) -> int:
-        """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were."""
-        return int(await self._run("requeue", ["dead", "replayed", *members]))
+    async def replay(self, members: Sequence[str], *, afresh: bool = False) -> int:
+        """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were.
+
+        Steps that are done are not repeated, unless *afresh*.
+        """
+        return int(await self._run("requeue", ["dead", "replayed", int(afresh), *members]))
 
     async def unpark(self, members: Sequence[str]) -> int:
         """Run parked work; how many there were."""
-        return int(await self._run("requeue", ["parked", "unparked", *members]))
+        return int(await self._run("requeue", ["parked", "unparked", 0, *members]))
 
     async def discard(self, members: Sequence[str], why: str) -> int:
         """Give dead letters up for good, with a reason for the history; how many there were."""
         note = orjson.dumps({"why": why})
         return int(await self._run("discard", ["dead", self._dedup_ms, self._history_ms, note, *members]))
 
+    async def source_context(self, source: str) -> dict[str, Any]:
+        """What the handshakes of *source* have left here."""
+        async with _confirmed():
+            found = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(f"{self._prefix}context:{source}"))
+        return {name.decode(): orjson.loads(value) for name, value in found.items()}
+
+    async def keep_in_context(self, source: str, values: Mapping[str, Any], *, overwrite: bool) -> bool:
+        """Keep *values* for *source*, all or none; false when one would change what is there and must not."""
+        pairs = [part for name, value in values.items() for part in (name, orjson.dumps(value))]
+        return bool(await self._run("keep", [source, int(overwrite), *pairs]))
+
+    async def note_refusals(self, refusals: Sequence[Refused]) -> None:
+        """Remember deliveries that were refused, oldest first; only the last ones are kept."""
+        lines = [orjson.dumps(refused._asdict() | {"at": refused.at.timestamp()}) for refused in refusals]
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.lpush(f"{self._prefix}refusals", *lines)
+            pipe.ltrim(f"{self._prefix}refusals", 0, _MOST_REFUSALS - 1)
+            await pipe.execute()
+
+    async def refusals(self, most: int = 50) -> list[Refused]:
+        """The deliveries that were refused last, newest first."""
+        if most <= 0:
+            return []
+        async with _confirmed():
+            lines = await cast("Awaitable[list[bytes]]", self.redis.lrange(f"{self._prefix}refusals", 0, most - 1))
+        told = [orjson.loads(line) for line in lines]
+        return [Refused(**{**line, "at": datetime.fromtimestamp(line["at"], UTC)}) for line in told]
+
     async def _run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
         async with _confirmed():
             return await self._scripts[script](args=[self._prefix, *args])
 
 
-_SCRIPTS = ("accept", "claim", "renew", "plan", "finish", "requeue", "discard", "overview")
+_SCRIPTS = (
+    "accept",
+    "claim",
+    "begin",
+    "gate",
+    "renew",
+    "plan",
+    "steps",
+    "keep_step",
+    "finish",
+    "requeue",
+    "discard",
+    "overview",
+    "keep",
+)
+_WITH_LANES = frozenset({"gate", "plan", "finish"})
 
 
 def _acceptances(answers: object) -> list[Acceptance]:
@@ -465,7 +578,8 @@ def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, 
 
 def _source(name: str) -> str:
     folder = resources.files("events") / "scripts"
-    return (folder / "prelude.lua").read_text() + (folder / f"{name}.lua").read_text()
+    parts = ("prelude", "lanes", name) if name in _WITH_LANES else ("prelude", name)
+    return "".join((folder / f"{part}.lua").read_text() for part in parts)
 
 
 @asynccontextmanager

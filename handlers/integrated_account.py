@@ -50,7 +50,7 @@ def _is_uuid(text: str) -> bool:
 SYNC_JOBS = SyncJobs.parse(os.environ.get("SYNC_JOBS", ""))
 
 
-@on("integrated_account:active")
+@on("integrated_account:active", concurrency=1)  # two at once would both find no run
 async def start_first_sync(event: Event, ctx: Context) -> None:
     """Start the first sync of an account, once, however often it becomes active (each reconnect says it again)."""
     account = await _read_account(event, ctx)

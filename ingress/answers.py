@@ -18,7 +18,8 @@ class Refusal:
     """Why a request is not taken, as a value.
 
     ``status``, ``reason`` and ``message`` are for the sender. ``cause`` is the reason for our own log and metrics:
-    all causes of a 401 look alike from outside. ``close`` ends the connection, because the body was not read.
+    all causes of a 401 look alike from outside. ``detail`` says more about it, without secrets and bodies.
+    ``close`` ends the connection, because the body was not read.
     """
 
     status: int
@@ -27,6 +28,7 @@ class Refusal:
     cause: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     close: bool = False
+    detail: str = ""
 
     @property
     def logged_reason(self) -> str:
@@ -34,9 +36,9 @@ class Refusal:
         return self.cause or self.reason
 
 
-def not_authentic(cause: str) -> Refusal:
-    """The one refusal of a delivery whose sender is not proven; *cause* stays with us."""
-    return Refusal(401, "signature_mismatch", "The delivery is not authentic.", cause)
+def not_authentic(cause: str, detail: str = "") -> Refusal:
+    """The one refusal of a delivery whose sender is not proven; *cause* and *detail* stay with us."""
+    return Refusal(401, "signature_mismatch", "The delivery is not authentic.", cause, detail=detail)
 
 
 def refuse(refusal: Refusal) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,13 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from events import Store
+from events import Intake, Spool, Store
 from ingress.answers import Refusal, failed, refuse
 from ingress.health import Readiness, livez
 from ingress.link_token import LinkTokenRoute
-from ingress.metrics import Metrics, MetricsRoute
+from ingress.metrics import Metrics, MetricsRoute, SpoolFigures
 from ingress.receive import DELIVERIES, Limits, Receiver
+from ingress.refusals import RefusalJournal
 from ingress.sources import Source
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.table import SourceTable
 from truto import AsyncTruto
 
 
@@ -44,21 +48,27 @@ def _names_a_source(path: str) -> bool:
 
 def create_app(
     store: Store,
-    sources: Iterable[Source],
+    sources: Iterable[Source | ConfiguredSource],
     *,
     limits: Limits | None = None,
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
+    spool: Spool | None = None,
 ) -> Starlette:
-    """The app that receives deliveries for *sources* into *store*, and closes both clients when it ends.
+    """The app that receives deliveries for *sources* into *store*, and closes what it was given when it ends.
 
+    With a *spool*, deliveries that the store cannot take wait there and are brought over when it can.
     The link-token route exists only with both *truto* and *link_token_key*. ``app.state.readiness.draining = True``
-    makes ``/readyz`` answer 503.
+    makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources.
     """
     metrics = Metrics()
-    readiness = Readiness(store)
-    by_name = {source.name: source for source in sources}
-    receiver = Receiver(store, by_name, limits or Limits(), metrics)
+    intake = Intake(store, spool) if spool is not None else None
+    readiness = Readiness(store, intake)
+    table = SourceTable(store, sources)
+    journal = RefusalJournal(store)
+    receiver = Receiver(intake or store, table, limits or Limits(), metrics, journal)
+    if intake is not None:
+        metrics.registry.register(SpoolFigures(intake))
     routes = [
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", readiness.__call__, methods=["GET"]),
@@ -72,8 +82,12 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:
             closing.push_async_callback(store.close)
+            if intake is not None:
+                await closing.enter_async_context(_running(intake))
             if truto is not None:
                 closing.push_async_callback(truto.aclose)
+            await closing.enter_async_context(table.running())
+            await closing.enter_async_context(journal.running())
             yield
 
     app = Ingress(
@@ -85,7 +99,21 @@ def create_app(
     # A redirect would be answered to a POST that senders do not repeat.
     app.router.redirect_slashes = False
     app.state.readiness = readiness
+    app.state.sources = table
     return app
+
+
+@asynccontextmanager
+async def _running(intake: Intake) -> AsyncIterator[None]:
+    draining = asyncio.create_task(intake.run(), name="drain-spool")
+    try:
+        yield
+    finally:
+        # What is left is brought over by the next process, so a shutdown need not wait for the store.
+        draining.cancel()
+        with suppress(asyncio.CancelledError):
+            await draining
+        await intake.spool.close()
 
 
 async def _refuse_route(request: Request, exc: Exception) -> Response:

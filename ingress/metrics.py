@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events import Acceptance, Overview, Store, StoreUnavailable
+from events import Acceptance, Intake, Overview, Store, StoreUnavailable
 
 
 class Metrics:
@@ -47,7 +50,7 @@ class Metrics:
         )
         self._workers = Gauge("truto_worker_workers", "Workers seen in the last 15 s", registry=self.registry)
         self._totals = Gauge(
-            "truto_worker_events_total",
+            "truto_worker_events",
             "What happened to events, all workers together",
             ["what"],
             registry=self.registry,
@@ -57,6 +60,10 @@ class Metrics:
         """Count a delivery the store has confirmed."""
         self._deliveries.labels(source, acceptance.value).inc()
         self._secrets.labels(source, str(secret_position)).inc()
+
+    def answered(self, source: str, outcome: str) -> None:
+        """Count a delivery that was taken and queues nothing: ``ignored``, or a ``handshake``."""
+        self._deliveries.labels(source, outcome).inc()
 
     def refused(self, source: str, status: int, reason: str) -> None:
         """Count a delivery that was not taken."""
@@ -70,13 +77,33 @@ class Metrics:
         self._oldest.set(math.nan)
         self._workers.set(math.nan)
         if overview is not None:
-            for state in ("ready", "waiting", "dead", "parked"):
+            for state in ("ready", "waiting", "held", "dead", "parked"):
                 self._queue.labels(state).set(getattr(overview, state))
             self._oldest.set(overview.oldest_ready_seconds)
             self._workers.set(overview.workers)
             for what, count in overview.totals.items():
                 self._totals.labels(what).set(count)
         return generate_latest(self.registry)
+
+
+class SpoolFigures(Collector):
+    """How much is spooled, and how much went in and out since this process started. Register it with a registry."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures of this moment."""
+        spool = self._intake.spool
+        yield GaugeMetricFamily("truto_worker_spool_records", "Deliveries that wait in the spool", spool.records)
+        yield GaugeMetricFamily("truto_worker_spool_bytes", "What the spool takes of SPOOL_MAX_BYTES", spool.bytes)
+        yield CounterMetricFamily("truto_worker_spooled", "Events put into the spool", self._intake.spooled)
+        drained = CounterMetricFamily(
+            "truto_worker_drained", "Events brought from the spool to the store by outcome", labels=["outcome"]
+        )
+        for acceptance in (Acceptance.ACCEPTED, Acceptance.DUPLICATE, Acceptance.CONFLICT):
+            drained.add_metric([acceptance.value], self._intake.drained[acceptance])
+        yield drained
 
 
 class MetricsRoute:

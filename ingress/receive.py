@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from events import Acceptance, Store, StoreUnavailable, Verified
-from ingress.answers import Refusal, answer, failed, refuse, wrong_method
+from events import Acceptance, Intake, Store, StoreUnavailable, Verified
+from ingress.answers import Refusal, answer, failed, not_authentic, refuse, wrong_method
 from ingress.body import ClientGone, read_body
 from ingress.metrics import Metrics
+from ingress.refusals import RefusalJournal
 from ingress.sources import Source
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.table import SourceTable
 from ingress.verification import check_delivery, check_head
+from ingress.verification.context import Delivery
+from ingress.verification.head import ANY_MEDIA_TYPE
+from ingress.verification.outcome import Accepted, Handshake, Ignored
 
 log = structlog.get_logger("ingress")
 
 DELIVERIES = "/webhooks/"
 """The path before a source's name."""
+
+AnySource = Source | ConfiguredSource
 
 RETRY_AFTER_SECONDS = 2
 """Truto gives up within about 10 s (docs: webhooks overview), so a longer wait would be a loss."""
@@ -35,13 +44,16 @@ class Limits:
 
 
 class Receiver:
-    """The ASGI application behind ``/webhooks/{source}``. Answers 200 only for what the store has confirmed."""
+    """The ASGI application behind ``/webhooks/{source}``. Answers 200 only for what store or spool has confirmed."""
 
-    def __init__(self, store: Store, sources: Mapping[str, Source], limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store | Intake, sources: SourceTable, limits: Limits, metrics: Metrics, journal: RefusalJournal
+    ) -> None:
         self._store = store
         self._sources = sources
         self._limits = limits
         self._metrics = metrics
+        self._journal = journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one delivery and answer it."""
@@ -57,45 +69,114 @@ class Receiver:
         await response(scope, receive, send)
         self._metrics.receipt_seconds.observe(time.perf_counter() - started)
 
-    async def _respond(self, source: Source | None, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, source: AnySource | None, scope: Scope, receive: Receive) -> Response:
         if source is None:
             return self._refuse(None, Refusal(404, "unknown_source", "No such source is configured.", close=True))
+        if isinstance(source, ConfiguredSource):
+            return await self._respond_configured(source, scope, receive)
         if scope["method"] != "POST":
             return refuse(wrong_method("POST"))
-        headers = scope["headers"]
-        if refusal := check_head(headers):
-            return self._refuse(source, refusal)
-        body = await read_body(scope, receive, most_bytes=self._limits.body_bytes, seconds=self._limits.receipt_seconds)
-        if isinstance(body, Refusal):
-            return self._refuse(source, body)
-        verified = check_delivery(source, headers, body)
+        body = await self._read(check_head(scope["headers"]), scope, receive)
+        verified = body if isinstance(body, Refusal) else check_delivery(source, scope["headers"], body)
         if isinstance(verified, Refusal):
             return self._refuse(source, verified)
-        return await self._accept(source, verified)
+        return await self._accept(source, [verified])
 
-    async def _accept(self, source: Source, verified: Verified) -> Response:
+    async def _respond_configured(self, source: ConfiguredSource, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] != "POST" and not (scope["method"] == "GET" and source.get_handshake):
+            return refuse(wrong_method("POST"))
+        # Nothing is read of a GET, so its Content-Type, if any, means nothing.
+        allowed = source.media_types if scope["method"] == "POST" else ANY_MEDIA_TYPE
+        body = await self._read(check_head(scope["headers"], allowed), scope, receive)
+        if isinstance(body, Refusal):
+            return self._refuse(source, body)
+        outcome = await self._sources.verify(source, _delivery(scope, body))
+        if not isinstance(outcome, Refusal) and outcome.update_context:
+            outcome = await self._keep(source, outcome.update_context) or outcome
+        match outcome:
+            case Refusal():
+                return self._refuse(source, outcome)
+            case Accepted():
+                return await self._accept(source, outcome.events)
+            case Ignored():
+                self._metrics.answered(source.name, "ignored")
+                log.info("delivery", source=source.name, outcome="ignored", why=outcome.why, bytes=len(body))
+                return answer({"status": "ignored", "events": []})
+            case Handshake():
+                return self._shake(source, outcome)
+
+    async def _read(self, refusal: Refusal | None, scope: Scope, receive: Receive) -> bytes | Refusal:
+        if refusal is not None:
+            return refusal
+        return await read_body(scope, receive, most_bytes=self._limits.body_bytes, seconds=self._limits.receipt_seconds)
+
+    async def _keep(self, source: ConfiguredSource, update: Mapping[str, Any]) -> Refusal | None:
         try:
-            (acceptance,) = await self._store.accept([verified])
+            if await self._sources.keep(source, update):
+                log.info("context_updated", source=source.name, names=sorted(update))
+                return None
+        except StoreUnavailable as exc:
+            return _unconfirmed(str(exc))
+        return not_authentic("context_overwrite", "update_context would overwrite what is known already")
+
+    def _shake(self, source: ConfiguredSource, handshake: Handshake) -> Response:
+        if handshake.status >= 400:
+            self._note(source.name, Refusal(handshake.status, "handshake_refused", ""))
+        else:
+            self._metrics.answered(source.name, "handshake")
+            log.info("handshake", source=source.name, status=handshake.status)
+        return Response(handshake.body, handshake.status, dict(handshake.headers))
+
+    async def _accept(self, source: AnySource, events: Sequence[Verified]) -> Response:
+        try:
+            acceptances = await self._store.accept(events)
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
-        self._metrics.accepted(source.name, acceptance, verified.secret_position)
-        log.info(
-            "delivery",
-            source=source.name,
-            outcome=acceptance.value,
-            event_id=verified.id,
-            event_type=verified.type,
-            bytes=len(verified.body),
-        )
-        # A conflict is told to the operator by metric and log; to the sender it is what it is: a known id.
-        status = "accepted" if acceptance is Acceptance.ACCEPTED else "duplicate"
-        return answer({"status": status, "events": [{"id": verified.id, "type": verified.type}]})
+        for verified, acceptance in zip(events, acceptances, strict=True):
+            self._metrics.accepted(source.name, acceptance, verified.secret_position)
+            log.info(
+                "delivery",
+                source=source.name,
+                outcome=acceptance.value,
+                event_id=verified.id,
+                event_type=verified.type,
+                bytes=len(verified.body),
+            )
+        told = [{"id": verified.id, "type": verified.type} for verified in events]
+        return answer({"status": _status(acceptances), "events": told})
 
-    def _refuse(self, source: Source | None, refusal: Refusal) -> Response:
-        name = source.name if source else "unknown"
-        self._metrics.refused(name, refusal.status, refusal.logged_reason)
-        log.warning("delivery_refused", source=name, status=refusal.status, reason=refusal.logged_reason)
+    def _refuse(self, source: AnySource | None, refusal: Refusal) -> Response:
+        self._note(source.name if source else "unknown", refusal)
         return refuse(refusal)
+
+    def _note(self, source: str, refusal: Refusal) -> None:
+        reason, detail = refusal.logged_reason, {"detail": refusal.detail} if refusal.detail else {}
+        self._metrics.refused(source, refusal.status, reason)
+        self._journal.note(source, refusal)
+        log.warning("delivery_refused", source=source, status=refusal.status, reason=reason, **detail)
+
+
+def _delivery(scope: Scope, body: bytes) -> Delivery:
+    client = scope.get("client")
+    return Delivery(
+        scope["headers"],
+        body,
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"],
+        client=client[0] if client else None,
+    )
+
+
+def _status(acceptances: Sequence[Acceptance]) -> str:
+    """What the sender is told of a delivery: ``duplicate`` only when nothing of it was new.
+
+    A conflict is told to the operator by metric and log; to the sender it is what it is: a known id.
+    """
+    for status in (Acceptance.SPOOLED, Acceptance.ACCEPTED):
+        if status in acceptances:
+            return status.value
+    return Acceptance.DUPLICATE.value
 
 
 def _unconfirmed(cause: str) -> Refusal:

@@ -67,8 +67,7 @@ class AsyncTruto:
         self._retry = retry or RetryPolicy()
         self._max_response_bytes = max_response_bytes
         self._sleep, self._draw, self._clock = sleep, draw, clock
-        self._key: str | None = None
-        self._numbers: Iterator[int] = itertools.count(1)
+        self._next_key: Callable[[], str] | None = None
         self._http = httpx.AsyncClient(
             headers={
                 "Authorization": f"Bearer {token}",
@@ -97,19 +96,20 @@ class AsyncTruto:
 
     async def aclose(self) -> None:
         """Close the connections. On a keyed view nothing happens: they belong to the client it came from."""
-        if self._key is None:
+        if self._next_key is None:
             await self._http.aclose()
 
-    def keyed(self, key: str) -> Self:
+    def keyed(self, key: str | Callable[[], str]) -> Self:
         """A view on this client whose unsafe calls carry ``Idempotency-Key: <key>:<number>``, counted from 1.
+
+        *key* may also be a function that answers the whole key of the next call.
 
         Cheap, and shares the connections. The number is that of the call, not of the attempt: code that runs again
         and makes the same calls in the same order sends the same keys. Truto answers a known key on unified, proxy,
         custom and batch calls from its cache, within one account and path (skill: idempotency).
         """
         view = copy.copy(self)
-        view._key = header_safe(key)  # noqa: SLF001 - an object of this very class
-        view._numbers = itertools.count(1)  # noqa: SLF001 - likewise
+        view._next_key = _numbered(header_safe(key)) if isinstance(key, str) else key  # noqa: SLF001 - of this very class
         return view
 
     @property
@@ -168,8 +168,8 @@ class AsyncTruto:
         are repeated where that can do no harm (see :mod:`truto.retry`); a ``DELETE`` that finds nothing any more
         after such a repetition has done its work and answers ``{}``.
         """
-        if idempotency_key is None and self._key is not None and method.upper() not in _SAFE_METHODS:
-            idempotency_key = f"{self._key}:{next(self._numbers)}"
+        if idempotency_key is None and self._next_key is not None and method.upper() not in _SAFE_METHODS:
+            idempotency_key = self._next_key()
         call = build_call(method, path, params=params, body=json, idempotency_key=idempotency_key)
         return await self._send(
             call,
@@ -213,6 +213,11 @@ class AsyncTruto:
             ):
                 body = await _read_capped(response.aiter_bytes(), self._max_response_bytes)
         return read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
+
+
+def _numbered(key: str) -> Callable[[], str]:
+    numbers = itertools.count(1)
+    return lambda: f"{key}:{next(numbers)}"
 
 
 async def _read_capped(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:

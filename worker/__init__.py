@@ -1,8 +1,20 @@
 """The arq worker and what handler modules are written with: ``on``, ``Context`` and the outcomes."""
 
 from worker.context import Context
-from worker.errors import ConfigError, DeadLetter, Discard, NotifyError, Retry
+from worker.errors import BadStep, ConfigError, DeadLetter, Discard, LeaseLost, NotifyError, Retry
 from worker.registry import ignore, on
 from worker.retry import Backoff
 
-__all__ = ["Backoff", "ConfigError", "Context", "DeadLetter", "Discard", "NotifyError", "Retry", "ignore", "on"]
+__all__ = [
+    "Backoff",
+    "BadStep",
+    "ConfigError",
+    "Context",
+    "DeadLetter",
+    "Discard",
+    "LeaseLost",
+    "NotifyError",
+    "Retry",
+    "ignore",
+    "on",
+]

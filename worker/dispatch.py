@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
@@ -12,9 +13,11 @@ from events import End, Event, Kept, Lease, Store
 from truto import AsyncTruto
 from worker.cause import Describer
 from worker.context import Context
+from worker.limits import Limits
 from worker.notify import Notifier
 from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
 from worker.registry import Handler, Registry
+from worker.steps import CallKeys, Steps
 from worker.suggestion import suggest_handler
 
 log = structlog.get_logger("worker")
@@ -22,10 +25,11 @@ log = structlog.get_logger("worker")
 NO_HANDLER = "no_handler"
 HANDLER_MISSING = "handler_missing"
 
-_MOST_UNPARKED = 10_000
+_LOOKED_AT_ONCE = 50
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Dispatcher:
     """Runs handlers. *suggest* prints, once for each type, a handler ready to paste for events nobody wants."""
 
@@ -37,9 +41,13 @@ class Dispatcher:
     describer: Describer = field(default_factory=Describer)
     suggest: bool = False
     _suggested: set[str] = field(default_factory=set, init=False)
+    _looked_until: datetime = field(default=_EVER, init=False)
+
+    def __post_init__(self) -> None:
+        self.store.keep_order(self.registry.ordered)
 
     async def dispatch(self, lease: Lease) -> End | None:
-        """Work on *lease* and say how it ends; ``None`` when it was split among several handlers and is over.
+        """Work on *lease* and say how it ends; ``None`` when it is over: split among several handlers, or put aside.
 
         Raises ``CancelledError`` when the worker takes the work away from the handler, and nothing else that a
         handler does.
@@ -50,15 +58,29 @@ class Dispatcher:
         if isinstance(chosen, End):
             return chosen
         if len(chosen) > 1:
-            await self.store.plan(lease, [handler.name for handler in chosen])
+            ordered = [handler.name for handler in chosen if handler.is_ordered]
+            await self.store.plan(lease, [handler.name for handler in chosen], ordered)
             return None
-        return await self._run(chosen[0], lease)
+        (handler,) = chosen
+        if handler.limits is not None:
+            return await self._run_within(handler.limits, handler, lease)
+        return await self._run(handler, lease)
 
     async def unpark_known(self) -> int:
-        """Run the parked events that this version of the code has a handler for; how many there were."""
-        parked = await self.store.parked(_MOST_UNPARKED)
-        members = [kept.member for kept in parked if self._is_known(kept)]
-        return await self.store.unpark(members) if members else 0
+        """Run the parked events that this version of the code has a handler for; how many there were.
+
+        A second call looks only at what was parked since the first. It is called again and again, because in a rolling
+        deploy the version before goes on parking what this one knows.
+        """
+        unparked, newest = 0, self._looked_until
+        async for kept in self.store.each_kept("parked", _LOOKED_AT_ONCE):
+            if kept.since < self._looked_until:
+                break
+            newest = max(newest, kept.since)
+            if self._is_known(kept):
+                unparked += await self.store.unpark([kept.member])
+        self._looked_until = newest
+        return unparked
 
     def _is_known(self, kept: Kept) -> bool:
         if kept.handler is not None:
@@ -89,6 +111,15 @@ class Dispatcher:
             self._suggested.add(event.type)
             log.warning("handler_suggestion", hint="paste this, save, and the event runs by itself")
             print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record
+
+    async def _run_within(self, limits: Limits, handler: Handler, lease: Lease) -> End | None:
+        try:
+            lane = limits.lane(handler.name, lease.event)
+        except Exception as exc:  # noqa: BLE001  the key's function is the team's code, as the handler is
+            return end_of_attempt(exc, handler, lease.attempts, self.policy, self.describer)
+        if limits.must_ask(lane, lease.lane) and not await self.store.gate(lease, handler.name, lane):
+            return None
+        return await self._run(handler, lease)
 
     async def _run(self, handler: Handler, lease: Lease) -> End:
         event, policy = lease.event, self.policy
@@ -126,12 +157,13 @@ class Dispatcher:
     def _context(self, handler: Handler, lease: Lease, bound: structlog.typing.FilteringBoundLogger) -> Context:
         key = f"{lease.event.key}:{handler.name}"
         return Context(
-            truto=self.truto.keyed(key),
-            notify=self.notifier.bound(key),
+            truto=self.truto.keyed(CallKeys(key).next),
+            notify=self.notifier.bound(CallKeys(key).next),
             log=bound,
             attempt=lease.attempts + 1,
             max_attempts=self.policy.attempts_of(handler),
             read_raw=lambda: self.store.raw(lease.event),
+            steps=Steps(self.store, lease, handler.name),
         )
 
 

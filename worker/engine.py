@@ -35,6 +35,7 @@ _POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
+_SWEEP_SECONDS = 10.0
 _MOST_ENDS = 128
 _RENEWALS_PER_LEASE = 3
 _SUSPECT = MOST_CRASHES - 1
@@ -45,7 +46,7 @@ class Engine(Worker):
 
     *dispatch* takes a lease and says how it ends (``None``: it is over already). On SIGTERM or SIGINT no more work is
     taken; what runs has *grace_seconds* to end and is then released, which uses up no attempt. A second signal
-    releases it at once.
+    releases it at once. *sweep* is called before the first claim and then every 10 s.
     """
 
     def __init__(
@@ -55,15 +56,15 @@ class Engine(Worker):
         *,
         concurrency: int = 50,
         grace_seconds: int = 30,
-        on_start: Callable[[], Awaitable[object]] | None = None,
+        sweep: Callable[[], Awaitable[object]] | None = None,
         handle_signals: bool = True,
     ) -> None:
         async def run_lease(ctx: dict[Any, Any], lease: Lease) -> End | None:
             return await dispatch(lease)
 
         async def startup(ctx: dict[Any, Any]) -> None:
-            if on_start is not None:
-                await on_start()
+            if sweep is not None:
+                await sweep()
 
         super().__init__(
             [func(run_lease, name=DISPATCH)],
@@ -97,7 +98,10 @@ class Engine(Worker):
 
     async def main(self) -> None:
         """Claim and run until cancelled, through every outage of the store."""
-        keeper = self.loop.create_task(self._keep_leases(), name="keep-leases")
+        beside = [
+            self.loop.create_task(self._keep_leases(), name="keep-leases"),
+            self.loop.create_task(self._keep_sweeping(), name="keep-sweeping"),
+        ]
         pause = 0.0
         started = False
         this = asyncio.current_task()
@@ -115,7 +119,14 @@ class Engine(Worker):
                     log.error("store_unavailable", error=str(exc), again_in_seconds=pause)
                     await asyncio.sleep(pause)
         finally:
-            keeper.cancel()
+            for task in beside:
+                task.cancel()
+
+    async def _keep_sweeping(self) -> None:
+        while self.on_startup is not None:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            with contextlib.suppress(StoreUnavailable):
+                await self.on_startup(self.ctx)
 
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""

@@ -5,10 +5,12 @@
     WorkerError
     ├── ConfigError       a setting is missing or wrong: do not start
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
+    ├── LeaseLost         the work is another worker's by now: stop
     └── Outcome           raised by handlers, on purpose
         ├── Retry         run me again later
         ├── Discard       this event needs nothing done
         └── DeadLetter    trying again will not help: keep it for a person
+            └── BadStep   a step that cannot be kept, so trying again would repeat it
 
 Any other exception of a handler is a failure: tried again with exponential backoff, then a dead letter.
 """
@@ -28,6 +30,10 @@ class ConfigError(WorkerError):
 
 class NotifyError(WorkerError):
     """A tenant's endpoint did not take a notification."""
+
+
+class LeaseLost(WorkerError):
+    """The work is another worker's by now. Let it pass: the handler has to stop, and nothing it did is lost."""
 
 
 class Outcome(WorkerError):
@@ -54,3 +60,7 @@ class Discard(Outcome):
 
 class DeadLetter(Outcome):
     """Trying again will not help: keep the event as a dead letter now."""
+
+
+class BadStep(DeadLetter, TypeError):
+    """A step returned what is no plain JSON or too long, or its name cannot be its own."""

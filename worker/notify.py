@@ -7,7 +7,7 @@ import base64
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ import structlog
 from standardwebhooks import Webhook
 
 from worker.errors import ConfigError, NotifyError
+from worker.steps import CallKeys
 
 if TYPE_CHECKING:
     import apprise
@@ -85,9 +86,12 @@ class Notifier:
         """Close the connections. A second call does nothing."""
         await self._client.aclose()
 
-    def bound(self, key: str) -> BoundNotifier:
-        """A view for one handler's work on one event, whose messages keep their ids when it runs again."""
-        return BoundNotifier(self, key)
+    def bound(self, key: str | Callable[[], str]) -> BoundNotifier:
+        """A view for one handler's work on one event, whose messages keep their ids when it runs again.
+
+        The ids are made of *key* and the message's number, or of what *key* answers for each.
+        """
+        return BoundNotifier(self, CallKeys(key).next if isinstance(key, str) else key)
 
     async def send_tenant(self, tenant_id: str, message_id: str, kind: str, data: Mapping[str, Any]) -> bool:
         """POST one signed message; whether there was an endpoint to send it to. Raises :class:`NotifyError`."""
@@ -129,10 +133,9 @@ class Notifier:
 class BoundNotifier:
     """What handlers see as ``ctx.notify``."""
 
-    def __init__(self, notifier: Notifier, key: str) -> None:
+    def __init__(self, notifier: Notifier, next_key: Callable[[], str]) -> None:
         self._notifier = notifier
-        self._key = key
-        self._sent = 0
+        self._next_key = next_key
 
     async def tenant(self, tenant_id: str | None, kind: str, data: Mapping[str, Any]) -> bool:
         """Send ``{"type": kind, "timestamp", "data"}`` to the tenant, signed (Standard Webhooks).
@@ -141,11 +144,11 @@ class BoundNotifier:
         whether it was sent: false without a tenant or without ``TENANT_NOTIFY_URL``. Raises :class:`NotifyError` when
         the endpoint does not take it, which makes the handler run again.
         """
-        self._sent += 1
+        key = self._next_key()
         if not tenant_id:
             log.warning("tenant_notification_skipped", reason="the event names no tenant")
             return False
-        digest = hashlib.blake2b(f"{self._key}:{self._sent}".encode(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return await self._notifier.send_tenant(tenant_id, f"msg_{digest}", kind, data)
 
     async def operators(self, title: str, body: str) -> bool:

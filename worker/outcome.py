@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from events import End
 from truto.errors import RateLimited
 from worker.cause import Describer
-from worker.errors import DeadLetter, Discard, Retry
+from worker.errors import DeadLetter, Discard, LeaseLost, Retry
 from worker.registry import Handler
 from worker.retry import Backoff
 
@@ -51,6 +51,8 @@ def end_of_attempt(
         case DeadLetter():
             note = {"why": describer.mask(error.why), "attempts": attempts + 1, **describer.cause(error, handler.name)}
             return End("dead", handler.name, note=note)
+        case LeaseLost():
+            return End("released", handler.name, note={"why": "lease_lost"})  # refused, unless nobody has it
         case RateLimited():
             # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
             delay = min(max(error.retry_after or 0.0, 1.0), _LONGEST_RATE_LIMIT_SECONDS)

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from events import Event
+from events import Event, OrderedPattern
 from worker.errors import ConfigError
+from worker.limits import Key, Limits
 from worker.retry import Backoff
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ class Handler:
     max_attempts: int | None = None
     timeout: float | None = None
     backoff: Backoff | None = None
+    limits: Limits | None = None
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether its work on one key runs in the order of acceptance."""
+        return self.limits is not None and self.limits.ordered
 
     def wants(self, event: Event) -> bool:
         """Whether this event is one of ours."""
@@ -40,6 +47,7 @@ class Registry:
     def __init__(self) -> None:
         self._handlers: dict[str, Handler] = {}
         self._ignored: list[str] = []
+        self._ordered: list[OrderedPattern] = []
 
     def on(
         self,
@@ -48,6 +56,11 @@ class Registry:
         max_attempts: int | None = None,
         timeout: float | None = None,
         backoff: Backoff | None = None,
+        key: Key | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        debounce: float | None = None,
+        rate: tuple[int, float] | None = None,
     ) -> Callable[[HandlerFunction], HandlerFunction]:
         """Register the decorated ``async def handler(event, ctx)`` for events of these types.
 
@@ -55,18 +68,31 @@ class Registry:
         *timeout* (s for one attempt) and *backoff* override the worker's defaults. Several handlers for one event are
         independent: each has its own attempts, and one that fails does not run the others again.
 
+        The rest is about this handler's work on events with the same *key*, in the whole fleet: those of one
+        ``"account"`` (the default) or ``"tenant"``, or with the same answer of a function from event to text. Events
+        without a key are not held back. Work that has to wait uses up no attempt.
+
+        At most *concurrency* pieces run at once. With *ordered* they run one at a time in the order of acceptance, and
+        one that fails holds the rest back until it has succeeded or is a dead letter. With *debounce*, only the latest
+        event runs, once so many seconds have passed without another one; those before it are discarded. At most *rate*
+        (count, seconds) pieces start within so many seconds.
+
         Raises :class:`ConfigError` for a pattern that can match nothing, a function that is not a coroutine function
-        of two arguments, or a name that is taken.
+        of two arguments, a name that is taken, or limits that cannot be meant.
         """
         _check_patterns(patterns)
         if (max_attempts is not None and max_attempts < 1) or (timeout is not None and timeout <= 0):
             raise ConfigError("max_attempts must be at least 1, and timeout more than 0 seconds")
 
+        limits = _limits(key, concurrency, ordered, debounce, rate)
+
         def register(function: HandlerFunction) -> HandlerFunction:
             name = _name(function)
             if name in self._handlers:
                 raise ConfigError(f"{name} is registered twice: give all its patterns to one @on(...)")
-            self._handlers[name] = Handler(name, function, patterns, source, max_attempts, timeout, backoff)
+            self._handlers[name] = Handler(name, function, patterns, source, max_attempts, timeout, backoff, limits)
+            if ordered:
+                self._ordered.extend(OrderedPattern(name, source, pattern) for pattern in patterns)
             return function
 
         return register
@@ -84,6 +110,10 @@ class Registry:
         """Whether *event* was declared to need nothing done."""
         return _any_matches(self._ignored, event.type)
 
+    def ordered(self) -> list[OrderedPattern]:
+        """What handlers with ``ordered=True`` may want."""
+        return self._ordered
+
     def get(self, name: str) -> Handler | None:
         """The handler of that name in this version of the code."""
         return self._handlers.get(name)
@@ -95,6 +125,19 @@ class Registry:
         """Forget everything that was registered."""
         self._handlers.clear()
         self._ignored.clear()
+        self._ordered.clear()
+
+
+def _limits(
+    key: Key | None,
+    concurrency: int | None,
+    ordered: bool,
+    debounce: float | None,
+    rate: tuple[int, float] | None,
+) -> Limits | None:
+    if key is None and not ordered and concurrency is None and debounce is None and rate is None:
+        return None
+    return Limits(key or "account", concurrency, ordered, debounce, rate)
 
 
 def _any_matches(patterns: Iterable[str], event_type: str) -> bool:

@@ -71,5 +71,5 @@ class Watchdog:
                 return
 
     def _where(self) -> list[str]:
-        frame = sys._current_frames().get(self._watched)
+        frame = sys._current_frames().get(self._watched)  # noqa: SLF001  documented, in spite of its name
         return [f"{place.filename}:{place.lineno} in {place.name}" for place in traceback.extract_stack(frame)[-5:]]

@@ -1,25 +1,51 @@
 -- Lease due work: its score moves to now + lease, so a claim that is never finished becomes due again by itself.
--- ARGV: prefix, most, lease in ms, owner
+-- ARGV: prefix, most, lease in ms, owner, suspect (work with exactly so many unfinished claims is leased alone, and counts
+--   none until it begins; -1 for never), whether such work is wanted now (1 or 0),
+--   then for every pattern of an ordered handler: handler, source ('' for any), pattern
 -- Answer: { ms until the next work is due, rounded up, or -1, then for every lease: member, token, stored event (false when
---   missing), handler (false when none was chosen yet), attempts used up, claims that were never finished }
+--   missing), handler (false when none was chosen yet), attempts used up, claims that were never finished,
+--   lane whose slot it has (false when none) }
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
 local queue, worker = P .. 'queue', cjson.encode(owner)
+-- So many suspects at the head of the queue are looked past when none is wanted.
+local MOST_SKIPPED = 100
 even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
-local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, most)
-local answer = { -1 }
-for i = 1, #members do
-  local member = members[i]
+local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
+  wants_suspect and most or most + MOST_SKIPPED)
+local answer, leased = { -1 }, 0
+
+-- Whether an ordered handler may want this piece. Until that is known, no later piece may start in any ordered lane.
+local function may_be_ordered(handler, meta)
+  local readable, event = pcall(cjson.decode, meta)
+  local kind = readable and type(event) == 'table' and type(event.type) == 'string' and event.type
+  for i = 7, #ARGV, 3 do
+    if handler then
+      if ARGV[i] == handler then return true end
+    elseif kind and (ARGV[i + 1] == '' or ARGV[i + 1] == event.source) then
+      local stem = string.match(ARGV[i + 2], '^(.*)%*$')
+      if stem and string.sub(kind, 1, #stem) == stem or ARGV[i + 2] == kind then return true end
+    end
+  end
+  return false
+end
+
+local function take(member, score, state, claims, counted)
   local key = key_of(member)
   local work = P .. 'work:' .. member
-  local token = owner .. ':' .. stamp .. ':' .. i
+  leased = leased + 1
+  local token = owner .. ':' .. stamp .. ':' .. leased
   redis.call('ZADD', queue, now + lease, member)
-  local state = redis.call('HMGET', work, 'handler', 'attempts', 'claims')
-  local claims = tonumber(state[3]) or 0
-  redis.call('HSET', work, 'token', token, 'claims', claims + 1)
+  local order = state[5] or score -- at the first claim, the time of its acceptance
+  redis.call('HSET', work, 'token', token, 'claims', claims + counted, 'order', order)
   local stored = redis.call('GET', P .. 'event:' .. key)
+  local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
+  if not state[4] and #ARGV > 6 and may_be_ordered(state[1], meta) then
+    redis.call('HSET', work, 'unrouted', 1)
+    redis.call('ZADD', P .. 'unrouted', order, member)
+  end
   if stored and redis.call('EXISTS', P .. 'history:' .. key) == 0 then
-    local received, meta = string.match(stored, '^(%d+)\n([^\n]*)\n')
     if received then redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta) end
   end
   local handler = state[1] and ',"handler":' .. cjson.encode(state[1]) or ''
@@ -30,10 +56,25 @@ for i = 1, #members do
   answer[#answer + 1] = state[1]
   answer[#answer + 1] = tonumber(state[2]) or 0
   answer[#answer + 1] = claims
+  answer[#answer + 1] = state[4]
+end
+
+for i = 1, #members, 2 do
+  local member, score = members[i], members[i + 1]
+  local state = redis.call('HMGET', P .. 'work:' .. member, 'handler', 'attempts', 'claims', 'lane', 'order')
+  local claims = tonumber(state[3]) or 0
+  if claims ~= suspect then
+    take(member, score, state, claims, 1)
+    if leased == most then break end
+  elseif wants_suspect then
+    -- Alone in its answer: behind other work it stays due, and comes with the next claim.
+    if leased == 0 then take(member, score, state, claims, 0) end
+    break
+  end
 end
 local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
 if first[2] then
   answer[1] = math.max(0, math.ceil(tonumber(first[2]) - now))
-  if #members > 0 and answer[1] == 0 then wake() end
+  if leased > 0 and answer[1] == 0 then wake() end
 end
 return answer

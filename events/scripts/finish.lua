@@ -6,12 +6,14 @@
 local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
 local queue = P .. 'queue'
 local answers, totals = {}, {}
+local LONGEST_WAIT_MS = 1000
 even_when_full()
 for i = 4, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local work = P .. 'work:' .. member
   local counted = ending
-  if redis.call('HGET', work, 'token') ~= token then
+  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted')
+  if state[1] ~= token then
     answers[#answers + 1] = 0
     counted = 'stale'
   else
@@ -26,12 +28,22 @@ for i = 4, #ARGV, 6 do
       if ending == 'retried' or ending == 'released' then
         if ending == 'retried' then redis.call('HINCRBY', work, 'attempts', 1) end
         redis.call('ZADD', queue, now + tonumber(ARGV[i + 3]), member)
-        if ending == 'released' then wake() end
+        -- Whoever waits knows only of later work: let it look again.
+        if tonumber(ARGV[i + 3]) < LONGEST_WAIT_MS then wake() end
       else
         redis.call('ZREM', queue, member)
         redis.call('HSET', work, 'note', detail)
         redis.call('ZADD', P .. ending, now, member)
       end
+    end
+    local again = ending == 'retried' or ending == 'released'
+    -- In an ordered lane the first holds the rest back until it is over.
+    if state[2] and not (again and redis.call('HGET', P .. 'lane:' .. state[2], 'ordered') == '1') then
+      leave(member, state[2])
+    end
+    if state[3] and ending ~= 'released' then
+      routed(member)
+      unblock()
     end
     answers[#answers + 1] = 1
   end

@@ -31,10 +31,11 @@ local function even_when_full() redis.call('DEL', P .. 'full') end
 local function close(member, dedup_ttl, history_ttl)
   local key = key_of(member)
   if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
-    redis.call('DEL', P .. 'work:' .. member)
+    redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
     return
   end
-  redis.call('DEL', P .. 'work:' .. member, P .. 'event:' .. key, P .. 'raw:' .. key, P .. 'open:' .. key)
+  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'raw:' .. key,
+    P .. 'open:' .. key)
   redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
   redis.call('ZADD', P .. 'recent', now, key)

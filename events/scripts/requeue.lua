@@ -1,12 +1,14 @@
 -- Run dead letters or parked work again, with all attempts anew.
--- ARGV: prefix, set ('dead' or 'parked'), history word, then the members
+-- ARGV: prefix, set ('dead' or 'parked'), history word, whether to forget the steps that are done (1 or 0), then the
+--   members
 -- Answer: how many were in the set
-local set, word = ARGV[2], ARGV[3]
+local set, word, afresh = ARGV[2], ARGV[3], ARGV[4] == '1'
 local moved = 0
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local member = ARGV[i]
   if redis.call('ZREM', P .. set, member) == 1 then
     redis.call('HDEL', P .. 'work:' .. member, 'attempts', 'note', 'claims', 'token')
+    if afresh then redis.call('DEL', P .. 'steps:' .. member) end
     redis.call('ZADD', P .. 'queue', now, member)
     note(key_of(member), word)
     moved = moved + 1

@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def lying_redis(script_answer: bytes) -> AsyncIterator[str]:
-    """Yields the URL of a server that answers every script with *script_answer*, or hangs up when that is empty."""
+async def lying_redis(script_answer: bytes, **answers: bytes) -> AsyncIterator[str]:
+    """Yields the URL of a server that answers every script with *script_answer*, or hangs up when that is empty.
+
+    Other commands are answered as *answers* say, by name, else with OK.
+    """
+    answers["EVALSHA"] = script_answer
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while words := await _command(reader):
-            answer = script_answer if words[0].upper() == b"EVALSHA" else b"+OK\r\n"
+            answer = answers.get(words[0].decode().upper(), b"+OK\r\n")
             writer.write(answer)
             if not answer:
                 break

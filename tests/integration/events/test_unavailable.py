@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from events import Acceptance, End, Store, StoreUnavailable
+from events import NO_LANE, Acceptance, End, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 from tests.integration.events.deliveries import DONE, accept, bury, claim_one, delivered, words
 from tests.integration.events.lying_redis import lying_redis
@@ -50,6 +50,11 @@ METHODS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "history": lambda store: store.history("truto", "1"),
     "dead_letters": lambda store: store.dead_letters(),
     "parked": lambda store: store.parked(),
+    "stored": lambda store: store.stored("truto", "1"),
+    "places": lambda store: store.places("truto", "1"),
+    "recent": lambda store: store.recent(),
+    "each_kept": lambda store: anext(store.each_kept("dead")),
+    "find_faults": lambda store: store.find_faults(),
     "overview": lambda store: store.overview(),
     "replay": lambda store: store.replay(["m"]),
     "unpark": lambda store: store.unpark(["m"]),
@@ -70,7 +75,15 @@ async def test_the_work_of_a_lease_says_so_too(own_server: EmbeddedRedis) -> Non
         await accept(store)
         lease = await claim_one(store)
         own_server.kill()
-        for work in (store.finish(lease, DONE), store.renew([lease]), store.plan(lease, ["a"]), store.raw(lease.event)):
+        for work in (
+            store.finish(lease, DONE),
+            store.renew([lease]),
+            store.plan(lease, ["a"]),
+            store.raw(lease.event),
+            store.gate(lease, "h", NO_LANE),
+            store.steps(lease),
+            store.keep_step(lease, "h", "x", b"1"),
+        ):
             with pytest.raises(StoreUnavailable):
                 await work
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import orjson
 
-from events import Store
+from events import Spool, Store
 from ingress import Limits, Server, create_app, truto_source
 from ingress.server import EdgeProtocol
 from truto import AsyncTruto
@@ -89,10 +89,16 @@ async def run_edge(
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
     protocol: type[EdgeProtocol] = EdgeProtocol,
+    spool: Spool | None = None,
 ) -> AsyncIterator[Edge]:
     """Without :class:`Server`'s own loop, which takes a tenth of a second to notice that it should stop."""
     app = create_app(
-        store, [truto_source([SECRET, OLD_SECRET])], limits=limits, truto=truto, link_token_key=link_token_key
+        store,
+        [truto_source([SECRET, OLD_SECRET])],
+        limits=limits,
+        truto=truto,
+        link_token_key=link_token_key,
+        spool=spool,
     )
     server = Server(app, host="127.0.0.1", port=0)
     server.config.load()

@@ -372,6 +372,19 @@ async def test_a_parked_event_runs_when_a_worker_starts_that_knows_it(
     assert [kept.event.id for kept in await store.parked() if kept.event] == [other.id]
 
 
+async def test_what_an_old_version_parks_during_a_rolling_deploy_runs_in_the_new_one(
+    store: Store, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine._SWEEP_SECONDS", 0.05)
+    event = delivered()
+    async with working(store, registry):  # it has swept, and then somebody parks what it comes to know
+        await store.accept([event])
+        await ended(store, event, "parked")
+        registry.on("order:paid")(recorder.handle)
+        await ended(store, event)
+    assert recorder.runs == [event.id]
+
+
 async def test_a_parked_event_is_done_when_a_worker_starts_that_ignores_it(store: Store, registry: Registry) -> None:
     event = delivered()
     async with working(store, Registry()):

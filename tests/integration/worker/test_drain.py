@@ -140,8 +140,8 @@ class SlowClaims(Store):
     claimed: asyncio.Event
     lag = 0.3
 
-    async def claim(self, most: int, owner: str) -> Claim:
-        answer = await super().claim(most, owner)
+    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+        answer = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
         if answer.leases:
             self.claimed.set()
             await asyncio.sleep(self.lag)

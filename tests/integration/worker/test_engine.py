@@ -122,7 +122,7 @@ async def test_an_unexpected_end_of_the_main_loop_ends_the_process_with_its_erro
     async def broken() -> None:
         raise RuntimeError("cannot start")
 
-    engine = Engine(store, dispatch, on_start=broken, handle_signals=False)
+    engine = Engine(store, dispatch, sweep=broken, handle_signals=False)
     with pytest.raises(RuntimeError, match="cannot start"):
         await engine.run_until_stopped()
 

@@ -66,7 +66,7 @@ async def working(
         dispatcher.dispatch,
         concurrency=concurrency,
         grace_seconds=grace_seconds,
-        on_start=dispatcher.unpark_known,
+        sweep=dispatcher.unpark_known,
         handle_signals=False,
     )
     running = asyncio.create_task(engine.run_until_stopped())

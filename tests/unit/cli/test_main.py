@@ -29,7 +29,9 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize("command", ["demo", "dev", "ingress", "worker", "sandbox", "send"])
+@pytest.mark.parametrize(
+    "command", ["demo", "dev", "ingress", "worker", "sandbox", "send", "events", "dead-letters", "replay"]
+)
 def test_every_command_explains_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -52,11 +52,15 @@ def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> N
     ("name", "value"),
     [
         ("REDIS_URL", "http://localhost"),
+        ("REDIS_URL", "redis+sentinel://localhost"),
+        ("STORE_CHECK", "maybe"),
+        ("CONFIRM_REPLICAS", "-1"),
         ("TRUTO_WEBHOOK_SECRET", "too short"),
         ("TRUTO_WEBHOOK_SECRET", "0123456789abcdef,"),
         ("LINK_TOKEN_KEY", "0123456789abcdef"),
         ("PORT", "70000"),
         ("MAX_BODY_BYTES", "0"),
+        ("SPOOL_MAX_BYTES", "1000"),
         ("LEASE_SECONDS", "soon"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
@@ -101,6 +105,19 @@ def test_no_message_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any("hunter2" in fault for fault in faults_of(IngressSettings))
 
 
+@pytest.mark.parametrize("url", ["redis://:hunter2/x@host", "redis+sentinel://:hunter2/x@host/m"])
+def test_a_wrong_redis_url_does_not_repeat_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    put(monkeypatch, {**INGRESS, "REDIS_URL": url})
+    (fault,) = faults_of(IngressSettings)
+    assert "percent-encoded" in fault
+    assert "hunter2" not in fault
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, INGRESS)
+    assert read_settings(StoreSettings, redis_url="redis://other").redis_url == "redis://other"
+
+
 def test_secrets_are_split_at_commas_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": "new-new-new-new-new , old-old-old-old-old"})
     secrets = read_settings(IngressSettings).truto_webhook_secret
@@ -132,7 +149,7 @@ def test_settings_do_not_print_their_secrets(monkeypatch: pytest.MonkeyPatch) ->
 def test_settings_cannot_be_changed_after_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, INGRESS)
     with pytest.raises(ValidationError):
-        read_settings(IngressSettings).port = 1
+        read_settings(IngressSettings).port = 1  # type: ignore[misc]  # it must not be possible
 
 
 def test_the_readme_lists_every_setting_and_its_default() -> None:

@@ -11,7 +11,7 @@ from events import Acceptance, Overview
 from ingress.metrics import Metrics
 
 OVERVIEW = Overview(
-    ready=3, oldest_ready_seconds=1.5, waiting=2, dead=1, parked=4, workers=5, totals={"accepted": 9, "done": 7}
+    ready=3, oldest_ready_seconds=1.5, waiting=2, dead=1, parked=4, workers=5, totals={"accepted": 9, "done": 7}, held=6
 )
 
 
@@ -31,12 +31,13 @@ def samples(text: bytes) -> dict[str, float]:
         ("truto_worker_store_up", 1),
         ("truto_worker_queue state=ready", 3),
         ("truto_worker_queue state=waiting", 2),
+        ("truto_worker_queue state=held", 6),
         ("truto_worker_queue state=dead", 1),
         ("truto_worker_queue state=parked", 4),
         ("truto_worker_oldest_ready_seconds", 1.5),
         ("truto_worker_workers", 5),
-        ("truto_worker_events_total what=accepted", 9),
-        ("truto_worker_events_total what=done", 7),
+        ("truto_worker_events what=accepted", 9),
+        ("truto_worker_events what=done", 7),
     ],
 )
 def test_the_state_of_the_queue_is_shown(name: str, value: float) -> None:
@@ -48,7 +49,7 @@ def test_while_the_store_is_down_its_last_figures_are_left_out() -> None:
     metrics.show(OVERVIEW)
     down = samples(metrics.show(None))
     assert down["truto_worker_store_up"] == 0
-    shown = [name for name in down if name.startswith(("truto_worker_queue", "truto_worker_events_total"))]
+    shown = [name for name in down if name.startswith(("truto_worker_queue", "truto_worker_events"))]
     assert shown == []
     assert "truto_worker_oldest_ready_seconds" not in down
     assert "truto_worker_workers" not in down

@@ -1,0 +1,125 @@
+"""``truto-worker events``: the state of the queue, and the story of one event."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cli.opening import with_store
+from cli.printing import at, lasting, print_json, printable, printable_json
+from events import CorruptEvent, Ended, Event, HistoryEntry, Overview, Store
+
+_PLACES = {
+    "queue": "in the queue: running, waiting for a worker, or for its next attempt",
+    "held": "waiting, out of the queue, until its handler is free for its key",
+    "dead": "a dead letter; run it again with `truto-worker replay {name}`",
+    "parked": "parked; run it again with `truto-worker replay --parked {name}`",
+}
+
+
+def show_queue(*, limit: int, as_json: bool) -> int:
+    """Print the state of the queue and the *limit* events that ended last."""
+
+    async def work(store: Store) -> int:
+        overview, recent = await store.overview(), await store.recent(limit)
+        if as_json:
+            print_json({**asdict(overview), "recent": [ended._asdict() for ended in recent]})
+        else:
+            _tell_overview(overview)
+            _tell_recent(recent)
+        return 0
+
+    return with_store(work)
+
+
+def show_event(event_id: str, *, source: str, payload: bool, as_json: bool) -> int:
+    """Print the story of one event, with its payload only if asked for; 1 when there is nothing to tell."""
+
+    async def work(store: Store) -> int:
+        try:
+            history = await store.history(source, event_id)
+            places = await store.places(source, event_id)
+            event = await store.stored(source, event_id)
+        except CorruptEvent as exc:
+            print(f"The event cannot be read back: {exc}", file=sys.stderr)
+            return 1
+        if not history:
+            print(
+                f"Nothing is known of {printable(event_id)} from {printable(source)}: never accepted, or over for "
+                "longer than HISTORY_TTL. Is it another --source?",
+                file=sys.stderr,
+            )
+            return 1
+        story = _story(event_id, source, history, places, event)
+        if payload:
+            story["payload"] = event.payload if event else None
+        if as_json:
+            print_json(story)
+        else:
+            _tell_story(story, history)
+        return 0
+
+    return with_store(work)
+
+
+def _story(
+    event_id: str, source: str, history: Sequence[HistoryEntry], places: Mapping[str, str], event: Event | None
+) -> dict[str, Any]:
+    return {
+        "id": event_id,
+        "source": source,
+        "type": history[0].detail.get("type"),
+        "over": event is None,
+        "places": dict(places),
+        "history": [entry._asdict() for entry in history],
+    }
+
+
+def _tell_overview(overview: Overview) -> None:
+    age = f", the oldest for {lasting(overview.oldest_ready_seconds)}" if overview.ready else ""
+    print(f"ready    {overview.ready}{age}")
+    print(f"waiting  {overview.waiting}  (running, or for the next attempt)")
+    print(f"held     {overview.held}  (until its handler is free for its key)")
+    look = "  (look: truto-worker dead-letters --group)" if overview.dead else ""
+    print(f"dead     {overview.dead}{look}")
+    look = "  (look: truto-worker replay --parked --all --dry-run)" if overview.parked else ""
+    print(f"parked   {overview.parked}{look}")
+    idle = "  (none has asked for work in the last 15 s)" if not overview.workers else ""
+    print(f"workers  {overview.workers}{idle}")
+    totals = ", ".join(f"{printable(name)} {count}" for name, count in sorted(overview.totals.items()))
+    print(f"totals   {totals or 'nothing yet'}")
+
+
+def _tell_recent(recent: Sequence[Ended]) -> None:
+    if recent:
+        print("\nEnded last:")
+    for ended in recent:
+        name = f"{printable(ended.type)}  {printable(ended.id)}  {printable(ended.source)}"
+        print(f"{at(ended.at)}  {printable(ended.outcome):<9}  {name}")
+
+
+def _tell_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> None:
+    print(f"{printable(story['type'] or 'unknown type')}  {printable(story['id'])}  {printable(story['source'])}")
+    start = history[0].at
+    for entry in history:
+        seconds = (entry.at - start).total_seconds()
+        said = "" if entry.what == "received" else _detail(entry.detail)
+        print(f"  {at(entry.at)}  {seconds:+10.3f} s  {printable(entry.what):<10}{said}".rstrip())
+        for frame in entry.detail.get("traceback") or ():
+            print(f"{'':40}{printable(frame)}")
+    name = shlex.quote(printable(story["id"]))
+    places = story["places"] or ({} if story["over"] else {"": "queue"})
+    for member, place in sorted(places.items()):
+        handler = member.partition("|")[2]
+        print(f"Now: {printable(handler) + ' is ' if handler else ''}{_PLACES[place].format(name=name)}.")
+    if story["over"]:
+        print("Now: over; its payload is no longer kept.")
+    elif "payload" in story:
+        print(printable_json(story["payload"]))
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    return "  ".join(f"{printable(name)}={printable(text)}" for name, text in detail.items() if name != "traceback")

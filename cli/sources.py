@@ -1,0 +1,283 @@
+"""``truto-worker sources``: what the configured senders are, and why a delivery of theirs would be refused."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cli.opening import with_store
+from cli.printing import at, counted, print_json, printable
+from cli.settings import DEFAULT_SOURCES
+from events import Store, StoreUnavailable
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.faults import BadSources, Faults
+from ingress.sources.layers import presets, read_preset
+from ingress.sources.loading import load_sources, read_descriptions, read_entry, read_source
+from ingress.sources.sampling import CannotSign, Sample, signed_sample
+from ingress.verification.context import Delivery
+from ingress.verification.explaining import Explanation, explain_delivery
+from worker.errors import ConfigError
+
+TRUTO = "truto"
+
+
+def check_sources(file: Path | None, *, as_json: bool) -> int:
+    """Say whether the file can be used. Raises ``ConfigError`` naming every fault."""
+    sources = _sources(file)
+    if as_json:
+        print_json({"sources": sorted(sources), "faults": []})
+    else:
+        print(f"{counted(len(sources), 'source')}, no faults: {', '.join(sorted(sources))}")
+    return 0
+
+
+def list_sources(file: Path | None, *, as_json: bool) -> int:
+    """Print what each source is."""
+    sources = _sources(file)
+    rows = [_row(source) for _, source in sorted(sources.items())]
+    if as_json:
+        print_json(rows)
+        return 0
+    for row in rows:
+        print(
+            f"{row['name']:<20} {row['format']:<18} {counted(row['secrets'], 'secret'):<10} {printable(row['about'])}"
+        )
+    return 0
+
+
+def list_presets(*, as_json: bool) -> int:
+    """Print the presets and what each is for."""
+    described = {name: str(read_preset(name).get("description", "")).strip() for name in presets()}
+    if as_json:
+        print_json(described)
+    else:
+        for name, about in described.items():
+            print(f"{name:<20} {printable(about)}")
+    return 0
+
+
+def _row(source: ConfiguredSource) -> dict[str, Any]:
+    verifier = source.verifier
+    return {
+        "name": source.name,
+        "format": type(verifier).__name__.removesuffix("Verifier").lower() if verifier else "expression",
+        "secrets": len(source.account({}).secrets),
+        "expressions": source.evaluates,
+        "tolerance_seconds": source.freshness.tolerance if source.freshness else None,
+        "about": source.description.strip(),
+    }
+
+
+def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
+    """Sign a sample as the sender would, and forge some; 0 when the first is taken and the others are refused."""
+    source = _source(name, file)
+    account = source.account(_kept(source))
+    now = time.time()
+    found: dict[str, str] = {}
+    wrong = False
+    sample = Sample({"content-type": "application/json"})
+    try:
+        sample = signed_sample(source, _entry(name, file), account, now=now)
+    except CannotSign as exc:
+        found["signed sample"] = f"not tried: {exc}"
+    else:
+        told = explain_delivery(source, sample.delivery(), account, now=now)
+        found["signed sample"] = told.reason
+        wrong = told.reason != "accepted"
+    bare = Sample({"content-type": sample.headers["content-type"]}).delivery()
+    forged = {"without a signature": bare, "with another body": sample.delivery(body=sample.body + b" ")}
+    if not _binds_the_body(source):
+        del forged["with another body"]
+    for what, delivery in forged.items():
+        told = explain_delivery(source, delivery, account, now=now)
+        found[what] = f"refused: {told.reason}" if not told.taken else told.reason
+        wrong = wrong or told.taken
+    if as_json:
+        print_json({"source": name, "ok": not wrong, "tried": found})
+    else:
+        for what, told_of_it in found.items():
+            print(f"{what:<20} {printable(told_of_it)}")
+    return int(wrong)
+
+
+def _binds_the_body(source: ConfiguredSource) -> bool:
+    from ingress.verification.words import BasicVerifier, BearerVerifier
+
+    if source.verifier is None or isinstance(source.verifier, BasicVerifier | BearerVerifier):
+        return False
+    from ingress.verification.tokens import TokenVerifier
+
+    return not isinstance(source.verifier, TokenVerifier) or bool(source.verifier.rules.body_claim)
+
+
+def explain(
+    name: str,
+    *,
+    headers: Path,
+    body: Path | None,
+    file: Path | None,
+    method: str,
+    url: str,
+    client: str | None,
+    moment: float | None,
+    as_json: bool,
+) -> int:
+    """Print why a delivery would be taken or refused; 0 when it would be taken."""
+    source = _source(name, file)
+    path, _, query = (url or f"/webhooks/{name}").partition("?")
+    delivery = Delivery(
+        _headers(headers),
+        _read(body) if body is not None else b"",
+        method=method.upper(),
+        path=path,
+        query=query.encode(),
+        client=client,
+    )
+    now = time.time() if moment is None else moment
+    told = explain_delivery(source, delivery, source.account(_kept(source)), now=now, keys=_keys(source))
+    if as_json:
+        print_json({"source": name, "taken": told.taken, "reason": told.reason, "lines": told.lines})
+    else:
+        _tell(name, told)
+    return 0 if told.taken else 1
+
+
+def _tell(name: str, told: Explanation) -> None:
+    print(f"{name}: {'taken' if told.taken else 'refused'} ({told.reason})")
+    for line in told.lines:
+        print(f"  {printable(line, 400)}")
+
+
+def list_refusals(*, source: str | None, limit: int, as_json: bool) -> int:
+    """Print the deliveries that were refused last."""
+
+    async def work(store: Store) -> int:
+        found = [refused for refused in await store.refusals(500) if source in (None, refused.source)][:limit]
+        if as_json:
+            print_json([refused._asdict() for refused in found])
+        for refused in () if as_json else found:
+            detail = f"  {printable(refused.detail)}" if refused.detail else ""
+            where = f"{at(refused.at)}  {refused.status}  {printable(refused.source):<16}"
+            print(f"{where} {printable(refused.reason)}{detail}")
+        if not found and not as_json:
+            print("Nothing was refused.")
+        return 0
+
+    return with_store(work)
+
+
+# -- what the commands need --------------------------------------------------------------------------------------------
+
+
+def _file(file: Path | None) -> Path | None:
+    """The file that was named, or is named by the environment, or lies here."""
+    named = file or (Path(os.environ["SOURCES_FILE"]) if os.environ.get("SOURCES_FILE") else None)
+    return named or (DEFAULT_SOURCES if DEFAULT_SOURCES.is_file() else None)
+
+
+def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
+    path = _file(file)
+    if path is None:
+        raise ConfigError("no file of sources: name one, set SOURCES_FILE, or put a sources.yaml here")
+    try:
+        return load_sources(path, os.environ)
+    except BadSources as exc:
+        raise ConfigError(str(exc)) from None
+
+
+def _source(name: str, file: Path | None) -> ConfiguredSource:
+    secrets = _truto_secrets()
+    if name == TRUTO and secrets:
+        return read_source(name, {"preset": TRUTO, "secrets": secrets}, {})
+    sources = _sources(file)
+    if name not in sources:
+        raise ConfigError(f"there is no source {name!r}; there are {', '.join(sorted(sources))}")
+    return sources[name]
+
+
+def _entry(name: str, file: Path | None) -> Any:
+    secrets = _truto_secrets()
+    if name == TRUTO and secrets:
+        return read_entry(name, {"preset": TRUTO, "secrets": secrets}, {})
+    path = _file(file)
+    assert path is not None
+    try:
+        return read_entry(name, read_descriptions(path.read_text(encoding="utf-8"))[name], os.environ)
+    except Faults as exc:
+        raise ConfigError(str(exc)) from None
+
+
+def _truto_secrets() -> list[str]:
+    return [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
+
+
+def _kept(source: ConfiguredSource) -> Mapping[str, Any]:
+    """What the source's handshakes have left in Redis, where there are any and one is configured."""
+    url = os.environ.get("REDIS_URL")
+    if source.handle is None or not url:
+        return {}
+
+    async def read() -> Mapping[str, Any]:
+        store = Store.connect(url)
+        try:
+            return await store.source_context(source.name)
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(read())
+    except StoreUnavailable as exc:
+        print(f"Without what handshakes have left in REDIS_URL: {exc}", file=sys.stderr)
+        return {}
+
+
+def _keys(source: ConfiguredSource) -> Mapping[str, Any]:
+    if source.jwks is None:
+        return {}
+    from ingress.verification.tokens import key_set
+    from truto import TrutoError
+    from truto.jwks import JwksClient
+
+    url = source.jwks.url
+
+    async def fetch() -> Mapping[str, Any]:
+        client = JwksClient()
+        try:
+            return key_set(await client.fetch(url))
+        finally:
+            await client.aclose()
+
+    try:
+        return asyncio.run(fetch())
+    except TrutoError as exc:
+        print(f"Without the keys of {url}: {exc}", file=sys.stderr)
+        return {}
+
+
+def _headers(path: Path) -> list[tuple[bytes, bytes]]:
+    """Headers as JSON (an object), or as lines `Name: value`."""
+    text = _read(path).decode("utf-8", "surrogateescape")
+    if text.lstrip().startswith("{"):
+        try:
+            given = orjson.loads(text)
+        except orjson.JSONDecodeError as exc:
+            raise ConfigError(f"--headers {path}: not JSON: {exc}") from None
+        pairs = [(str(name), str(value)) for name, value in given.items()]
+    else:
+        lines = [line.partition(":") for line in text.splitlines() if ":" in line]
+        pairs = [(name, value) for name, _, value in lines]
+    return [(n.strip().lower().encode(), v.strip().encode("utf-8", "surrogateescape")) for n, v in pairs]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}") from None

@@ -1,0 +1,62 @@
+"""At the start of a process: whether its Redis keeps what it confirms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+import structlog
+
+from events import Store, StoreUnavailable
+from worker.errors import ConfigError
+
+log = structlog.get_logger("cli")
+
+_AGAIN_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def checked(store: Store, mode: Literal["strict", "warn", "off"]) -> AsyncIterator[None]:
+    """Run the block with a *store* that was checked.
+
+    ``strict`` checks first, and closes the store and raises ``ConfigError`` naming every fault when there is one, or
+    when it does not answer. ``warn`` checks beside the block, so that nothing waits for it, and logs each fault as a
+    warning; a store that does not answer is said once, and checked when it does.
+    """
+    if mode == "strict":
+        await _insist(store)
+    checking = asyncio.create_task(_warn(store), name="check-store") if mode == "warn" else None
+    try:
+        yield
+    finally:
+        if checking is not None:
+            checking.cancel()
+            await asyncio.gather(checking, return_exceptions=True)
+
+
+async def _insist(store: Store) -> None:
+    try:
+        faults = await store.find_faults()
+    except StoreUnavailable as exc:
+        faults = [f"the store of REDIS_URL cannot be checked: {exc}. Start it first, or set STORE_CHECK=warn to wait"]
+    if faults:
+        await store.close()
+        raise ConfigError("\n".join(faults))
+
+
+async def _warn(store: Store) -> None:
+    said = False
+    while True:
+        try:
+            faults = await store.find_faults()
+        except StoreUnavailable as exc:
+            if not said:
+                log.warning("store_unreachable", error=str(exc), hint="waiting for it; look at REDIS_URL and at Redis")
+            said = True
+            await asyncio.sleep(_AGAIN_SECONDS)
+            continue
+        for fault in faults:
+            log.warning("store_unsafe", fault=fault, hint="STORE_CHECK=strict refuses to start with such a store")
+        return

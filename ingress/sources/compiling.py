@@ -1,0 +1,356 @@
+"""Make a source of its description, or say everything that is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from ipaddress import ip_network
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Expression, Jwks, Network, Step
+from ingress.sources.faults import Faults, SourceFault
+from ingress.sources.schema import (
+    Basic,
+    Bearer,
+    Ed25519,
+    Ed25519Config,
+    Entry,
+    Hmac,
+    HmacConfig,
+    Jwt,
+    JwtOptions,
+    Options,
+    StandardWebhooks,
+    TrutoHeader,
+)
+from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_named, string_type_named
+from ingress.verification.evidence import LEAST_SECRET_BYTES, Presented, Verifier, decoded
+from ingress.verification.freshness import Freshness
+from ingress.verification.head import FORM, JSON, MULTIPART, TEXT
+from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
+from ingress.verification.words import BasicVerifier, BearerVerifier
+from truto.errors import SignatureError
+from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
+
+DEFAULT_TOLERANCE_SECONDS = 300.0
+
+_STEPS: dict[str, tuple[Step, ...]] = {
+    "truto": ("transform", "handshake", "signature"),
+    "transform_last": ("handshake", "signature", "transform"),
+    "signature_first": ("signature", "handshake", "transform"),
+}
+_MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, "")}
+_FIELD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_CONFIG = ("webhook", "signature_verification", "config")
+
+Value = TypeVar("Value")
+
+
+def compile_source(name: str, entry: Entry) -> ConfiguredSource:
+    """The source that *entry* describes. Raises :class:`Faults`."""
+    return _Compiler(name, entry).source()
+
+
+class _Compiler:
+    def __init__(self, name: str, entry: Entry) -> None:
+        self.name = name
+        self.entry = entry
+        self.options: Options = entry.options
+        self.faults: list[SourceFault] = []
+
+    def source(self) -> ConfiguredSource:
+        webhook, options = self.entry.webhook, self.options
+        verifier, credentials = self._verification()
+        source = ConfiguredSource(
+            name=self.name,
+            description=self.entry.description,
+            verifier=verifier,
+            credentials=credentials,
+            steps=_STEPS[options.order],
+            transform=self._expression("payload_transform", webhook.payload_transform),
+            handle=self._expression("handle_verification", webhook.handle_verification),
+            freshness=self._freshness(),
+            media_types=frozenset(media for kind in options.media_types for media in _MEDIA_TYPES[kind]),
+            get_handshake=options.get_handshake,
+            networks=self._networks(),
+            client_ip_header=(options.client_ip_header or "").lower(),
+            public_url=self._public_url(),
+            signature_header=(options.signature_fields or "").lower(),
+            event_type=self._event_template("type", options.event.type),
+            event_id=self._event_template("id", options.event.id or self._signed_id()),
+            context=self.entry.context,
+            environment_variables=self.entry.environment_variables,
+            may_overwrite=options.allow_context_overwrite,
+            jwks=self._jwks(),
+        )
+        self._check_secrets(source)
+        if self.faults:
+            raise Faults(self.faults)
+        return source
+
+    # -- verification --------------------------------------------------------------------------------------------------
+
+    def _verification(self) -> tuple[Verifier | None, Credentials]:
+        block = self.entry.webhook.signature_verification
+        if self.options.verified_by_expression:
+            return None, self._by_expression()
+        match block:
+            case None:
+                self._fault(
+                    ("webhook", "signature_verification"),
+                    "is missing; without it every delivery would be believed "
+                    "(where handle_verification itself decides, say `options.verified_by_expression: true`)",
+                )
+                return None, self._credentials()
+            case Hmac():
+                return self._hmac(block.config)
+            case Basic():
+                return self._basic(block)
+            case Bearer():
+                presented = self._presented(block.config.compare_with)
+                return BearerVerifier(presented), self._credentials(block.config.secret)
+            case Jwt():
+                return self._jwt(block)
+            case Ed25519():
+                return self._ed25519(block.config)
+            case StandardWebhooks():
+                tolerance = self.options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS
+                credentials = self._credentials(block.config.secret, read=_standard_secret)
+                return StandardWebhooksVerifier(tolerance), credentials
+            case TrutoHeader():
+                return TrutoVerifier(), self._credentials(block.config.secret)
+
+    def _by_expression(self) -> Credentials:
+        if self.entry.webhook.signature_verification is not None:
+            self._fault(("options", "verified_by_expression"), "contradicts webhook.signature_verification")
+        if not self.entry.webhook.handle_verification:
+            self._fault(("options", "verified_by_expression"), "needs webhook.handle_verification")
+        if self.options.order == "signature_first":
+            self._fault(("options", "order"), "puts a signature first that this source does not have")
+        return self._credentials(f"{{{{context.{WEBHOOK_SECRET}}}}}")
+
+    def _hmac(self, config: HmacConfig) -> tuple[Verifier, Credentials]:
+        allow_md5 = self.options.allow_md5
+        algorithm = self._try(lambda: algorithm_named(config.algorithm, allow_md5=allow_md5), "sha256", "algorithm")
+        string_type = self._try(lambda: string_type_named(config.string_type), "hex", "string_type")
+        signed = self._signed(config.parts, config.verification_content)
+        encoding = self.options.secret_encoding
+        credentials = self._credentials(config.secret, read=lambda text: decoded(text, encoding))
+        return HmacVerifier(algorithm, string_type, signed, self._presented(config.compare_with)), credentials
+
+    def _basic(self, block: Basic) -> tuple[Verifier, Credentials]:
+        templates = [
+            self._template((*_CONFIG, field), value)
+            for field, value in (("username", block.config.username), ("password", block.config.password))
+        ]
+        least = 1 if self.options.allow_short_secret else LEAST_SECRET_BYTES
+
+        def read(text: str) -> bytes:
+            user, colon, password = text.partition(":")
+            if not user or not colon:
+                raise ValueError("must be `username:password`")
+            if len(password.encode()) < least:
+                raise ValueError(f"the password has fewer than {least} bytes")
+            return text.encode()
+
+        credentials = Credentials(tuple(self.entry.secrets), tuple(templates), read, 1)
+        return BasicVerifier(self._presented(block.config.compare_with)), credentials
+
+    def _jwt(self, block: Jwt) -> tuple[Verifier, Credentials]:
+        from ingress.verification.tokens import ASYMMETRIC, SYMMETRIC, ClaimRules, TokenVerifier, is_public_key
+
+        options = self.options.jwt
+        algorithms = frozenset(options.algorithms)
+        path = ("options", "jwt")
+        if not algorithms or not (algorithms <= SYMMETRIC or algorithms <= ASYMMETRIC):
+            known = "HS256 … HS512 with a secret, or some of RS, PS, ES (256 … 512) and EdDSA with public keys"
+            self._fault((*path, "algorithms"), f"must be some of {known}, never of both kinds")
+        asymmetric = bool(algorithms & ASYMMETRIC)
+        self._check_keys(options, asymmetric=asymmetric)
+        for index, pem in enumerate(options.public_keys):
+            if asymmetric and not any(is_public_key(pem, name) for name in algorithms & ASYMMETRIC):
+                self._fault((*path, "public_keys", str(index)), "is no public key (PEM) for one of the algorithms")
+        rules = ClaimRules(
+            issuers=_names(options.issuer),
+            audiences=_names(options.audience),
+            leeway=options.leeway_seconds,
+            longest_life=options.max_lifetime_seconds,
+            require_expiry=options.require_exp,
+            typ=options.typ,
+            body_claim=options.body_hash.claim if options.body_hash else "",
+            body_algorithm=options.body_hash.algorithm if options.body_hash else "sha256",
+            body_string_type=options.body_hash.string_type if options.body_hash else "hex",
+        )
+        verifier = TokenVerifier(
+            self._presented(block.config.compare_with),
+            tuple(options.algorithms),
+            rules,
+            tuple(options.public_keys),
+            uses_jwks=options.jwks_url is not None,
+        )
+        return verifier, Credentials() if asymmetric else self._credentials(block.config.secret)
+
+    def _check_keys(self, options: JwtOptions, *, asymmetric: bool) -> None:
+        keys = [name for name in ("public_keys", "jwks_url") if getattr(options, name)]
+        if asymmetric and len(keys) != 1:
+            self._fault(("options", "jwt"), "these algorithms need one of `public_keys` and `jwks_url`")
+        if asymmetric and self.entry.secrets:
+            self._fault(("secrets",), "have no meaning for these algorithms")
+        if not asymmetric and keys:
+            # A public key taken for a shared secret is known to everybody.
+            self._fault(("options", "jwt", keys[0]), "has no meaning for HS algorithms")
+
+    def _ed25519(self, config: Ed25519Config) -> tuple[Verifier, Credentials]:
+        from ingress.verification.asymmetric import Ed25519Verifier, ed25519_key
+
+        def read(text: str) -> bytes:
+            raw = decoded(text, config.string_type)
+            ed25519_key(raw)
+            return raw
+
+        signed = self._signed(config.parts, config.verification_content)
+        credentials = self._credentials(config.public_key, field="public_key", read=read)
+        return Ed25519Verifier(config.string_type, signed, self._presented(config.compare_with)), credentials
+
+    def _credentials(
+        self, template: str = "", *, field: str = "secret", read: Callable[[str], bytes] = str.encode
+    ) -> Credentials:
+        templates = (self._template((*_CONFIG, field), template),) if template else ()
+        least = 1 if self.options.allow_short_secret else LEAST_SECRET_BYTES
+        return Credentials(tuple(self.entry.secrets), templates, read, least)
+
+    def _check_secrets(self, source: ConfiguredSource) -> None:
+        """Refuse what will never be a secret. One that a handshake is going to bring may be missing."""
+        credentials = source.credentials
+        for index, text in enumerate(credentials.given):
+            alone = Credentials((text,), (), credentials.read, credentials.least_bytes)
+            self._try(lambda alone=alone: alone.secrets({}), (), "secrets", str(index))  # type: ignore[misc]
+        if credentials.given or not credentials.templates or self.faults:
+            return
+        scope = {"context": source.context, "environment_variables": source.environment_variables}
+        comes_later = "update_context" in (self.entry.webhook.handle_verification or "")
+        try:
+            credentials.secrets(scope)
+        except SignatureError as exc:
+            if exc.reason != "secret_missing" or not comes_later:
+                self._fault(
+                    ("secrets",),
+                    f"{exc}; give `secrets`, or the context or environment variable the secret is read from",
+                )
+
+    # -- pieces --------------------------------------------------------------------------------------------------------
+
+    def _signed(self, parts: Sequence[str] | None, content: Sequence[str] | None) -> list[Template]:
+        templates = []
+        for index, part in enumerate(parts or ()):
+            reference = translate_references(part)
+            if "{{" not in reference:
+                if not _FIELD.fullmatch(reference):
+                    self._fault((*_CONFIG, "parts", str(index)), "is no name of a field")
+                reference = f"{{{{{reference}}}}}"
+            templates.append(self._template((*_CONFIG, "parts", str(index)), reference))
+        for index, piece in enumerate(content or ()):
+            templates.append(self._template((*_CONFIG, "verification_content", str(index)), piece))
+        return templates
+
+    def _presented(self, compare_with: str) -> Presented:
+        template = self._template((*_CONFIG, "compare_with"), compare_with)
+        return Presented(template, self.options.compare_prefix, self.options.signature_separator)
+
+    def _freshness(self) -> Freshness | None:
+        options = self.options
+        builtin = isinstance(self.entry.webhook.signature_verification, StandardWebhooks)
+        if options.timestamp is None:
+            if options.tolerance_seconds is not None and not builtin:
+                self._fault(
+                    ("options", "tolerance_seconds"), "needs `timestamp`: where the signed time of a delivery is"
+                )
+            return None
+        template = self._template(("options", "timestamp"), options.timestamp)
+        return Freshness(template, options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS, options.timestamp_unit)
+
+    def _signed_id(self) -> str | None:
+        match self.entry.webhook.signature_verification:
+            case StandardWebhooks():
+                return "{{headers.webhook-id|headers.svix-id}}"
+            case TrutoHeader():
+                return "{{body.id}}"
+            case _:
+                return None
+
+    def _event_template(self, field: str, text: str | None) -> Template | None:
+        return self._template(("options", "event", field), text) if text else None
+
+    def _template(self, path: tuple[str, ...], text: str) -> Template:
+        if not text:
+            self._fault(path, "is empty")
+        try:
+            return compile_template(translate_references(text))
+        except PlaceholderError as exc:
+            self._fault(path, str(exc))
+            return compile_template("")
+
+    def _expression(self, field: str, source: str | None) -> Expression | None:
+        if not source:
+            return None
+        from ingress.verification.expressions import Step as CompiledStep
+
+        try:
+            return CompiledStep(source)
+        except ValueError as exc:
+            self._fault(("webhook", field), str(exc))
+            return None
+
+    def _networks(self) -> tuple[Network, ...]:
+        found = []
+        for index, text in enumerate(self.options.ip_allow_list):
+            try:
+                found.append(ip_network(text))
+            except ValueError:
+                self._fault(("options", "ip_allow_list", str(index)), "is no network such as 192.0.2.0/24")
+        return tuple(found)
+
+    def _public_url(self) -> str:
+        url = self.options.public_url or ""
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+            self._fault(("options", "public_url"), "must begin with https:// or http:// and a host")
+        return url.rstrip("/")
+
+    def _jwks(self) -> Jwks | None:
+        url = self.options.jwt.jwks_url
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
+            self._fault(("options", "jwt", "jwks_url"), "must begin with https://")
+        if parts.username or parts.password:
+            self._fault(("options", "jwt", "jwks_url"), "must hold no credentials")
+        return Jwks(url, self.options.jwt.jwks_cooldown_seconds)
+
+    # -- faults --------------------------------------------------------------------------------------------------------
+
+    def _fault(self, path: tuple[str, ...], reason: str) -> None:
+        self.faults.append(SourceFault((self.name, *path), reason))
+
+    def _try(self, make: Callable[[], Value], default: Value, *path: str) -> Value:
+        try:
+            return make()
+        except (ValueError, SignatureError) as exc:
+            full = path if path[0] == "secrets" else (*_CONFIG, *path)
+            self._fault(full, str(exc))
+            return default
+
+
+def _standard_secret(text: str) -> bytes:
+    key = read_key(text)
+    if not text.startswith(PUBLIC):
+        return key
+    from ingress.verification.asymmetric import ed25519_key
+
+    ed25519_key(key)
+    return text.encode()
+
+
+def _names(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,133 @@
+"""A source of ``sources.yaml``, compiled: everything that can be decided before a delivery comes is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any, Literal, Protocol
+
+from ingress.verification.context import Account, DeliveryContext
+from ingress.verification.evidence import LEAST_SECRET_BYTES, Verifier, required
+from ingress.verification.freshness import Freshness
+from ingress.verification.head import JSON
+from truto.errors import SignatureError
+from truto.placeholders import Template
+
+Step = Literal["transform", "handshake", "signature"]
+Network = IPv4Network | IPv6Network
+
+WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  the name of a field
+"""Where the newest of a source's ``secrets`` is found in its context."""
+
+
+class Expression(Protocol):
+    """A compiled expression; a protocol, so that sources without expressions need not import JSONata."""
+
+    def evaluate(self, context: DeliveryContext) -> Any:
+        """Its value as plain JSON, ``None`` for undefined. Raises :class:`~ingress.verification.outcome.Unusable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where a source's live secrets come from: a list, newest first, or templates over its context.
+
+    *templates* are joined by colons (user and password). *read* turns the text of a secret into its bytes and raises
+    :class:`ValueError`.
+    """
+
+    given: tuple[str, ...] = field(default=(), repr=False)
+    templates: tuple[Template, ...] = field(default=(), repr=False)
+    read: Callable[[str], bytes] = field(default=str.encode, repr=False)
+    least_bytes: int = LEAST_SECRET_BYTES
+
+    def secrets(self, scope: Mapping[str, Any]) -> tuple[bytes, ...]:
+        """The live secrets. Raises :class:`SignatureError` when one is missing, unreadable or too short."""
+        texts = self.given
+        if not texts and self.templates:
+            texts = (":".join(required(template, scope, "secret_missing") for template in self.templates),)
+        return tuple(self._checked(text) for text in texts)
+
+    def _checked(self, text: str) -> bytes:
+        try:
+            secret = self.read(text)
+        except ValueError as exc:
+            raise SignatureError("secret_unreadable", f"a secret cannot be read: {exc}") from None
+        if len(secret) < self.least_bytes:
+            raise SignatureError("secret_too_short", f"a secret has fewer than {self.least_bytes} bytes")
+        return secret
+
+
+@dataclass(frozen=True, slots=True)
+class Jwks:
+    """Where a source's public keys are fetched, at most once in *cooldown_seconds*."""
+
+    url: str
+    cooldown_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredSource:
+    """A sender as ``sources.yaml`` describes it; immutable.
+
+    Without a *verifier*, ``handle_verification`` itself decides whether a delivery is authentic.
+    """
+
+    name: str
+    verifier: Verifier | None
+    credentials: Credentials = field(repr=False)
+    description: str = ""
+    steps: tuple[Step, ...] = ("transform", "handshake", "signature")
+    transform: Expression | None = field(default=None, repr=False)
+    handle: Expression | None = field(default=None, repr=False)
+    freshness: Freshness | None = field(default=None, repr=False)
+    media_types: frozenset[str] = frozenset({"", JSON})
+    get_handshake: bool = False
+    networks: tuple[Network, ...] = ()
+    client_ip_header: str = ""
+    public_url: str = ""
+    signature_header: str = ""
+    event_type: Template | None = field(default=None, repr=False)
+    event_id: Template | None = field(default=None, repr=False)
+    context: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    environment_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    may_overwrite: bool = False
+    jwks: Jwks | None = None
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether a delivery costs the evaluation of an expression."""
+        return self.transform is not None or self.handle is not None
+
+    def account(self, kept: Mapping[str, Any]) -> Account:
+        """What the source knows, together with what its handshakes have left in the store (*kept*).
+
+        Configuration wins over what was kept, unless the source may overwrite. What is wrong with its secrets becomes
+        the account's fault, for a handshake may still bring one.
+        """
+        configured = {**self.context}
+        if self.credentials.given:
+            configured.setdefault(WEBHOOK_SECRET, self.credentials.given[0])
+        context = {**configured, **kept} if self.may_overwrite else {**kept, **configured}
+        scope = {"context": context, "environment_variables": self.environment_variables}
+        try:
+            return Account(context, self.environment_variables, self.credentials.secrets(scope))
+        except SignatureError as exc:
+            return Account(context, self.environment_variables, (), exc.reason)
+
+    def lets_in(self, context: DeliveryContext) -> bool:
+        """Whether the sender's address is one of the source's, where it names any."""
+        if not self.networks:
+            return True
+        address = context.delivery.client or ""
+        if self.client_ip_header:
+            # A proxy appends the address it saw, so only the last one is its own word.
+            address = context["headers"].get(self.client_ip_header, "").rpartition(",")[2].strip()
+        try:
+            client: IPv4Address | IPv6Address = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        return any(client in network for network in self.networks)

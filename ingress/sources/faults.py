@@ -1,0 +1,33 @@
+"""What is wrong with a file of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFault:
+    """One fault: the keys that lead to it, and the reason, without the value that stands there."""
+
+    path: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.reason}" if self.path else self.reason
+
+
+class Faults(Exception):
+    """Everything that is wrong with a source."""
+
+    def __init__(self, faults: Iterable[SourceFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class BadSources(Exception):
+    """A file of sources cannot be used. The message has a line for each fault: file, keys and reason."""
+
+    def __init__(self, file: str, faults: Iterable[SourceFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(f"{file}: {fault}" for fault in self.faults))

@@ -1,0 +1,170 @@
+"""Make one description of a source from what it builds on: a preset, or an environment integration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from ingress.sources.faults import Faults, SourceFault
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
+
+_INTEGRATION_KEYS = frozenset(
+    {
+        "id", "environment_id", "integration_id", "integration", "override", "is_enabled", "is_active",
+        "show_in_catalog", "created_at", "updated_at",
+    }
+)  # fmt: skip
+"""The fields of an environment integration (seed: Environment Integrations object)."""
+
+Json = dict[str, Any]
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, where YAML would let the last one win."""
+
+
+def _mapping(loader: UniqueKeys, node: yaml.MappingNode) -> Json:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for key in keys:
+        if not isinstance(key, str):
+            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text", problem_mark=node.start_mark)
+        if keys.count(key) > 1:
+            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is there twice", problem_mark=node.start_mark)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(text: str) -> Any:
+    """*text* as YAML, which JSON is too. Raises :class:`yaml.YAMLError`."""
+    return yaml.load(text, UniqueKeys)  # noqa: S506  a SafeLoader
+
+
+def presets() -> tuple[str, ...]:
+    """The names of all presets."""
+    folder = resources.files("ingress.sources") / "presets"
+    return tuple(sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
+def read_preset(name: str) -> Json:
+    """The preset *name*. Raises :class:`KeyError` when there is none."""
+    if name not in presets():
+        raise KeyError(name)
+    preset = read_yaml((resources.files("ingress.sources") / "presets" / f"{name}.yaml").read_text())
+    assert isinstance(preset, dict)
+    return preset
+
+
+def resolve(name: str, given: Any, environment: Mapping[str, str]) -> Json:
+    """What *given* means once its preset or environment integration and all ``${VARIABLES}`` are put in.
+
+    Raises :class:`Faults`.
+    """
+    if not isinstance(given, dict):
+        raise Faults([SourceFault((name,), "must be an object with `preset`, `webhook` or `integration`")])
+    forms = [key for key in ("preset", "webhook", "integration") if key in given]
+    if len(forms) != 1:
+        raise Faults([SourceFault((name,), "needs exactly one of `preset`, `webhook` and `integration`")])
+    expanded: Json = _expand(given, environment, (name,))
+    match forms[0]:
+        case "preset":
+            return _on_preset(name, expanded)
+        case "integration":
+            return _of_integration(name, expanded)
+        case _:
+            return expanded
+
+
+def _on_preset(name: str, given: Json) -> Json:
+    try:
+        preset = read_preset(given.pop("preset"))
+    except (KeyError, TypeError):
+        known = ", ".join(presets())
+        raise Faults([SourceFault((name, "preset"), f"there is no such preset; known are {known}")]) from None
+    return merge(preset, given)
+
+
+def _of_integration(name: str, given: Json) -> Json:
+    layers = {key: given.pop(key) for key in _INTEGRATION_KEYS & given.keys()}
+    integration, override = layers["integration"], layers.get("override") or {}
+    config = integration.get("config") if isinstance(integration, dict) else None
+    faults = []
+    if not isinstance(config, dict):
+        faults.append(SourceFault((name, "integration", "config"), "is missing, or not an object"))
+    if not isinstance(override, dict):
+        faults.append(SourceFault((name, "override"), "is not an object"))
+    if faults:
+        raise Faults(faults)
+    assert isinstance(config, dict)
+    effective = merge(config, override)
+    if not isinstance(effective.get("webhook"), dict):
+        raise Faults([SourceFault((name, "integration", "config", "webhook"), "is missing, or not an object")])
+    variables = {
+        key: value
+        for field in ("environment_variables", "secret_environment_variables")
+        for key, value in (override.get(field) or {}).items()
+    }
+    own = given.pop("environment_variables", {})
+    return {**given, "webhook": effective["webhook"], "environment_variables": merge(variables, own)}
+
+
+def merge(below: Json, above: Json) -> Json:
+    """*above* over *below*: objects are merged, ``null`` removes, arrays and everything else replace.
+
+    Two configurations of different ``format`` are not mixed: the upper one counts whole (skill: mappings; seed:
+    "deep-merged").
+    """
+    if "format" in below and "format" in above and below["format"] != above["format"]:
+        return above
+    merged = dict(below)
+    for key, value in above.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            base = merged.get(key)
+            merged[key] = merge(base if isinstance(base, dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _expand(value: Any, environment: Mapping[str, str], path: tuple[str, ...]) -> Any:
+    """*value* with every ``${VARIABLE}`` put in; ``$${`` stands for ``${``. Expressions stay as they are."""
+    faults: list[SourceFault] = []
+
+    def put_in(text: str, path: tuple[str, ...]) -> str:
+        def variable(found: re.Match[str]) -> str:
+            if found[1] is None:
+                return "${"
+            if not environment.get(found[1]):
+                faults.append(SourceFault(path, f"the environment variable {found[1]} is not set, or empty"))
+            return environment.get(found[1], "")
+
+        return _VARIABLE.sub(variable, text)
+
+    def walk(value: Any, path: tuple[str, ...]) -> Any:
+        match value:
+            case str():
+                return value if path[-1] in _EXPRESSIONS else put_in(value, path)
+            case list():
+                return [walk(item, (*path, str(index))) for index, item in enumerate(value)]
+            case dict():
+                return {key: walk(item, (*path, key)) for key, item in _items(value)}
+            case _:
+                return value
+
+    expanded = walk(value, path)
+    if faults:
+        raise Faults(faults)
+    return expanded
+
+
+def _items(value: Json) -> Iterable[tuple[str, Any]]:
+    return value.items()

@@ -1,0 +1,108 @@
+"""Read ``sources.yaml``: a name for each source, and behind it what the source is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ingress.sources.compiling import compile_source
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.faults import BadSources, Faults, SourceFault
+from ingress.sources.layers import read_yaml, resolve
+from ingress.sources.schema import Entry
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FORMATS = frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "ed25519", "truto"})
+_BRANCHES = frozenset({"str", "list[str]"})
+
+
+def load_sources(
+    path: Path, environment: Mapping[str, str], *, taken: Collection[str] = ()
+) -> dict[str, ConfiguredSource]:
+    """The sources of the file at *path*, by name; ``${VARIABLES}`` come from *environment*.
+
+    Raises :class:`BadSources` naming everything that is wrong: file, keys and reason. *taken* names are refused.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        raise BadSources(str(path), [SourceFault((), f"cannot be read: {reason}")]) from None
+    try:
+        return read_sources(text, environment, taken=taken)
+    except Faults as exc:
+        raise BadSources(str(path), exc.faults) from None
+
+
+def read_sources(
+    text: str, environment: Mapping[str, str], *, taken: Collection[str] = ()
+) -> dict[str, ConfiguredSource]:
+    """The sources that *text* describes. Raises :class:`Faults`."""
+    sources: dict[str, ConfiguredSource] = {}
+    faults: list[SourceFault] = []
+    for name, given in read_descriptions(text).items():
+        try:
+            sources[name] = read_source(name, given, environment, taken=taken)
+        except Faults as exc:
+            faults += exc.faults
+    if faults:
+        raise Faults(faults)
+    return sources
+
+
+def read_descriptions(text: str) -> dict[str, Any]:
+    """What *text* says of each source, by name, unchecked. Raises :class:`Faults`."""
+    try:
+        described = read_yaml(text)
+    except yaml.MarkedYAMLError as exc:
+        line = f"line {exc.problem_mark.line + 1}: " if exc.problem_mark else ""
+        raise Faults([SourceFault((), f"{line}{exc.problem or exc.context}")]) from None
+    except (yaml.YAMLError, RecursionError):
+        raise Faults([SourceFault((), "is not YAML")]) from None
+    if not isinstance(described, dict) or not described:
+        raise Faults([SourceFault((), "must map names to sources")])
+    return described
+
+
+def read_source(
+    name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = ()
+) -> ConfiguredSource:
+    """The source *name* that *given* describes. Raises :class:`Faults`."""
+    return compile_source(name, read_entry(name, given, environment, taken=taken))
+
+
+def read_entry(name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = ()) -> Entry:
+    """What *given* says of the source *name*, checked but not compiled. Raises :class:`Faults`."""
+    if not _NAME.fullmatch(name):
+        raise Faults([SourceFault((name[:64],), "a name has 1 to 64 of a-z, 0-9, `-` and `_`")])
+    if name in taken:
+        raise Faults([SourceFault((name,), "exists already (TRUTO_WEBHOOK_SECRET makes a source of this name)")])
+    resolved = resolve(name, given, environment)
+    try:
+        return Entry.model_validate(resolved)
+    except ValidationError as exc:
+        raise Faults(
+            _fault(name, dict(error)) for error in exc.errors(include_input=False, include_url=False)
+        ) from None
+
+
+def _fault(name: str, error: dict[str, Any]) -> SourceFault:
+    path = [str(key) for key in error["loc"] if key not in _BRANCHES]
+    if len(path) > 2 and path[1] == "signature_verification" and path[2] in _FORMATS:
+        del path[2]  # pydantic names the branch it took
+    match error["type"]:
+        case "extra_forbidden":
+            reason = "is not known here"
+        case "missing":
+            reason = "is missing"
+        case "union_tag_invalid" | "union_tag_not_found":
+            path.append("format")
+            reason = f"must be one of {', '.join(sorted(_FORMATS))}"
+        case _:
+            reason = str(error["msg"]).removeprefix("Value error, ")
+    return SourceFault((name, *path), reason)

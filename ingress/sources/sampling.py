@@ -1,0 +1,153 @@
+"""Sign a sample as a source's sender would, to see whether the source takes it."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.schema import Basic, Bearer, Entry, Hmac, Jwt, StandardWebhooks, TrutoHeader
+from ingress.verification.context import Account, Delivery
+from ingress.verification.digests import HmacVerifier
+from ingress.verification.evidence import encoded, signed_bytes
+from ingress.verification.head import FORM, JSON, MULTIPART
+from ingress.verification.pipeline import context_of
+from truto.errors import SignatureError
+from truto.placeholders import translate_references
+from truto.signature import HEADER, sign
+
+BODY = b'{"id":"sample-1","event":"sample","type":"sample"}'
+
+_HEADER = re.compile(r"\{\{headers\.([A-Za-z0-9_-]+)\}\}")
+_ALONE = re.compile(r"([A-Za-z]+ )?\{\{headers\.([A-Za-z0-9_-]+)\}\}")
+
+
+class CannotSign(Exception):
+    """A sample cannot be made from the configuration alone; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A delivery as the sender would make it, but for its signature."""
+
+    headers: Mapping[str, str]
+    body: bytes = BODY
+
+    def delivery(self, *, body: bytes | None = None) -> Delivery:
+        """It as a delivery, with another *body* if one is given."""
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+        return Delivery(raw, self.body if body is None else body, path="/webhooks/sample", client="127.0.0.1")
+
+
+def signed_sample(source: ConfiguredSource, entry: Entry, account: Account, *, now: float) -> Sample:
+    """A sample that *source* has to take, signed with its newest secret. Raises :class:`CannotSign`."""
+    if source.networks:
+        raise CannotSign("the source takes deliveries of some addresses only")
+    if not account.secrets:
+        raise CannotSign("there is no secret, or only the sender has it")
+    secret = account.secrets[0]
+    block = entry.webhook.signature_verification
+    match block:
+        case Hmac():
+            return _hmac(source, entry, block, account, now)
+        case StandardWebhooks():
+            return _standard(secret, now)
+        case TrutoHeader():
+            return Sample({**_plain(source), HEADER.lower(): sign(BODY, secret.decode())})
+        case Basic():
+            return Sample({**_plain(source), **_word(block.config.compare_with, _basic(secret), scheme="Basic ")})
+        case Bearer():
+            return Sample({**_plain(source), **_word(block.config.compare_with, secret.decode(), scheme="Bearer ")})
+        case Jwt():
+            token = _token(entry, secret, now)
+            return Sample({**_plain(source), **_word(block.config.compare_with, token, scheme="Bearer ")})
+        case _:
+            raise CannotSign("only the sender can sign for this source")
+
+
+def _plain(source: ConfiguredSource) -> dict[str, str]:
+    for media in (JSON, FORM, MULTIPART):
+        if media in source.media_types:
+            if media != JSON:
+                raise CannotSign("the source takes forms only")
+            return {"content-type": media}
+    raise CannotSign("the source takes no JSON")
+
+
+def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account, now: float) -> Sample:
+    verifier = source.verifier
+    assert isinstance(verifier, HmacVerifier)
+    timestamp = translate_references(entry.options.timestamp or "")
+    moment = _moment(entry.options.timestamp_unit, now)
+    headers = _plain(source)
+    for template in (*(block.config.verification_content or ()), timestamp):
+        for name in _HEADER.findall(translate_references(template)):
+            headers[name.lower()] = moment if f"{{{{headers.{name}}}}}" == timestamp else "sample"
+    if "{{body." in timestamp:
+        raise CannotSign("the signed time is a field of the body")
+    if source.signature_header:
+        headers[source.signature_header] = f"t={moment}"
+    try:
+        content = signed_bytes(verifier.signed, context_of(source, Sample(headers).delivery(), account))
+    except SignatureError as exc:
+        raise CannotSign(f"what is signed comes out of an expression: {exc}") from None
+    digest = encoded(hmac.digest(account.secrets[0], content, verifier.algorithm), verifier.string_type)[0].decode()
+    presented = entry.options.compare_prefix + digest
+    if source.signature_header:
+        presented = f"t={moment},{presented}"
+    return Sample({**headers, **_word(block.config.compare_with, presented)})
+
+
+def _basic(secret: bytes) -> str:
+    return base64.b64encode(secret).decode()
+
+
+def _word(compare_with: str, presented: str, scheme: str = "") -> dict[str, str]:
+    found = _ALONE.fullmatch(translate_references(compare_with))
+    if found is None:
+        raise CannotSign("what is compared comes out of an expression, not straight from a header")
+    # A word written into the configuration is not the sender's.
+    return {found[2].lower(): presented if found[1] else f"{scheme or ''}{presented}"}
+
+
+def _standard(secret: bytes, now: float) -> Sample:
+    if secret.startswith(b"whpk_"):
+        raise CannotSign("only the sender has the private key")
+    content = b"sample-1.%d.%b" % (int(now), BODY)
+    digest = base64.b64encode(hmac.digest(secret, content, "sha256")).decode()
+    return Sample(
+        {
+            "content-type": JSON,
+            "webhook-id": "sample-1",
+            "webhook-timestamp": str(int(now)),
+            "webhook-signature": f"v1,{digest}",
+        }
+    )
+
+
+def _token(entry: Entry, secret: bytes, now: float) -> str:
+    import jwt
+
+    options = entry.options.jwt
+    if options.body_hash is not None:
+        raise CannotSign("the token is bound to the body by a claim")
+    claims: dict[str, object] = {"iat": int(now), "exp": int(now) + 60}
+    for claim, names in (("iss", options.issuer), ("aud", options.audience)):
+        first = names if isinstance(names, str) else next(iter(names), None)
+        if first:
+            claims[claim] = first
+    return jwt.encode(claims, secret, algorithm=options.algorithms[0])
+
+
+def _moment(unit: str, now: float) -> str:
+    match unit:
+        case "milliseconds":
+            return str(int(now * 1000))
+        case "iso":
+            return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case _:
+            return str(int(now))

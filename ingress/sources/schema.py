@@ -1,0 +1,207 @@
+"""What ``sources.yaml`` may say, as pydantic models.
+
+``webhook`` is Truto's schema and nothing else (seed: Environment Integrations object), with two formats of our own,
+``standard_webhooks`` and ``ed25519``, and ``truto`` for Truto's own header. What Truto's schema cannot say stands
+beside it, in ``options``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """Unknown keys are faults, and values are not converted: a secret that YAML reads as a number is one too."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class _Signed(Strict):
+    """What was signed, in one of two ways."""
+
+    parts: list[str] | None = None
+    verification_content: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> _Signed:
+        if bool(self.parts) == bool(self.verification_content):
+            raise ValueError("needs one of `parts` and `verification_content`, and not both")
+        return self
+
+
+class HmacConfig(_Signed):
+    """``hmac``: sha256 and hex where nothing is said, since Truto states no default."""
+
+    secret: str = "{{context.webhook_secret}}"  # noqa: S105  a placeholder
+    compare_with: str
+    algorithm: str = "sha256"
+    string_type: str = "hex"
+
+
+class BasicConfig(Strict):
+    """``basic``."""
+
+    username: str = "{{context.webhook_username}}"
+    password: str = "{{context.webhook_password}}"  # noqa: S105  a placeholder
+    compare_with: str = "{{headers.authorization}}"
+
+
+class BearerConfig(Strict):
+    """``bearer``."""
+
+    secret: str = "{{context.webhook_secret}}"  # noqa: S105  a placeholder
+    compare_with: str = "{{headers.authorization}}"
+
+
+class JwtConfig(Strict):
+    """``jwt``."""
+
+    secret: str = "{{context.webhook_secret}}"  # noqa: S105  a placeholder
+    compare_with: str = "{{headers.authorization}}"
+
+
+class SecretConfig(Strict):
+    """``standard_webhooks`` and ``truto``, which fix everything but the secret."""
+
+    secret: str = "{{context.webhook_secret}}"  # noqa: S105  a placeholder
+
+
+class Ed25519Config(_Signed):
+    """``ed25519``."""
+
+    public_key: str = "{{context.public_key}}"
+    compare_with: str
+    string_type: Literal["hex", "base64"] = "hex"
+
+
+class Hmac(Strict):
+    """A keyed digest."""
+
+    format: Literal["hmac"]
+    config: HmacConfig
+
+
+class Basic(Strict):
+    """HTTP Basic credentials."""
+
+    format: Literal["basic"]
+    config: BasicConfig = BasicConfig()
+
+
+class Bearer(Strict):
+    """A shared token."""
+
+    format: Literal["bearer"]
+    config: BearerConfig = BearerConfig()
+
+
+class Jwt(Strict):
+    """A signed token."""
+
+    format: Literal["jwt"]
+    config: JwtConfig = JwtConfig()
+
+
+class StandardWebhooks(Strict):
+    """Svix and https://www.standardwebhooks.com (ours)."""
+
+    format: Literal["standard_webhooks"]
+    config: SecretConfig = SecretConfig()
+
+
+class Ed25519(Strict):
+    """A signature by a private key (ours)."""
+
+    format: Literal["ed25519"]
+    config: Ed25519Config
+
+
+class TrutoHeader(Strict):
+    """``X-Truto-Signature``, hex or base64 (ours)."""
+
+    format: Literal["truto"]
+    config: SecretConfig = SecretConfig()
+
+
+SignatureVerification = Annotated[
+    Hmac | Basic | Bearer | Jwt | StandardWebhooks | Ed25519 | TrutoHeader, Field(discriminator="format")
+]
+
+
+class WebhookBlock(Strict):
+    """Truto's ``webhook`` object."""
+
+    payload_transform: str | None = None
+    handle_verification: str | None = None
+    signature_verification: SignatureVerification | None = None
+
+
+class BodyHash(Strict):
+    """The claim that binds a token to a body."""
+
+    claim: str = Field(min_length=1)
+    algorithm: Literal["sha256", "sha384", "sha512"] = "sha256"
+    string_type: Literal["hex", "base64", "base64url"] = "hex"
+
+
+Names = str | list[str]
+
+
+class JwtOptions(Strict):
+    """What Truto's ``jwt`` format leaves open. Times are in seconds."""
+
+    algorithms: list[str] = ["HS256"]
+    public_keys: list[str] = []
+    jwks_url: str | None = None
+    jwks_cooldown_seconds: float = Field(default=30.0, ge=1, le=86_400, strict=False)
+    issuer: Names = []
+    audience: Names = []
+    leeway_seconds: float = Field(default=30.0, ge=0, le=600, strict=False)
+    max_lifetime_seconds: float = Field(default=86_400.0, gt=0, strict=False)
+    require_exp: bool = True
+    typ: str = "JWT"
+    body_hash: BodyHash | None = None
+
+
+class EventOptions(Strict):
+    """Where an event's type and id are: placeholders over the delivery, with ``body`` the event itself."""
+
+    type: str | None = None
+    id: str | None = None
+
+
+class Options(Strict):
+    """What is ours; nothing of it is Truto's."""
+
+    order: Literal["truto", "transform_last", "signature_first"] = "truto"
+    verified_by_expression: bool = False
+    tolerance_seconds: float | None = Field(default=None, gt=0, le=604_800, strict=False)
+    timestamp: str | None = None
+    timestamp_unit: Literal["seconds", "milliseconds", "iso"] = "seconds"
+    compare_prefix: str = ""
+    signature_separator: str = ""
+    signature_fields: str | None = None
+    secret_encoding: Literal["utf8", "base64", "hex"] = "utf8"  # noqa: S105
+    ip_allow_list: list[str] = []
+    client_ip_header: str | None = None
+    public_url: str | None = None
+    media_types: list[Literal["json", "form", "multipart", "text"]] = Field(default=["json"], min_length=1)
+    get_handshake: bool = False
+    allow_short_secret: bool = False
+    allow_md5: bool = False
+    allow_context_overwrite: bool = False
+    event: EventOptions = EventOptions()
+    jwt: JwtOptions = JwtOptions()
+
+
+class Entry(Strict):
+    """One source, after presets and environment integrations were resolved."""
+
+    description: str = ""
+    webhook: WebhookBlock
+    secrets: list[str] = []
+    context: dict[str, Any] = {}
+    environment_variables: dict[str, Any] = {}
+    options: Options = Options()

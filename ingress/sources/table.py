@@ -1,0 +1,208 @@
+"""The sources of a running ingress, with what they know from outside: contexts kept in Redis, and public keys."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+
+from events import Store, StoreUnavailable
+from ingress.answers import Refusal
+from ingress.sources.configured import ConfiguredSource, Jwks
+from ingress.sources.source import Source
+from ingress.verification.context import Account, Delivery
+from ingress.verification.outcome import NOTHING, Outcome
+
+log = structlog.get_logger("ingress")
+
+_KEYS_LIVE_SECONDS = 600.0
+_FIRST_KEYS_SECONDS = 5.0
+_CONTEXT_COOLDOWN_SECONDS = 1.0
+_THREADS = 2
+_MOST_WAITING = 64
+_WORTH_A_THREAD = 256 * 1024
+
+BUSY = Refusal(
+    503, "busy", "Too many deliveries are being looked at. Send it again.", headers={"retry-after": "2"}, close=True
+)
+
+
+class SourceTable:
+    """Looks sources up by name, and verifies what came for them.
+
+    Expressions are evaluated in threads, since one of them may take 0.2 s; everything else is not worth a thread.
+    Use :meth:`running` around the time in which sources are looked at.
+    """
+
+    def __init__(self, store: Store, sources: Iterable[Source | ConfiguredSource]) -> None:
+        self._store = store
+        self._sources: dict[str, Source | ConfiguredSource] = {}
+        self._accounts: dict[str, Account] = {}
+        self._kept: dict[str, Mapping[str, Any]] = {}
+        self._asked: dict[str, float] = {}
+        self._keys: dict[str, _KeySet] = {}
+        self._key_tasks: dict[str, asyncio.Task[None]] = {}
+        self._client: Any = None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
+        self._waiting = 0
+        self._adopt({source.name: source for source in sources})
+
+    def get(self, name: str) -> Source | ConfiguredSource | None:
+        """The source of this name."""
+        return self._sources.get(name)
+
+    @property
+    def sources(self) -> Mapping[str, Source | ConfiguredSource]:
+        """All sources by name."""
+        return self._sources
+
+    def _adopt(self, sources: dict[str, Source | ConfiguredSource]) -> None:
+        self._accounts = {
+            name: source.account(self._kept.get(name, NOTHING))
+            for name, source in sources.items()
+            if isinstance(source, ConfiguredSource)
+        }
+        self._sources = sources
+
+    async def replace(self, sources: Iterable[Source | ConfiguredSource]) -> None:
+        """Put *sources* in the place of those that were. Requests that have begun are finished with the old ones."""
+        new = {source.name: source for source in sources}
+        await self._prepare(new)
+        self._adopt(new)
+        self._drop_keys()
+
+    async def _prepare(self, sources: Mapping[str, Source | ConfiguredSource]) -> None:
+        """Have contexts and keys before the first delivery wants them, if they come soon."""
+        first = []
+        for source in sources.values():
+            if not isinstance(source, ConfiguredSource):
+                continue
+            if source.handle is not None:
+                with suppress(StoreUnavailable):  # a refusal asks again
+                    self._kept[source.name] = await self._store.source_context(source.name)
+            if source.jwks is not None and source.jwks.url not in self._keys:
+                key_set = self._keys[source.jwks.url] = _KeySet(source.jwks)
+                self._key_tasks[source.jwks.url] = asyncio.create_task(key_set.keep(self._jwks_client()))
+                first.append(asyncio.create_task(key_set.first.wait()))
+        if first:
+            _, late = await asyncio.wait(first, timeout=_FIRST_KEYS_SECONDS)
+            for task in late:
+                task.cancel()
+
+    def _jwks_client(self) -> Any:
+        if self._client is None:
+            from truto.jwks import JwksClient
+
+            self._client = JwksClient()
+        return self._client
+
+    def _drop_keys(self) -> None:
+        wanted = {s.jwks.url for s in self._sources.values() if isinstance(s, ConfiguredSource) and s.jwks}
+        for url in self._keys.keys() - wanted:
+            self._key_tasks.pop(url).cancel()
+            del self._keys[url]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load contexts and keys, and keep them fresh until the block ends."""
+        await self._prepare(self._sources)
+        self._adopt(self._sources)
+        try:
+            yield
+        finally:
+            tasks = list(self._key_tasks.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._client is not None:
+                await self._client.aclose()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # -- one delivery --------------------------------------------------------------------------------------------------
+
+    async def verify(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
+        """What *delivery* comes to."""
+        outcome = await self._look(source, delivery)
+        if isinstance(outcome, Refusal) and outcome.status == 401:
+            if source.jwks is not None and outcome.cause == "jwt_key_unknown":
+                self._keys[source.jwks.url].wanted.set()
+            elif await self._learns_more(source):
+                return await self._look(source, delivery)
+        return outcome
+
+    async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
+        from ingress.verification.pipeline import verify_delivery
+
+        account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
+        keys = self._keys[source.jwks.url].keys if source.jwks and source.jwks.url in self._keys else NOTHING
+
+        def verify() -> Outcome:
+            return verify_delivery(source, delivery, account, now=time.time(), keys=keys)
+
+        if not source.evaluates and len(delivery.body) < _WORTH_A_THREAD:
+            return verify()
+        if self._waiting >= _MOST_WAITING:
+            return BUSY
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, verify)
+        finally:
+            self._waiting -= 1
+
+    async def _learns_more(self, source: ConfiguredSource) -> bool:
+        """Whether another process has kept something for *source* since this one looked."""
+        now = time.monotonic()
+        if source.handle is None or now - self._asked.get(source.name, -1e9) < _CONTEXT_COOLDOWN_SECONDS:
+            return False
+        self._asked[source.name] = now
+        try:
+            kept = await self._store.source_context(source.name)
+        except StoreUnavailable:
+            return False
+        if kept == self._kept.get(source.name, NOTHING):
+            return False
+        self._remember(source, kept)
+        return True
+
+    async def keep(self, source: ConfiguredSource, update: Mapping[str, Any]) -> bool:
+        """Keep what a handshake brought; false when that would overwrite. Raises :class:`StoreUnavailable`."""
+        kept = await self._store.keep_in_context(source.name, update, overwrite=source.may_overwrite)
+        self._remember(source, await self._store.source_context(source.name))
+        return kept
+
+    def _remember(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> None:
+        self._kept[source.name] = kept
+        if self._sources.get(source.name) is source:
+            self._accounts[source.name] = source.account(kept)
+
+
+class _KeySet:
+    """The keys of one JWKS: fetched at once, when an unknown one is named, and every ten minutes; never more often
+    than the cooldown allows. What was fetched last stays when a fetch fails."""  # noqa: D205, D209
+
+    def __init__(self, jwks: Jwks) -> None:
+        self.jwks = jwks
+        self.keys: Mapping[str, Any] = NOTHING
+        self.wanted = asyncio.Event()
+        self.first = asyncio.Event()
+
+    async def keep(self, client: Any) -> None:
+        from ingress.verification.tokens import key_set
+        from truto.errors import TrutoError
+
+        while True:
+            try:
+                self.keys = key_set(await client.fetch(self.jwks.url))
+            except TrutoError as exc:
+                log.warning("jwks_failed", url=self.jwks.url, error=str(exc))
+            self.first.set()
+            await asyncio.sleep(self.jwks.cooldown_seconds)
+            self.wanted.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, _KEYS_LIVE_SECONDS - self.jwks.cooldown_seconds)):
+                    await self.wanted.wait()

@@ -1,0 +1,188 @@
+"""The context of a delivery: what templates and expressions of a ``webhook`` block can name.
+
+The names are Truto's where a source states them (seed: Environment Integrations object; skill: customizing
+integrations). ``method``, ``url`` and ``path`` are in no source, but several senders sign them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from events import MalformedEvent
+from events.event import event_name
+from ingress.verification.contents import read_body, read_pairs
+from ingress.verification.head import RawHeaders
+from ingress.verification.outcome import NOTHING, Unusable
+
+PROTECTED = frozenset({"context", "environment_variables", "env", "method", "url", "path", "query"})
+"""What a ``payload_transform`` cannot replace: secrets come from configuration alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One HTTP request as it came. ``query`` is without the question mark; ``client`` is the peer's address."""
+
+    headers: RawHeaders = field(repr=False)
+    body: bytes = field(repr=False)
+    method: str = "POST"
+    path: str = "/"
+    query: bytes = field(default=b"", repr=False)
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a source knows besides the delivery. ``secrets`` are the live ones, newest first, as their bytes."""
+
+    context: Mapping[str, Any] = field(repr=False)
+    environment_variables: Mapping[str, Any] = field(repr=False)
+    secrets: tuple[bytes, ...] = field(repr=False, default=())
+    fault: str = ""
+    """Why there are no secrets: every delivery is refused with this cause."""
+
+
+class DeliveryContext(Mapping[str, Any]):
+    """The fields of one delivery, each read when it is first asked for. A field that cannot be read is absent.
+
+    A header or query parameter that came more than once is absent too: which of them counts would be a guess.
+    """
+
+    __slots__ = ("_known", "account", "delivery", "public_url", "signature_header")
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        account: Account,
+        *,
+        public_url: str = "",
+        signature_header: str = "",
+        replaced: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        self.delivery = delivery
+        self.account = account
+        self.public_url = public_url
+        self.signature_header = signature_header
+        self._known: dict[str, Any] = {
+            "raw_body": delivery.body,
+            **{name: _as_bytes(name, value) for name, value in replaced.items() if name not in PROTECTED},
+            "context": account.context,
+            "environment_variables": account.environment_variables,
+        }
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._known[name]
+        except KeyError:
+            read = _FIELDS[name]
+        value = self._known[name] = read(self)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._known, **_FIELDS})
+
+    def __len__(self) -> int:
+        return len({**self._known, **_FIELDS})
+
+    def replaced(self, fields: Mapping[str, Any]) -> DeliveryContext:
+        """A context in which *fields* stand instead of what came, except for those that are :data:`PROTECTED`.
+
+        A ``raw_body`` may be given as text; a ``body`` that is not given is read from it.
+        """
+        return DeliveryContext(
+            self.delivery,
+            self.account,
+            public_url=self.public_url,
+            signature_header=self.signature_header,
+            replaced=fields,
+        )
+
+    def known_to(self, account: Account) -> DeliveryContext:
+        """The same delivery as it looks to another *account*."""
+        return DeliveryContext(
+            self.delivery,
+            account,
+            public_url=self.public_url,
+            signature_header=self.signature_header,
+            replaced=self._known,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as plain JSON, for expressions. Raises :class:`Unusable` for a body that is not UTF-8."""
+        fields = {name: self[name] for name in self if name in self}
+        try:
+            fields["raw_body"] = self["raw_body"].decode()
+        except UnicodeDecodeError:
+            raise Unusable("not_utf8", "expressions read text, and the body is not UTF-8") from None
+        fields["env"] = fields["environment_variables"]
+        return fields
+
+
+def _as_bytes(name: str, value: Any) -> Any:
+    return value.encode("utf-8", "surrogatepass") if name == "raw_body" and isinstance(value, str) else value
+
+
+def _read_headers(context: DeliveryContext) -> dict[str, str]:
+    found: dict[bytes, bytes] = {}
+    repeated: set[bytes] = set()
+    for name, value in context.delivery.headers:
+        if name in found:
+            repeated.add(name)
+        found[name] = value
+    return {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in found.items() if n not in repeated}
+
+
+def _read_query(context: DeliveryContext) -> dict[str, str]:
+    try:
+        pairs = read_pairs(context.delivery.query.decode("latin-1"))
+    except ValueError:
+        return {}
+    return {name: value for name, value in pairs.items() if isinstance(value, str)}
+
+
+def _read_url(context: DeliveryContext) -> str:
+    base = context.public_url or f"https://{context['headers'].get('host', '')}"
+    query = context.delivery.query.decode("latin-1")
+    return f"{base}{context.delivery.path}{'?' if query else ''}{query}"
+
+
+def _read_contents(context: DeliveryContext) -> Any:
+    try:
+        return read_body(context.delivery.headers, context["raw_body"])
+    except MalformedEvent:
+        raise KeyError("body") from None
+
+
+def _read_webhook_type(context: DeliveryContext) -> str:
+    """``verify`` for a challenge, else ``payload``.
+
+    Truto's sample tests ``webhook_type = 'verify'``, and no source says where that comes from (seed: Environment
+    Integrations object). A challenge is a body with a text ``challenge`` that names no event.
+    """
+    body = context.get("body")
+    if isinstance(body, Mapping) and isinstance(body.get("challenge"), str) and not event_name(body):
+        return "verify"
+    return "payload"
+
+
+def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
+    """The ``key=value`` pairs of the signature header; keys that came more than once are absent."""
+    header = context["headers"].get(context.signature_header, "")
+    pairs = [part.strip().partition("=") for part in header.split(",")]
+    keys = [key for key, _, _ in pairs]
+    return {key: value for key, _, value in pairs if keys.count(key) == 1} if len(keys) <= _MOST_PAIRS else {}
+
+
+_MOST_PAIRS = 50
+
+_FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
+    "headers": _read_headers,
+    "body": _read_contents,
+    "query": _read_query,
+    "method": lambda context: context.delivery.method,
+    "path": lambda context: context.delivery.path,
+    "url": _read_url,
+    "webhook_type": _read_webhook_type,
+    "signature_fields": _read_signature_fields,
+}

@@ -1,0 +1,103 @@
+"""``format: hmac``: a keyed digest of what was signed (seed: Environment Integrations object)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ingress.verification.evidence import Evidence, Presented, encoded, position_of, prefix_of, preview, signed_bytes
+from truto.placeholders import Template
+
+
+@dataclass(frozen=True, slots=True)
+class HmacVerifier:
+    """Compares the digest of *signed*, made with each live secret, with every presented value.
+
+    *algorithm* is hashlib's name. Upper-case hex is accepted; base64 only in its canonical spelling.
+    """
+
+    algorithm: str
+    string_type: str
+    signed: Sequence[Template]
+    presented: Presented
+
+    def check(self, evidence: Evidence) -> int:
+        """The position of the secret that made one of the presented digests."""
+        content = signed_bytes(self.signed, evidence.context)
+        candidates = [self._normal(text) for text in self.presented.candidates(evidence.context)]
+        return position_of(evidence.secrets, [self._expected(s, content) for s in evidence.secrets], candidates)
+
+    def _expected(self, secret: bytes, content: bytes) -> tuple[bytes, ...]:
+        return encoded(hmac.digest(secret, content, self.algorithm), self.string_type)
+
+    def _normal(self, text: str) -> bytes:
+        return (text.lower() if self.string_type == "hex" and text.isascii() else text).encode()
+
+    def explain(self, evidence: Evidence) -> list[str]:
+        """The signed content, and the beginnings of all digests."""
+        content = signed_bytes(self.signed, evidence.context)
+        lines = [f"signed: {preview(content)}"]
+        for position, secret in enumerate(evidence.secrets):
+            expected = self._expected(secret, content)[0]
+            lines.append(
+                f"expected with secret {position}: {prefix_of(expected)} ({self.algorithm}, {self.string_type})"
+            )
+        candidates = self.presented.candidates(evidence.context)
+        return [*lines, *(f"received: {prefix_of(text)}" for text in candidates)]
+
+
+@dataclass(frozen=True, slots=True)
+class TrutoVerifier:
+    """Truto's own header, hex or base64, over the raw body."""
+
+    def check(self, evidence: Evidence) -> int:
+        """The position of the secret that explains the ``X-Truto-Signature``."""
+        from truto.signature import HEADER, verify
+
+        header = evidence.context["headers"].get(HEADER.lower())
+        secrets = [secret.decode() for secret in evidence.secrets]
+        return verify(evidence.context["raw_body"], header, secrets)
+
+    def explain(self, evidence: Evidence) -> list[str]:
+        """The beginnings of the expected and the received digest."""
+        from truto.signature import HEADER, sign
+
+        body = evidence.context["raw_body"]
+        lines = [f"signed: {preview(body)}"]
+        for position, secret in enumerate(evidence.secrets):
+            digest = sign(body, secret.decode()).rpartition("=")[2]
+            lines.append(f"expected with secret {position}: v={prefix_of(digest)} (sha256, hex)")
+        header = evidence.context["headers"].get(HEADER.lower(), "")
+        return [*lines, f"received: {prefix_of(header.rpartition('v=')[2])}"]
+
+
+def algorithm_named(name: str, *, allow_md5: bool) -> str:
+    """Hashlib's name for what a configuration calls *name*, in any case and with or without a hyphen.
+
+    Raises :class:`ValueError` for unknown ones, and for MD5 unless it was asked for.
+    """
+    wanted = name.lower().replace("-", "")
+    if wanted == "md5" and not allow_md5:
+        raise ValueError("md5 is broken; say `allow_md5: true` in the options if the sender knows nothing better")
+    if wanted not in {"md5", "sha1", "sha256", "sha384", "sha512"}:
+        raise ValueError("must be one of sha1, sha256, sha384, sha512")
+    return wanted
+
+
+def string_type_named(name: str) -> str:
+    """``hex``, ``base64`` or ``base64url``; Truto's library calls the last one ``base64-urlSafe``.
+
+    Raises :class:`ValueError` for anything else.
+    """
+    wanted = {"hex": "hex", "base64": "base64", "base64url": "base64url", "base64urlsafe": "base64url"}
+    found = wanted.get(name.lower().replace("-", "").replace("_", ""))
+    if found is None:
+        raise ValueError("must be one of hex, base64, base64url")
+    return found
+
+
+def digest_of(data: bytes, algorithm: str) -> bytes:
+    """The plain digest of *data*; for claims that bind a token to a body."""
+    return hashlib.new(algorithm, data, usedforsecurity=True).digest()

@@ -1,0 +1,38 @@
+"""The expressions of a ``webhook`` block. Imported only for sources that have some: it brings JSONata with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingress.verification.context import DeliveryContext
+from ingress.verification.outcome import Unusable
+from truto.expressions import UNDEFINED, Expression, ExpressionError, Limits, compile_expression
+
+LIMITS = Limits(input_elements=50_000, text_characters=8_000_000, regex_characters=200_000)
+"""A delivery's: tighter than usual, since strangers choose the input."""
+
+
+class Step:
+    """One compiled expression over a delivery's context. Raises :class:`ValueError` when it is not valid."""
+
+    def __init__(self, source: str) -> None:
+        try:
+            self._expression: Expression = compile_expression(source, limits=LIMITS)
+        except ExpressionError as exc:
+            raise ValueError(str(exc)) from None
+
+    def evaluate(self, context: DeliveryContext) -> Any:
+        """The value of the expression, ``None`` for ``null`` and undefined alike.
+
+        ``$header`` and ``$headers`` are the headers, ``$event`` and ``$body`` the body, as some of Truto's samples
+        write them (skill: admin-commands). Raises :class:`Unusable`.
+        """
+        scope = context.plain()
+        headers, body = scope["headers"], scope.get("body")
+        try:
+            value = self._expression.evaluate(
+                scope, {"header": headers, "headers": headers, "event": body, "body": body, "query": scope["query"]}
+            )
+        except ExpressionError as exc:
+            raise Unusable("expression_failed", f"{exc.code}: {exc}") from None
+        return None if value is UNDEFINED else value

@@ -1,0 +1,62 @@
+"""What can be said about a delivery before its body is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from events.event import KEPT_HEADERS
+from ingress.answers import Refusal
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+TEXT = "text/plain"
+
+FROM_TRUTO = frozenset({"", JSON, MULTIPART})
+"""The media types Truto sends; ``""`` is a missing header."""
+
+ANY_MEDIA_TYPE: frozenset[str] = frozenset()
+"""Nothing is said about the media type."""
+
+_KEPT = frozenset(name.encode() for name in KEPT_HEADERS)
+_MOST_HEADERS = 100
+_MOST_HEADER_BYTES = 32 * 1024
+
+
+def check_head(headers: RawHeaders, media_types: frozenset[str] = FROM_TRUTO) -> Refusal | None:
+    """What is wrong with a delivery before its body was read; ``None`` when nothing is."""
+    if len(headers) > _MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > _MOST_HEADER_BYTES:
+        return Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
+    encoding = values_of(headers, b"content-encoding")
+    if any(value.strip().lower() not in {b"", b"identity"} for value in encoding):
+        return Refusal(415, "unsupported_encoding", "Send the body without Content-Encoding.", close=True)
+    if media_types and media_type(headers) not in media_types:
+        wanted = " or ".join(sorted(filter(None, media_types - {MULTIPART}))) or MULTIPART
+        return Refusal(415, "unsupported_media_type", f"Send {wanted}.", close=True)
+    return None
+
+
+def values_of(headers: RawHeaders, name: bytes) -> list[bytes]:
+    """Every value of the header *name*, which is in lower case."""
+    return [value for key, value in headers if key == name]
+
+
+def content_type(headers: RawHeaders) -> bytes:
+    """The first Content-Type as it came, or nothing."""
+    return next(iter(values_of(headers, b"content-type")), b"")
+
+
+def media_type(headers: RawHeaders) -> str:
+    """The media type without parameters, in lower case.
+
+    Senders that leave the header out send JSON; ``+json`` types are JSON by their own definition (RFC 6839).
+    """
+    name = content_type(headers).split(b";", 1)[0].strip().lower().decode("latin-1")
+    return JSON if name.startswith("application/") and name.endswith("+json") else name
+
+
+def kept(headers: RawHeaders) -> dict[str, str]:
+    """The headers an event keeps."""
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in headers if key in _KEPT}

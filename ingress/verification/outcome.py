@@ -1,0 +1,54 @@
+"""What verifying a delivery can come to, besides a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from events import Verified
+from ingress.answers import Refusal
+
+NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An authentic delivery with its events, at least one. ``secret_position`` 0 is the newest of the live secrets."""
+
+    events: Sequence[Verified]
+    secret_position: int = 0
+    update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing to queue: the source's configuration says so (``meta``), or an authentic delivery holds no events."""
+
+    why: str
+    update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """The answer that ``handle_verification`` prescribes. It proves nothing about who asked."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+
+Outcome = Accepted | Ignored | Handshake | Refusal
+
+
+class Unusable(Exception):
+    """The configuration cannot deal with this delivery: an expression failed, or gave what it must not.
+
+    ``reason`` is one stable word; ``detail`` is for the operator and holds nothing of the delivery.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,231 @@
+"""The way of a delivery from any configured source: transform, handshake, signature, events.
+
+The order is that of Truto's API schema (seed: Environment Integrations object) unless the source chooses another one.
+A handshake runs on what strangers send; nothing is queued before the signature has been checked.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from events import MalformedEvent, Verified
+from events.event import checked_name, event_id, event_name
+from ingress.answers import Refusal, not_authentic, wrong_method
+from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource
+from ingress.verification.contents import read_body, write_json
+from ingress.verification.context import Account, Delivery, DeliveryContext
+from ingress.verification.evidence import Evidence
+from ingress.verification.handshake import Decision, read_decision
+from ingress.verification.head import kept
+from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome, Unusable
+from truto.errors import SignatureError
+from truto.placeholders import PlaceholderError, Template
+
+UNNAMED = "unnamed"
+"""The type of an event that neither its body nor its source's configuration names."""
+
+_MOST_EVENTS = 1000
+
+
+def verify_delivery(
+    source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
+) -> Outcome:
+    """Prove the sender of *delivery* and find its events, or say why not.
+
+    *account* is ``source.account(…)``, *now* Unix time (s), *keys* those of the source's JWKS.
+    """
+    context = context_of(source, delivery, account)
+    try:
+        if not source.lets_in(context):
+            return not_authentic("client_not_allowed", "the address is not in ip_allow_list")
+        return _Walk(source, context, now, keys).outcome()
+    except SignatureError as exc:
+        return not_authentic(exc.reason, str(exc))
+    except MalformedEvent as exc:
+        return Refusal(400, exc.reason, f"The delivery cannot be taken: {exc}.", detail=str(exc))
+    except Unusable as exc:
+        return Refusal(400, exc.reason, "The delivery does not fit the configuration of its source.", detail=exc.detail)
+
+
+def evidence_of(
+    source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
+) -> Evidence:
+    """What *source*'s verifier is given of *delivery*. Raises :class:`Unusable` when a transform fails."""
+    walk = _Walk(source, context_of(source, delivery, account), now, keys)
+    if source.steps[0] == "transform":
+        walk.transform()
+    return Evidence(walk.context, account.secrets, now, keys)
+
+
+def context_of(source: ConfiguredSource, delivery: Delivery, account: Account) -> DeliveryContext:
+    """The context in which *source* looks at *delivery*."""
+    return DeliveryContext(delivery, account, public_url=source.public_url, signature_header=source.signature_header)
+
+
+@dataclass
+class _Walk:
+    source: ConfiguredSource
+    context: DeliveryContext
+    now: float
+    keys: Mapping[str, Any]
+    transformed: bool = False
+    produced: Any = None
+    produces: bool = False
+    position: int | None = None
+    decision: Decision = field(default_factory=lambda: Decision("payload"))
+
+    def outcome(self) -> Outcome:
+        for step in self.source.steps:
+            if step == "transform":
+                self.transform()
+            elif step == "signature":
+                self._prove()
+            elif (ended := self._decide()) is not None:
+                return ended
+        update = self._permitted(self.decision.update_context)
+        if self.position is None:
+            raise SignatureError("not_verified", "nothing has proven the sender")
+        events = self._events(self.position)
+        return Accepted(events, self.position, update) if events else Ignored("no_events", update)
+
+    def transform(self) -> None:
+        if self.source.transform is None:
+            return
+        value = self.source.transform.evaluate(self.context)
+        if isinstance(value, Mapping) and ("headers" in value or "raw_body" in value):
+            if not isinstance(value.get("headers", {}), Mapping) or not isinstance(value.get("raw_body", ""), str):
+                raise Unusable("transform_unusable", "payload_transform gave a context of another shape")
+            before = self.context
+            self.context = before.replaced(_without_same_body(value, before))
+            self.transformed = any(self.context.get(name) != before.get(name) for name in ("raw_body", "body"))
+        elif value is None or isinstance(value, Mapping | list):
+            self.produced, self.produces = value, True
+        else:
+            raise Unusable("transform_unusable", "payload_transform gave neither a context nor events")
+
+    def _decide(self) -> Outcome | None:
+        """What ends here; ``None`` to go on."""
+        decision = self._decision()
+        self.decision = decision
+        if decision.answer is not None:
+            refused = decision.answer.status >= 400
+            return replace(decision.answer, update_context={} if refused else self._permitted(decision.update_context))
+        if self.context.delivery.method != "POST":
+            return wrong_method("POST")
+        if decision.type == "meta":
+            return Ignored("meta", self._permitted(decision.update_context))
+        return None
+
+    def _decision(self) -> Decision:
+        handle = self.source.handle
+        if handle is None:
+            return Decision("payload")
+        if self.source.verifier is not None:
+            return read_decision(handle.evaluate(self.context))
+        return self._deciding(handle)
+
+    def _deciding(self, handle: Any) -> Decision:
+        """The decision of an expression that is itself the proof: it has to say ``payload`` for one of the secrets."""
+        account = self.context.account
+        secrets = self.source.credentials.given or (account.context.get(WEBHOOK_SECRET),)
+        if account.fault or not all(secrets):
+            raise SignatureError(account.fault or "no_secret", "no secret is configured for this source")
+        decision = Decision("payload")
+        for position, secret in enumerate(secrets):
+            known = replace(account, context={**account.context, WEBHOOK_SECRET: secret})
+            value = handle.evaluate(self.context.known_to(known))
+            decision = read_decision(value)
+            if decision.type == "payload":
+                if not isinstance(value, Mapping) or value.get("type") != "payload":
+                    raise SignatureError("not_verified", "handle_verification did not say `payload`")
+                self.position = position
+                break
+            if decision.answer is None or decision.answer.status < 400:
+                break
+        return decision
+
+    def _prove(self) -> None:
+        verifier = self.source.verifier
+        if verifier is None:
+            return
+        account = self.context.account
+        if account.fault:
+            raise SignatureError(account.fault, "the source has no usable secret")
+        self.position = verifier.check(Evidence(self.context, account.secrets, self.now, self.keys))
+        if self.source.freshness is not None:
+            self.source.freshness.check(self.context, self.now)
+
+    def _permitted(self, update: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of *update* is new. Raises :class:`SignatureError` when it would overwrite and must not."""
+        known = self.context.account.context
+        new = {name: value for name, value in update.items() if name not in known or known[name] != value}
+        if not self.source.may_overwrite and any(name in known for name in new):
+            raise SignatureError("context_overwrite", "update_context would overwrite what is known already")
+        return new
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def _events(self, position: int) -> list[Verified]:
+        original = self.context.delivery.body
+        if self.produces:
+            return self._several(self.produced, position)
+        if self.transformed:
+            if "body" not in self.context:
+                raise MalformedEvent("not_json", "the transformed body cannot be read")
+            return self._several(self.context["body"], position)
+        value = read_body(self.context.delivery.headers, original)
+        if not isinstance(value, Mapping):
+            reason = "not_json" if value is None else "not_an_object"
+            raise MalformedEvent(reason, "the body is no JSON object")
+        # What was JSON stays as it came, byte for byte.
+        body = original if original.lstrip()[:1] == b"{" else write_json(value)
+        return [self._verified(value, body, b"" if body is original else original, position)]
+
+    def _several(self, value: Any, position: int) -> list[Verified]:
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        if len(values) > _MOST_EVENTS:
+            raise MalformedEvent("too_many_events", f"the delivery holds more than {_MOST_EVENTS} events")
+        if not all(isinstance(one, Mapping) for one in values):
+            raise MalformedEvent("not_an_object", "an event of the delivery is no JSON object")
+        # With several events, each would carry all the others in its copy of the body.
+        raw = self.context.delivery.body if len(values) == 1 else b""
+        return [self._verified(one, write_json(one), raw, position, split=True) for one in values]
+
+    def _verified(
+        self, value: Mapping[str, Any], body: bytes, raw: bytes, position: int, *, split: bool = False
+    ) -> Verified:
+        context = ChainMap({"body": value}, self.context) if split else self.context  # type: ignore[arg-type]  # only read
+        name = _text(self.source.event_type, context) or event_name(value) or UNNAMED
+        own_id = _text(self.source.event_id, context)
+        return Verified(
+            source=self.source.name,
+            type=checked_name(name),
+            id=event_id(self.source.name, own_id, body),
+            body=body,
+            headers=kept(self.context.delivery.headers),
+            raw=raw,
+            secret_position=position,
+        )
+
+
+def _without_same_body(value: Mapping[str, Any], context: DeliveryContext) -> Mapping[str, Any]:
+    """The transform's fields; a ``raw_body`` that it left alone stays the very bytes that came."""
+    raw: bytes = context["raw_body"]
+    given = value.get("raw_body")
+    return {
+        name: field
+        for name, field in {"headers": context["headers"], **value}.items()
+        if name != "raw_body" or given is None or given.encode("utf-8", "surrogatepass") != raw
+    }
+
+
+def _text(template: Template | None, context: Mapping[str, Any]) -> str | None:
+    if template is None:
+        return None
+    try:
+        return template.render_text_or_fail(context)
+    except PlaceholderError:
+        return None

@@ -1,0 +1,239 @@
+"""``format: jwt``: a signed token that travels beside the body, or in it. Imports PyJWT.
+
+PyJWT's algorithms check the signature; which of them may do so is configuration, and a token chooses among those only.
+Header and claims are read here, against the clock value of the delivery: PyJWT reads the machine's clock, and lets
+pass tokens without expiry, expiries in the year 3e92, and headers that say ``alg`` twice. Keys named by a token
+(``jwk``, ``jku``, ``x5u``) are never looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import orjson
+from jwt.algorithms import Algorithm
+
+from ingress.verification.digests import digest_of
+from ingress.verification.evidence import Evidence, Presented, encoded, prefix_of
+from truto.errors import SignatureError
+
+SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
+ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+
+_LONGEST_TOKEN = 16 * 1024
+_LONGEST_KID = 256
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """What a token has to claim; times in seconds. Empty *issuers* or *audiences* are not checked."""
+
+    issuers: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
+    leeway: float = 30.0
+    longest_life: float = 86_400.0
+    require_expiry: bool = True
+    typ: str = "JWT"
+    body_claim: str = ""
+    body_algorithm: str = "sha256"
+    body_string_type: str = "hex"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVerifier:
+    """Checks one token.
+
+    Its key is a live secret, one of *public_keys* (PEM) where given, or that of the JWKS (*uses_jwks*) with its
+    ``kid``.
+    """
+
+    presented: Presented
+    algorithms: tuple[str, ...]
+    rules: ClaimRules
+    public_keys: tuple[str, ...] = ()
+    uses_jwks: bool = False
+
+    def check(self, evidence: Evidence) -> int:
+        """The position of the key that signed the token; 0 for a JWKS."""
+        (token,) = self.presented.candidates(evidence.context)
+        position, claims = self._open(_bare(token), evidence)
+        check_claims(claims, self.rules, evidence.now)
+        if self.rules.body_claim:
+            _check_body(claims, self.rules, evidence.context["raw_body"])
+        return position
+
+    def _open(self, token: str, evidence: Evidence) -> tuple[int, Mapping[str, Any]]:
+        header = _header(token)
+        algorithm = header.get("alg")
+        if algorithm not in self.algorithms:
+            raise SignatureError("jwt_algorithm", f"the algorithm is not one of {', '.join(self.algorithms)}")
+        if self.rules.typ and str(header.get("typ", self.rules.typ)).upper() != self.rules.typ.upper():
+            raise SignatureError("jwt_type", f"the token's typ is not {self.rules.typ}")
+        if "crit" in header or "b64" in header:
+            raise SignatureError("jwt_critical", "the token asks for an extension that is not known here")
+        signed, _, signature = token.rpartition(".")
+        verify = jwt.get_algorithm_by_name(algorithm)
+        for position, key in enumerate(self._keys(header, evidence)):
+            if _is_signed(verify, key, signed.encode(), _base64url(signature)):
+                return position, _claims(_base64url(signed.partition(".")[2]))
+        raise SignatureError("signature_mismatch", "no live key explains the token")
+
+    def _keys(self, header: Mapping[str, Any], evidence: Evidence) -> Sequence[Any]:
+        if not self.uses_jwks:
+            keys: Sequence[Any] = self.public_keys or evidence.secrets
+            if not keys:
+                raise SignatureError("no_secret", "no key is configured for this source")
+            return keys
+        kid = header.get("kid")
+        if not isinstance(kid, str) or not kid or len(kid) > _LONGEST_KID:
+            raise SignatureError("jwt_malformed", "the token names no key")
+        if kid not in evidence.keys:
+            raise SignatureError("jwt_key_unknown", "the token names a key that the JWKS did not hold when last read")
+        return [evidence.keys[kid]]
+
+    def explain(self, evidence: Evidence) -> list[str]:
+        """The token's header, the times it claims, and what is wrong with its claims."""
+        (token,) = self.presented.candidates(evidence.context)
+        header = _header(_bare(token))
+        lines = [f"token header: alg {header.get('alg')!r}, typ {header.get('typ')!r}, kid {header.get('kid')!r}"]
+        lines.append(f"accepted algorithms: {', '.join(self.algorithms)}")
+        lines.append(f"received signature: {prefix_of(_bare(token).rpartition('.')[2])}")
+        _, claims = self._open(_bare(token), evidence)
+        times = ((name, claims.get(name)) for name in ("exp", "nbf", "iat"))
+        told = [f"{name}: {at - evidence.now:+.0f} s from now" for name, at in times if isinstance(at, int | float)]
+        return [*lines, *told]
+
+
+def _bare(value: str) -> str:
+    """The token without the word before it (``Bearer``, ``JWT``), if there is one."""
+    first, space, second = value.partition(" ")
+    token = second if space else first
+    if len(token) > _LONGEST_TOKEN:
+        raise SignatureError("jwt_malformed", "the token is too long")
+    if token.count(".") != 2 or not all(_SEGMENT.fullmatch(part) for part in token.split(".")):
+        raise SignatureError("jwt_malformed", "the token is not three segments of base64url")
+    return token
+
+
+def _is_signed(algorithm: Algorithm, key: Any, signed: bytes, signature: bytes) -> bool:
+    try:
+        if isinstance(key, jwt.PyJWK):
+            key = key.key
+        return bool(algorithm.verify(signed, algorithm.prepare_key(key), signature))
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        return False  # a key of another kind than the algorithm's
+
+
+def _header(token: str) -> Mapping[str, Any]:
+    try:
+        header = json.loads(_base64url(token.partition(".")[0]).decode(), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise SignatureError("jwt_malformed", "the token's header cannot be read") from None
+    if not isinstance(header, dict):
+        raise SignatureError("jwt_malformed", "the token's header is no object")
+    return header
+
+
+def _base64url(segment: str) -> bytes:
+    try:
+        data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except binascii.Error:
+        raise SignatureError("jwt_malformed", "a segment is not base64url") from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
+        raise SignatureError("jwt_malformed", "a segment is not canonical base64url")
+    return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)
+
+
+def _claims(payload: bytes) -> Mapping[str, Any]:
+    try:
+        claims = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        raise SignatureError("jwt_malformed", "the token's claims are not JSON") from None
+    if not isinstance(claims, dict):
+        raise SignatureError("jwt_malformed", "the token's claims are no object")
+    return claims
+
+
+def check_claims(claims: Mapping[str, Any], rules: ClaimRules, now: float) -> None:
+    """Hold *claims* against *rules* at the time *now*. Raises :class:`SignatureError`."""
+    times = {name: _time(claims, name) for name in ("exp", "nbf", "iat")}
+    _check_times(times, rules, now)
+    if rules.issuers and claims.get("iss") not in rules.issuers:
+        raise SignatureError("jwt_issuer", "the token's issuer is not the configured one")
+    if rules.audiences:
+        given = claims.get("aud")
+        named = given if isinstance(given, list) else [given]
+        if not any(isinstance(one, str) and one in rules.audiences for one in named):
+            raise SignatureError("jwt_audience", "the token is for somebody else")
+
+
+def _check_times(times: Mapping[str, float | None], rules: ClaimRules, now: float) -> None:
+    expiry = times["exp"]
+    if expiry is None:
+        if rules.require_expiry:
+            raise SignatureError("jwt_no_expiry", "the token never expires")
+    elif expiry + rules.leeway <= now:
+        raise SignatureError("jwt_expired", f"the token expired {now - expiry:.0f} s ago")
+    elif expiry - now > rules.longest_life + rules.leeway:
+        raise SignatureError("jwt_lifetime", f"the token lives for another {expiry - now:.0f} s")
+    for name in ("nbf", "iat"):
+        begin = times[name]
+        if begin is not None and begin > now + rules.leeway:
+            raise SignatureError("jwt_not_yet", f"{name} is {begin - now:.0f} s ahead")
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise SignatureError("jwt_malformed", f"{name} is no number")
+    return float(value)
+
+
+def _check_body(claims: Mapping[str, Any], rules: ClaimRules, body: bytes) -> None:
+    claimed = claims.get(rules.body_claim)
+    expected = encoded(digest_of(body, rules.body_algorithm), rules.body_string_type)
+    presented = claimed.encode("utf-8", "surrogatepass") if isinstance(claimed, str) else b""
+    matches = [hmac.compare_digest(one, presented) for one in expected]
+    if not any(matches):
+        raise SignatureError("jwt_body_mismatch", "the token was made for another body")
+
+
+def key_set(jwks: Sequence[Mapping[str, Any]]) -> dict[str, jwt.PyJWK]:
+    """The usable signing keys of a JWKS by their ``kid``; others, symmetric ones among them, are left out."""
+    found: dict[str, jwt.PyJWK] = {}
+    for entry in jwks:
+        kid = entry.get("kid")
+        if not isinstance(kid, str) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
+            continue
+        try:
+            found[kid] = jwt.PyJWK(dict(entry))
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def is_public_key(pem: str, algorithm: str) -> bool:
+    """Whether *pem* is a key that *algorithm* can check signatures with."""
+    try:
+        key = jwt.get_algorithm_by_name(algorithm).prepare_key(pem)
+    except (jwt.PyJWTError, ValueError, TypeError, NotImplementedError):
+        return False
+    return not hasattr(key, "private_bytes")

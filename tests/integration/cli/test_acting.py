@@ -1,0 +1,190 @@
+"""``replay`` runs exactly what was asked for again, and ``dead-letters discard`` gives exactly that up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from cli.replay import chunk_size
+from events import End, Overview, Store
+from tests.integration.cli.commands import Commands
+from tests.integration.events.deliveries import accept, claim_one, delivered, words
+
+
+async def fill(store: Store) -> None:
+    """Two causes, two types, two handlers; one parked."""
+    for event_id, kind, handler, fingerprint in (
+        ("a-1", "record:created", "h.one", "f1"),
+        ("a-2", "record:created", "h.two", "f2"),
+        ("b-1", "record:updated", "h.one", "f1"),
+    ):
+        await accept(store, delivered(event_id, kind=kind, payload={"ssn": "hidden"}))
+        note = {"fingerprint": fingerprint, "error": "KeyError", "attempts": 3}
+        await store.finish(await claim_one(store), End("dead", handler, note=note))
+    await accept(store, delivered("p-1"))
+    await store.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
+
+
+@pytest.fixture
+def filled(commands: Commands) -> Commands:
+    commands.on_store(fill)
+    return commands
+
+
+async def waiting(store: Store) -> set[str]:
+    return {lease.event.id for lease in (await store.claim(100, "looking")).leases}
+
+
+def overview(commands: Commands) -> Overview:
+    return commands.on_store(lambda store: store.overview())
+
+
+WAYS = {
+    "id": (["a-1"], {"a-1"}),
+    "ids": (["a-1", "b-1"], {"a-1", "b-1"}),
+    "member": ([delivered("a-2").key], {"a-2"}),
+    "fingerprint": (["--fingerprint", "f1"], {"a-1", "b-1"}),
+    "type": (["--type", "record:created"], {"a-1", "a-2"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        *WAYS.values(),
+        (["--handler", "h.one"], {"a-1", "b-1"}),
+        (["--handler", "h.one", "--type", "record:created"], {"a-1"}),
+        (["--all"], {"a-1", "a-2", "b-1"}),
+        (["--parked", "--all"], {"p-1"}),
+        (["--parked", "p-1"], {"p-1"}),
+        (["--parked", "--type", "ping"], {"p-1"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_replay_runs_what_was_asked_for_and_nothing_else(
+    filled: Commands, arguments: list[str], expected: set[str]
+) -> None:
+    planned = filled("replay", *arguments, "--dry-run", "--json")
+    assert planned.code == 0
+    assert {row["id"] for row in planned.json["would_run"]} == expected
+    assert filled.on_store(waiting) == set()
+    shown = filled("replay", *arguments, "--json")
+    assert (shown.code, shown.json) == (0, {"running": len(expected), "selected": len(expected), "missing": []})
+    assert filled.on_store(waiting) == expected
+
+
+def test_a_dry_run_prints_what_would_run_without_payloads_and_changes_nothing(filled: Commands) -> None:
+    shown = filled("replay", "--all", "--dry-run").out
+    assert shown.count("KeyError") == 3
+    assert "Would run 3 dead letters again. Nothing was changed." in shown
+    assert "hidden" not in shown
+    assert overview(filled).dead == 3
+
+
+def test_a_replay_is_marked_in_the_history(filled: Commands) -> None:
+    assert "1 dead letter will run again" in filled("replay", "a-1").out
+    assert filled.on_store(lambda store: words(store, "a-1")) == ["received", "claimed", "dead", "replayed"]
+    assert "replayed" in filled("events", "a-1").out
+
+
+def test_a_name_that_is_not_there_ends_with_1_and_the_others_run(filled: Commands) -> None:
+    shown = filled("replay", "a-1", "nope", "p-1")
+    assert shown.code == 1
+    assert "nope is no dead letter" in shown.err
+    assert "p-1 is no dead letter" in shown.err
+    assert filled.on_store(waiting) == {"a-1"}
+    assert filled("replay", "nope", "--dry-run", "--json").json == {"would_run": [], "missing": ["nope"]}
+
+
+@pytest.mark.parametrize("command", [["replay"], ["dead-letters", "discard", "--why", "x"]], ids=" ".join)
+def test_a_filter_that_fits_nothing_ends_with_1(filled: Commands, command: list[str]) -> None:
+    shown = filled(*command, "--fingerprint", "typo")
+    assert shown.code == 1
+    assert "No dead letter fits." in shown.err
+
+
+def test_all_of_nothing_is_fine(commands: Commands) -> None:
+    shown = commands("replay", "--all")
+    assert (shown.code, shown.out) == (0, "Nothing to run again.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["replay"],
+        ["replay", "a-1", "--all"],
+        ["replay", "--all", "--type", "x"],
+        ["replay", "a-1", "--handler", "x"],
+        ["replay", "--all", "--rate", "0"],
+        ["dead-letters", "discard", "a-1"],
+        ["dead-letters", "discard", "a-1", "--why", " "],
+        ["dead-letters", "discard", "--why", "x"],
+        ["dead-letters", "--limit", "-1"],
+        ["events", "--limit", "many"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_2_and_changes_nothing(filled: Commands, arguments: list[str]) -> None:
+    assert filled(*arguments).code == 2
+    assert overview(filled).dead == 3
+
+
+@pytest.mark.parametrize(("arguments", "expected"), WAYS.values(), ids=WAYS)
+def test_a_discard_gives_up_what_was_asked_for_with_its_reason(
+    filled: Commands, arguments: list[str], expected: set[str]
+) -> None:
+    shown = filled("dead-letters", "discard", *arguments, "--why", "a test account", "--json")
+    assert (shown.code, shown.json) == (0, {"discarded": len(expected), "missing": []})
+    assert overview(filled).dead == 3 - len(expected)
+    for event_id in expected:
+        last = filled.on_store(lambda store, name=event_id: store.history("truto", name))[-1]  # type: ignore[misc]  # a default, to bind it
+        assert (last.what, last.detail) == ("discarded", {"why": "a test account"})
+
+
+def test_a_discard_of_a_name_that_is_not_there_ends_with_1(filled: Commands) -> None:
+    shown = filled("dead-letters", "discard", "a-1", "nope", "--why", "x")
+    assert shown.code == 1
+    assert "Discarded 1 dead letter." in shown.out
+    assert "nope is no dead letter" in shown.err
+
+
+def test_a_rate_spreads_the_replays(commands: Commands) -> None:
+    async def many(store: Store) -> None:
+        await accept(store, *(delivered(f"e-{n}") for n in range(10)))
+        for lease in (await store.claim(10, "w")).leases:
+            await store.finish(lease, End("dead"))
+
+    commands.on_store(many)
+    started = time.monotonic()
+    assert commands("replay", "--all", "--rate", "20").code == 0
+    assert 0.35 < time.monotonic() - started < 2
+    assert overview(commands).ready == 10
+
+
+@pytest.mark.parametrize(("rate", "size"), [(None, 100), (0.5, 1), (10, 1), (45, 4), (500, 50), (100_000, 100)])
+def test_fast_rates_are_run_in_chunks(rate: float | None, size: int) -> None:
+    assert chunk_size(rate) == size
+
+
+def test_more_than_a_page_is_replayed_whole(commands: Commands) -> None:
+    async def many(store: Store) -> None:
+        await accept(store, *(delivered(f"e-{n}") for n in range(350)))
+        await store.finish_all([(lease, End("dead")) for lease in (await store.claim(350, "w")).leases])
+
+    commands.on_store(many)
+    assert commands("replay", "--all", "--json").json["running"] == 350
+    assert overview(commands).dead == 0
+
+
+def test_what_somebody_else_took_meanwhile_is_said(filled: Commands) -> None:
+    real = Store.replay
+
+    async def late(self: Store, members: list[str], *, afresh: bool = False) -> int:
+        await real(self, members[:1])
+        return await real(self, members, afresh=afresh)
+
+    filled.monkeypatch.setattr(Store, "replay", late)
+    shown = filled("replay", "--all")
+    assert "2 dead letters will run again" in shown.out
+    assert "1 had been taken by somebody else" in shown.err

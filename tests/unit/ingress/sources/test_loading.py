@@ -1,0 +1,293 @@
+"""A file of sources becomes sources, or one message that names every fault."""
+
+from __future__ import annotations
+
+import hmac
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from ingress.answers import Refusal
+from ingress.sources.faults import BadSources, Faults
+from ingress.sources.layers import merge
+from ingress.sources.loading import load_sources, read_source, read_sources
+from ingress.verification.outcome import Accepted, Handshake
+from tests.unit.ingress.sources.senders import SECRET, of_headers, verify
+
+INTEGRATION = Path(__file__).parent / "environment_integration.json"
+HMAC: dict[str, Any] = {
+    "format": "hmac",
+    "config": {"compare_with": "{{headers.x-signature}}", "parts": ["raw_body"]},
+}
+PLAIN: dict[str, Any] = {"webhook": {"signature_verification": HMAC}, "secrets": [SECRET]}
+
+
+def signature(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    return {"x-signature": hmac.digest(secret.encode(), body, "sha256").hex()}
+
+
+def changed(*path: str, value: Any = None, **top: Any) -> dict[str, Any]:
+    """PLAIN with *value* at *path*; ``None`` removes."""
+    copy: dict[str, Any] = orjson.loads(orjson.dumps({**PLAIN, **top}))
+    if path:
+        place = copy
+        for key in path[:-1]:
+            place = place.setdefault(key, {})
+        if value is None:
+            place.pop(path[-1], None)
+        else:
+            place[path[-1]] = value
+    return copy
+
+
+def faults_of(given: Any, environment: dict[str, str] | None = None) -> list[str]:
+    with pytest.raises(Faults) as caught:
+        read_source("s", given, environment or {})
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_the_sample_of_truto_s_api_loads_unchanged_and_works() -> None:
+    given = orjson.loads(INTEGRATION.read_bytes())
+    source = read_source("zendesk", given, {})
+    body = b'{"event":"ticket:created"}'
+    taken = verify(source, of_headers(signature(body, "a secret of the environment"), body))
+    assert isinstance(taken, Accepted)
+    assert isinstance(verify(source, of_headers(signature(body, "another secret"), body)), Refusal)
+    asked = verify(source, of_headers({}, b'{"challenge":"c-1"}'))
+    assert isinstance(asked, Handshake)
+    assert (asked.status, asked.body) == (200, b'{"challenge":"c-1"}')
+
+
+def test_the_override_of_an_environment_wins_key_by_key() -> None:
+    given = orjson.loads(INTEGRATION.read_bytes())
+    given["override"]["webhook"] = {
+        "handle_verification": None,
+        "signature_verification": {"config": {"algorithm": "sha512", "parts": ["raw_body"]}},
+    }
+    source = read_source("zendesk", given, {})
+    body = b'{"event":"x"}'
+    made = hmac.digest(b"a secret of the environment", body, "sha512").hex()
+    assert isinstance(verify(source, of_headers({"x-signature": made}, body)), Accepted)
+    assert source.handle is None
+
+
+def test_an_override_of_another_format_counts_whole() -> None:
+    below = {"format": "hmac", "config": {"parts": ["raw_body"], "secret": "x"}}
+    assert merge(below, {"format": "bearer", "config": {"secret": "y"}}) == {
+        "format": "bearer",
+        "config": {"secret": "y"},
+    }
+
+
+def test_variables_of_the_environment_are_put_in_but_not_into_expressions() -> None:
+    given = changed(
+        "webhook", "handle_verification", value="'${SECRET}' = 'x' ? {'type': 'meta'}", secrets=["${SECRET}"]
+    )
+    source = read_source("s", given, {"SECRET": SECRET})
+    assert source.account({}).secrets == (SECRET.encode(),)
+
+
+def test_a_dollar_can_be_written() -> None:
+    source = read_source("s", changed(secrets=["$${SECRET} of sixteen"]), {})
+    assert source.account({}).secrets == (b"${SECRET} of sixteen",)
+
+
+FAULTY: dict[str, tuple[Any, str]] = {
+    "no-object": (7, "s: must be an object"),
+    "no-form": ({"secrets": [SECRET]}, "s: needs exactly one of"),
+    "two-forms": ({**PLAIN, "preset": "github"}, "s: needs exactly one of"),
+    "unknown-preset": ({"preset": "nope"}, "s.preset: there is no such preset"),
+    "unknown-key": (changed(colour="red"), "s.colour: is not known here"),
+    "unknown-option": (changed("options", "tolerance", value=3), "s.options.tolerance: is not known here"),
+    "unknown-in-webhook": (changed("webhook", "verify", value="x"), "s.webhook.verify: is not known here"),
+    "unknown-in-config": (
+        changed("webhook", "signature_verification", "config", "salt", value="x"),
+        "s.webhook.signature_verification.config.salt: is not known here",
+    ),
+    "unknown-format": (
+        changed("webhook", "signature_verification", "format", value="rot13"),
+        "s.webhook.signature_verification.format: must be one of basic",
+    ),
+    "no-format": (
+        changed("webhook", "signature_verification", "format"),
+        "s.webhook.signature_verification.format: must be one of basic",
+    ),
+    "no-compare": (
+        changed("webhook", "signature_verification", "config", "compare_with"),
+        "s.webhook.signature_verification.config.compare_with: is missing",
+    ),
+    "empty-compare": (
+        changed("webhook", "signature_verification", "config", "compare_with", value=""),
+        "s.webhook.signature_verification.config.compare_with: is empty",
+    ),
+    "nothing-signed": (
+        changed("webhook", "signature_verification", "config", "parts"),
+        "s.webhook.signature_verification.config: needs one of `parts` and `verification_content`",
+    ),
+    "signed-twice": (
+        changed("webhook", "signature_verification", "config", "verification_content", value=["{{raw_body}}"]),
+        "s.webhook.signature_verification.config: needs one of `parts` and `verification_content`",
+    ),
+    "odd-part": (
+        changed("webhook", "signature_verification", "config", "parts", value=["raw body"]),
+        "s.webhook.signature_verification.config.parts.0: is no name of a field",
+    ),
+    "odd-template": (
+        changed("webhook", "signature_verification", "config", "compare_with", value="{{a b}}"),
+        "s.webhook.signature_verification.config.compare_with: {{a b}}",
+    ),
+    "unknown-algorithm": (
+        changed("webhook", "signature_verification", "config", "algorithm", value="sha3"),
+        "s.webhook.signature_verification.config.algorithm: must be one of",
+    ),
+    "md5": (
+        changed("webhook", "signature_verification", "config", "algorithm", value="MD5"),
+        "s.webhook.signature_verification.config.algorithm: md5 is broken",
+    ),
+    "unknown-encoding": (
+        changed("webhook", "signature_verification", "config", "string_type", value="octal"),
+        "s.webhook.signature_verification.config.string_type: must be one of",
+    ),
+    "no-verification": (
+        changed("webhook", "signature_verification"),
+        "s.webhook.signature_verification: is missing; without it every delivery would be believed",
+    ),
+    "expression-and-signature": (
+        changed("options", "verified_by_expression", value=True),
+        "s.options.verified_by_expression: contradicts",
+    ),
+    "no-expression": (
+        {"webhook": {}, "secrets": [SECRET], "options": {"verified_by_expression": True}},
+        "s.options.verified_by_expression: needs webhook.handle_verification",
+    ),
+    "broken-expression": (changed("webhook", "payload_transform", value="body."), "s.webhook.payload_transform:"),
+    "regex-beyond-re2": (
+        changed("webhook", "handle_verification", value="$match(body.a, /(?=a)a/)"),
+        "s.webhook.handle_verification: regular expression refused",
+    ),
+    "no-secret": (changed("secrets"), "s.secrets: {{context.webhook_secret}}: has no value"),
+    "empty-secret": (changed(secrets=[""]), "s.secrets.0: a secret has fewer than 16 bytes"),
+    "short-secret": (changed(secrets=[SECRET, "hunter2"]), "s.secrets.1: a secret has fewer than 16 bytes"),
+    "short-in-context": (changed("secrets", context={"webhook_secret": "hunter2"}), "s.secrets: a secret has"),
+    "secret-from-a-header": (
+        changed("webhook", "signature_verification", "config", "secret", value="{{headers.x}}", secrets=[]),
+        "s.secrets: {{headers.x}}: has no value",
+    ),
+    "secret-is-a-number": (changed(secrets=[1234567890123456]), "s.secrets.0: Input should be a valid string"),
+    "unset-variable": (changed(secrets=["${NOPE}"]), "s.secrets.0: the environment variable NOPE is not set"),
+    "undecodable-secret": (
+        changed("options", "secret_encoding", value="hex"),
+        "s.secrets.0: a secret cannot be read",
+    ),
+    "tolerance-without-time": (
+        changed("options", "tolerance_seconds", value=300),
+        "s.options.tolerance_seconds: needs `timestamp`",
+    ),
+    "no-network": (changed("options", "ip_allow_list", value=["here"]), "s.options.ip_allow_list.0: is no network"),
+    "no-url": (changed("options", "public_url", value="you.example"), "s.options.public_url: must begin with"),
+    "whsec-twice": (
+        {"preset": "svix", "secrets": ["whsec_whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]},
+        "s.secrets.0: a secret cannot be read: must be base64 behind whsec_",
+    ),
+    "whsec-short": ({"preset": "svix", "secrets": ["whsec_eA=="]}, "s.secrets.0: a secret has fewer than 16 bytes"),
+    "basic-without-colon": ({"preset": "pipedrive", "secrets": ["x" * 40]}, "s.secrets.0: a secret cannot be read"),
+    "basic-short-password": ({"preset": "pipedrive", "secrets": ["a-long-user-name:pw"]}, "s.secrets.0: a secret"),
+    "short-public-key": ({"preset": "discord", "secrets": ["ab" * 31]}, "s.secrets.0: a secret cannot be read"),
+    "no-config": ({"integration": {}}, "s.integration.config: is missing"),
+    "no-webhook": ({"integration": {"config": {"label": "x"}}}, "s.integration.config.webhook: is missing"),
+    "override-no-object": ({"integration": {"config": {}}, "override": []}, "s.integration.config.webhook"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_faulty_source_is_refused_by_keys_and_reason(name: str) -> None:
+    given, expected = FAULTY[name]
+    faults = faults_of(given)
+    assert any(fault.startswith(expected) for fault in faults), faults
+    assert "hunter2" not in str(faults)
+
+
+def test_a_secret_that_a_handshake_brings_may_be_missing() -> None:
+    source = read_source("s", {"preset": "asana"}, {})
+    assert source.account({}).fault == "secret_missing"
+    assert source.account({"webhook_secret": SECRET}).secrets == (SECRET.encode(),)
+    assert source.account({"webhook_secret": "short"}).fault == "secret_too_short"
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "Capital", "a/b", "-a", "ä"])
+def test_a_name_that_is_no_part_of_a_path_is_refused(name: str) -> None:
+    with pytest.raises(Faults):
+        read_source(name, PLAIN, {})
+
+
+def test_a_taken_name_is_refused() -> None:
+    with pytest.raises(Faults, match="truto: exists already"):
+        read_source("truto", PLAIN, {}, taken={"truto"})
+
+
+def test_a_file_names_every_fault_of_every_source_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "sources.yaml"
+    file.write_text(yaml.safe_dump({"a": changed("secrets"), "b": changed(colour="red"), "c": PLAIN}))
+    with pytest.raises(BadSources) as caught:
+        load_sources(file, {})
+    lines = str(caught.value).splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [[str(file), "a.secrets"], [str(file), "b.colour"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "must map names to sources"),
+        ("- a", "must map names to sources"),
+        ("a: {b: 1\n", "line "),
+        ("a: {}\na: {}\n", "'a' is there twice"),
+        ("a: {webhook: {}, webhook: {}}\n", "'webhook' is there twice"),
+        ("1: {}\n", "is not text"),
+        ("a: !!python/object/apply:os.system [id]\n", "line 1"),
+        ("a: \x00", "is not YAML"),
+    ],
+    ids=["empty", "list", "broken", "twice", "key-twice", "number", "object", "control"],
+)
+def test_a_file_that_is_no_map_of_sources_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(Faults, match=expected):
+        read_sources(text, {})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadSources, match="cannot be read: No such file"):
+        load_sources(tmp_path / "sources.yaml", {})
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadSources, match="not UTF-8"):
+        load_sources(tmp_path / "bytes.yaml", {})
+
+
+def test_json_is_read_as_well() -> None:
+    assert list(read_sources(orjson.dumps({"s": PLAIN}).decode(), {})) == ["s"]
+
+
+def test_no_secret_is_in_what_a_source_prints() -> None:
+    given = {**PLAIN, "context": {"x": "hunter2"}, "environment_variables": {"y": "hunter2"}}
+    source = read_source("s", given, {})
+    assert SECRET not in repr(source)
+    assert "hunter2" not in repr(source) + repr(source.account({})) + repr(source.credentials)
+
+
+def test_a_source_without_expressions_never_brings_jsonata_into_the_process() -> None:
+    program = """
+import sys, time, hmac
+from ingress.sources.loading import read_source
+from ingress.verification.context import Delivery
+from ingress.verification.pipeline import verify_delivery
+source = read_source("s", {"preset": "github", "secrets": ["0123456789abcdef"]}, {})
+body = b'{"a":1}'
+made = "sha256=" + hmac.digest(b"0123456789abcdef", body, "sha256").hex()
+outcome = verify_delivery(source, Delivery([(b"x-hub-signature-256", made.encode())], body), source.account({}), now=0)
+print(type(outcome).__name__, [name for name in ("jsonata", "re2", "truto.expressions") if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "Accepted []"

@@ -1,0 +1,300 @@
+"""Tokens: what is signed with the pinned algorithm and claims the right things, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from ingress.answers import Refusal
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.faults import Faults
+from ingress.sources.loading import read_source
+from ingress.verification.outcome import Accepted
+from ingress.verification.pipeline import verify_delivery
+from ingress.verification.tokens import key_set
+from tests.unit.ingress.sources.senders import NOW, OTHER, SECRET, of_headers
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+ED = ed25519.Ed25519PrivateKey.generate()
+OTHER_RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHERS: dict[str, Any] = {
+    "RS256": OTHER_RSA,
+    "PS384": OTHER_RSA,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+CLAIMS: dict[str, Any] = {"iat": int(NOW), "exp": int(NOW) + 60, "iss": "https://issuer.example", "aud": "us"}
+BODY = b'{"event":"ping"}'
+
+
+def pem(key: Any) -> str:
+    return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+
+
+def source(*, secrets: list[str] | None = None, **options: Any) -> ConfiguredSource:
+    given: dict[str, Any] = {
+        "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
+        "options": {"jwt": options},
+    }
+    if secrets or not ({"public_keys", "jwks_url"} & options.keys()):
+        given["secrets"] = secrets or [SECRET]
+    return read_source("s", given, {})
+
+
+HS = source(issuer="https://issuer.example", audience="us")
+
+
+def outcome_of(token: str, on: ConfiguredSource = HS, *, body: bytes = BODY, keys: Any = None) -> Any:
+    delivery = of_headers({"authorization": f"Bearer {token}"}, body)
+    return verify_delivery(on, delivery, on.account({}), now=NOW, keys=keys or {})
+
+
+def cause_of(token: str, on: ConfiguredSource = HS, **more: Any) -> str:
+    outcome = outcome_of(token, on, **more)
+    assert isinstance(outcome, Refusal), outcome
+    assert outcome.status == 401
+    return outcome.logged_reason
+
+
+def signed(claims: dict[str, Any] | None = None, *, secret: str = SECRET, **header: Any) -> str:
+    return jwt.encode({**CLAIMS, **(claims or {})}, secret, algorithm="HS256", headers=header or None)
+
+
+def segment(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def by_hand(header: bytes, payload: bytes, secret: bytes = SECRET.encode(), algorithm: str = "sha256") -> str:
+    """A token that no library would make, with a right signature."""
+    content = f"{segment(header)}.{segment(payload)}"
+    return f"{content}.{segment(hmac.digest(secret, content.encode(), algorithm))}"
+
+
+HEADER = b'{"alg":"HS256","typ":"JWT"}'
+
+
+def with_claims(**claims: Any) -> str:
+    return by_hand(HEADER, json.dumps({**CLAIMS, **claims}).encode())
+
+
+def without(*names: str) -> str:
+    return by_hand(HEADER, orjson.dumps({name: value for name, value in CLAIMS.items() if name not in names}))
+
+
+@pytest.mark.parametrize("word", ["", "Bearer ", "JWT ", "bearer "])
+def test_a_good_token_is_taken_behind_any_word(word: str) -> None:
+    delivery = of_headers({"authorization": word + signed()}, BODY)
+    assert isinstance(verify_delivery(HS, delivery, HS.account({}), now=NOW), Accepted)
+
+
+BAD = {
+    "alg-none": (by_hand(b'{"alg":"none"}', orjson.dumps(CLAIMS)).rpartition(".")[0] + ".", "jwt_malformed"),
+    "alg-none-with-signature": (by_hand(b'{"alg":"none"}', orjson.dumps(CLAIMS)), "jwt_algorithm"),
+    "alg-nOnE": (by_hand(b'{"alg":"nOnE"}', orjson.dumps(CLAIMS)), "jwt_algorithm"),
+    "stripped": (signed().rpartition(".")[0] + ".", "jwt_malformed"),
+    "two-segments": (signed().rpartition(".")[0], "jwt_malformed"),
+    "four-segments": (signed() + ".x", "jwt_malformed"),
+    "other-secret": (signed(secret=OTHER), "signature_mismatch"),
+    "other-pinned": (jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512"), "jwt_algorithm"),
+    "jwk-in-header": (
+        by_hand(b'{"alg":"HS256","jwk":{"kty":"oct","k":"a2tr"}}', orjson.dumps(CLAIMS), b"kkk"),
+        "signature_mismatch",
+    ),
+    "jku-in-header": (
+        by_hand(orjson.dumps({"alg": "HS256", "jku": "http://169.254.169.254/k"}), orjson.dumps(CLAIMS), b"k" * 32),
+        "signature_mismatch",
+    ),
+    "crit": (by_hand(orjson.dumps({"alg": "HS256", "crit": ["x"], "x": 1}), orjson.dumps(CLAIMS)), "jwt_critical"),
+    "b64": (by_hand(orjson.dumps({"alg": "HS256", "b64": False}), orjson.dumps(CLAIMS)), "jwt_critical"),
+    "no-exp": (without("exp"), "jwt_no_expiry"),
+    "exp-text": (with_claims(exp=str(int(NOW) + 60)), "jwt_malformed"),
+    "exp-true": (with_claims(exp=True), "jwt_malformed"),
+    "exp-far": (with_claims(exp=9e99), "jwt_lifetime"),
+    "exp-nan": (by_hand(HEADER, b'{"exp":NaN}'), "jwt_malformed"),
+    "exp-infinite": (by_hand(HEADER, b'{"exp":1e400}'), "jwt_malformed"),
+    "exp-past": (with_claims(exp=int(NOW) - 30), "jwt_expired"),
+    "nbf-ahead": (with_claims(nbf=int(NOW) + 31), "jwt_not_yet"),
+    "iat-ahead": (with_claims(iat=int(NOW) + 31), "jwt_not_yet"),
+    "aud-missing": (without("aud"), "jwt_audience"),
+    "aud-wrong": (with_claims(aud="them"), "jwt_audience"),
+    "aud-list-wrong": (with_claims(aud=["them", 1, None]), "jwt_audience"),
+    "iss-missing": (without("iss"), "jwt_issuer"),
+    "iss-part": (with_claims(iss="https://issuer"), "jwt_issuer"),
+    "iss-list": (with_claims(iss=["https://issuer.example"]), "jwt_issuer"),
+    "alg-twice": (by_hand(b'{"alg":"none","alg":"HS256"}', orjson.dumps(CLAIMS)), "jwt_malformed"),
+    "deep-payload": (by_hand(HEADER, b"[" * 5000), "jwt_malformed"),
+    "payload-array": (by_hand(HEADER, b"[]"), "jwt_malformed"),
+    "payload-text": (by_hand(HEADER, b"nope"), "jwt_malformed"),
+    "header-array": (by_hand(b"[]", orjson.dumps(CLAIMS)), "jwt_malformed"),
+    "header-deep": (by_hand(b"[" * 3000, orjson.dumps(CLAIMS)), "jwt_malformed"),
+    "header-no-json": (by_hand(b"\xff", orjson.dumps(CLAIMS)), "jwt_malformed"),
+    "id-token": (signed(typ="id_token"), "jwt_type"),
+    "padded": (signed() + "=", "jwt_malformed"),
+    "long": ("a" * 20_000 + ".b.c", "jwt_malformed"),
+    "one-character": ("a.b.c", "jwt_malformed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_token_is_refused(name: str) -> None:
+    token, cause = BAD[name]
+    assert cause_of(token) == cause
+
+
+def test_a_signature_whose_last_character_has_other_spare_bits_is_refused() -> None:
+    token = signed()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    spoiled = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+    assert cause_of(spoiled) in {"jwt_malformed", "signature_mismatch"}
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        signed({"exp": int(NOW) - 29}),
+        signed({"nbf": int(NOW) + 30}),
+        signed({"aud": ["them", "us"]}),
+        signed({"exp": NOW + 60.5}),
+        by_hand(b'{"alg":"HS256"}', orjson.dumps(CLAIMS)),
+    ],
+    ids=["within-leeway", "not-before-within-leeway", "among-audiences", "fraction", "no-typ"],
+)
+def test_what_is_just_good_enough_is_taken(token: str) -> None:
+    assert isinstance(outcome_of(token), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(RSA, "RS256"), (RSA, "PS384"), (EC, "ES256"), (ED, "EdDSA")],
+    ids=["rs", "ps", "es", "eddsa"],
+)
+def test_asymmetric_tokens_are_checked_with_the_public_key(key: Any, algorithm: str) -> None:
+    other = OTHERS[algorithm]
+    on = source(algorithms=[algorithm], public_keys=[pem(other), pem(key)])
+    taken = outcome_of(jwt.encode(CLAIMS, key, algorithm=algorithm), on)
+    assert isinstance(taken, Accepted)
+    assert taken.secret_position == 1
+    only_other = source(algorithms=[algorithm], public_keys=[pem(other)])
+    assert cause_of(jwt.encode(CLAIMS, key, algorithm=algorithm), only_other) == "signature_mismatch"
+
+
+def test_the_public_key_is_no_shared_secret() -> None:
+    on = source(algorithms=["RS256"], public_keys=[pem(RSA)])
+    assert cause_of(by_hand(HEADER, orjson.dumps(CLAIMS), pem(RSA).encode()), on) == "jwt_algorithm"
+
+
+def test_a_token_for_another_kind_of_key_is_refused() -> None:
+    on = source(algorithms=["RS256", "ES256", "EdDSA"], public_keys=[pem(RSA), pem(EC)])
+    assert cause_of(jwt.encode(CLAIMS, ED, algorithm="EdDSA"), on) == "signature_mismatch"
+
+
+KEYS = key_set(
+    [
+        {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "k1", "alg": "RS256", "use": "sig"},
+        {"kty": "oct", "kid": "hs", "k": segment(b"k" * 32)},
+        {"kty": "RSA", "kid": "broken"},
+        {"kty": "RSA"},
+        {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "enc", "use": "enc"},
+    ]
+)
+JWKS = source(algorithms=["RS256"], jwks_url="https://issuer.example/jwks")
+
+
+def by_key(kid: Any) -> str:
+    header = {"alg": "RS256", "kid": kid} if kid is not None else {"alg": "RS256"}
+    content = f"{segment(orjson.dumps(header))}.{segment(orjson.dumps(CLAIMS))}"
+    made = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(content.encode(), RSA)
+    return f"{content}.{segment(made)}"
+
+
+def test_only_usable_public_keys_of_a_set_are_kept() -> None:
+    assert set(KEYS) == {"k1"}
+
+
+def test_the_key_of_a_set_is_found_by_its_name() -> None:
+    assert isinstance(outcome_of(by_key("k1"), JWKS, keys=KEYS), Accepted)
+
+
+@pytest.mark.parametrize(
+    ("kid", "cause"),
+    [
+        ("k2", "jwt_key_unknown"),
+        ("../../dev/null", "jwt_key_unknown"),
+        ("' OR 1=1", "jwt_key_unknown"),
+        (1, "jwt_malformed"),
+        ("", "jwt_malformed"),
+        (None, "jwt_malformed"),
+        ("k" * 10_000, "jwt_malformed"),
+        (["k1"], "jwt_malformed"),
+    ],
+    ids=["unknown", "path", "sql", "number", "empty", "missing", "long", "list"],
+)
+def test_any_other_name_of_a_key_is_refused(kid: Any, cause: str) -> None:
+    assert cause_of(by_key(kid), JWKS, keys=KEYS) == cause
+
+
+@pytest.mark.parametrize("string_type", ["hex", "base64", "base64url"])
+def test_a_token_can_be_bound_to_its_body(string_type: str) -> None:
+    on = source(body_hash={"claim": "body_sha256", "string_type": string_type})
+    made = hashlib.sha256(BODY).digest()
+    text = {
+        "hex": made.hex(),
+        "base64": base64.b64encode(made).decode(),
+        "base64url": base64.urlsafe_b64encode(made).rstrip(b"=").decode(),
+    }[string_type]
+    assert isinstance(outcome_of(signed({"body_sha256": text}), on), Accepted)
+    assert cause_of(signed({"body_sha256": text}), on, body=b'{"event":"pong"}') == "jwt_body_mismatch"
+    assert cause_of(signed(), on) == "jwt_body_mismatch"
+
+
+def test_without_such_a_claim_a_token_says_nothing_about_its_body() -> None:
+    assert isinstance(outcome_of(signed(), body=b'{"event":"anything"}'), Accepted)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"algorithms": []},
+        {"algorithms": ["none"]},
+        {"algorithms": ["HS256", "RS256"], "public_keys": [pem(RSA)]},
+        {"algorithms": ["RS256"]},
+        {"algorithms": ["RS256"], "public_keys": [pem(RSA)], "jwks_url": "https://a.example/k"},
+        {"algorithms": ["RS256"], "public_keys": ["no key"]},
+        {"algorithms": ["RS256"], "public_keys": [pem(EC)]},
+        {"algorithms": ["HS256"], "public_keys": [pem(RSA)]},
+        {"algorithms": ["RS256"], "jwks_url": "http://a.example/k"},
+        {"algorithms": ["RS256"], "jwks_url": "file:///etc/passwd"},
+        {"algorithms": ["RS256"], "jwks_url": "https://u:p@a.example/k"},
+    ],
+    ids=[
+        "none",
+        "alg-none",
+        "mixed",
+        "no-key",
+        "two-kinds",
+        "no-pem",
+        "wrong-kind",
+        "public-as-secret",
+        "http",
+        "file",
+        "userinfo",
+    ],
+)
+def test_a_configuration_that_pins_nothing_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(Faults):
+        source(**options)
+
+
+def test_a_secret_has_no_meaning_beside_public_keys() -> None:
+    with pytest.raises(Faults):
+        source(secrets=[SECRET], algorithms=["RS256"], public_keys=[pem(RSA)])
