@@ -1,0 +1,1 @@
+"""What the next version of the team's code adds."""
