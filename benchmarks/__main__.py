@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingress, workers
+from benchmarks import ingress, verification, workers
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--only", choices=("ingress", "throughput", "latency", "memory"))
+    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory"))
     options = parser.parse_args()
     workers.keep_to_load_core()
     console = Console(highlight=False)
@@ -34,6 +34,10 @@ def main() -> None:
             rows = ingress.measure(folder, rounds=1 if quick else 5, deliveries=4000 if quick else 15_000)
             figures["ingress"] = [row._asdict() for row in rows]
             _show_ingress(console, rows)
+        if options.only in (None, "verification"):
+            costs = verification.measure(rounds=2 if quick else 5, deliveries=2000 if quick else 10_000)
+            figures["verification"] = {row.name: _plain(row.microseconds) for row in costs}
+            _show_verification(console, costs)
         if options.only in (None, "throughput"):
             fleet = (1, 2) if quick else (1, 2, 4, 8)
             rounds, events = (1, 8000) if quick else (3, 40_000)
@@ -63,6 +67,14 @@ def _show_ingress(console: Console, rows: list[ingress.Row]) -> None:
         ratio = f"{ours / row.per_second:.2f}"
         latencies = (f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}")
         table.add_row(row.name, f"{row.per_second:,.0f}", ratio, f"{row.cpu_microseconds:.0f}", *latencies)
+    console.print(table)
+
+
+def _show_verification(console: Console, rows: list[verification.Row]) -> None:
+    sizes = (f"{size:,} bytes" for size in verification.SIZES)
+    table = Table("verify and parse, CPU us each", *sizes, box=None)
+    for row in rows:
+        table.add_row(row.name, *(f"{cost:,.0f}" for cost in row.microseconds.values()))
     console.print(table)
 
 

@@ -28,6 +28,7 @@ from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_
 from ingress.verification.evidence import LEAST_SECRET_BYTES, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
 from ingress.verification.head import FORM, JSON, MULTIPART, TEXT
+from ingress.verification.references import compile_reference
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
 from ingress.verification.words import BasicVerifier, BearerVerifier
 from truto.errors import SignatureError
@@ -286,7 +287,7 @@ class _Compiler:
         if not text:
             self._fault(path, "is empty")
         try:
-            return compile_template(translate_references(text))
+            return compile_reference(text)
         except PlaceholderError as exc:
             self._fault(path, str(exc))
             return compile_template("")

@@ -21,7 +21,7 @@ from ingress.verification.outcome import NOTHING, Outcome
 log = structlog.get_logger("ingress")
 
 _KEYS_LIVE_SECONDS = 600.0
-_FIRST_KEYS_SECONDS = 5.0
+_PREPARING_SECONDS = 2.0
 _CONTEXT_COOLDOWN_SECONDS = 1.0
 _THREADS = 2
 _MOST_WAITING = 64
@@ -78,21 +78,21 @@ class SourceTable:
 
     async def _prepare(self, sources: Mapping[str, Source | ConfiguredSource]) -> None:
         """Have contexts and keys before the first delivery wants them, if they come soon."""
-        first = []
-        for source in sources.values():
-            if not isinstance(source, ConfiguredSource):
-                continue
-            if source.handle is not None:
-                with suppress(StoreUnavailable):  # a refusal asks again
-                    self._kept[source.name] = await self._store.source_context(source.name)
-            if source.jwks is not None and source.jwks.url not in self._keys:
-                key_set = self._keys[source.jwks.url] = _KeySet(source.jwks)
-                self._key_tasks[source.jwks.url] = asyncio.create_task(key_set.keep(self._jwks_client()))
-                first.append(asyncio.create_task(key_set.first.wait()))
-        if first:
-            _, late = await asyncio.wait(first, timeout=_FIRST_KEYS_SECONDS)
+        configured = [source for source in sources.values() if isinstance(source, ConfiguredSource)]
+        soon = [asyncio.create_task(self._load(source)) for source in configured if source.handle is not None]
+        for jwks in {source.jwks for source in configured if source.jwks}:
+            if jwks.url not in self._keys:
+                key_set = self._keys[jwks.url] = _KeySet(jwks)
+                self._key_tasks[jwks.url] = asyncio.create_task(key_set.keep(self._jwks_client()))
+                soon.append(asyncio.create_task(key_set.first()))
+        if soon:
+            _, late = await asyncio.wait(soon, timeout=_PREPARING_SECONDS)
             for task in late:
                 task.cancel()
+
+    async def _load(self, source: ConfiguredSource) -> None:
+        with suppress(StoreUnavailable):  # a refusal asks again
+            self._kept[source.name] = await self._store.source_context(source.name)
 
     def _jwks_client(self) -> Any:
         if self._client is None:
@@ -182,14 +182,20 @@ class SourceTable:
 
 
 class _KeySet:
-    """The keys of one JWKS: fetched at once, when an unknown one is named, and every ten minutes; never more often
-    than the cooldown allows. What was fetched last stays when a fetch fails."""  # noqa: D205, D209
+    """The keys of one JWKS, fetched at once, when an unknown one is named, and every ten minutes.
+
+    Never more often than the cooldown allows. What was fetched last stays when a fetch fails.
+    """
 
     def __init__(self, jwks: Jwks) -> None:
         self.jwks = jwks
         self.keys: Mapping[str, Any] = NOTHING
         self.wanted = asyncio.Event()
-        self.first = asyncio.Event()
+        self._tried = asyncio.Event()
+
+    async def first(self) -> None:
+        """Return when the first fetch is over."""
+        await self._tried.wait()
 
     async def keep(self, client: Any) -> None:
         from ingress.verification.tokens import key_set
@@ -200,7 +206,7 @@ class _KeySet:
                 self.keys = key_set(await client.fetch(self.jwks.url))
             except TrutoError as exc:
                 log.warning("jwks_failed", url=self.jwks.url, error=str(exc))
-            self.first.set()
+            self._tried.set()
             await asyncio.sleep(self.jwks.cooldown_seconds)
             self.wanted.clear()
             with suppress(TimeoutError):

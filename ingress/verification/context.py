@@ -6,6 +6,7 @@ integrations). ``method``, ``url`` and ``path`` are in no source, but several se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,13 +125,12 @@ def _as_bytes(name: str, value: Any) -> Any:
 
 
 def _read_headers(context: DeliveryContext) -> dict[str, str]:
-    found: dict[bytes, bytes] = {}
-    repeated: set[bytes] = set()
-    for name, value in context.delivery.headers:
-        if name in found:
-            repeated.add(name)
-        found[name] = value
-    return {n.decode("latin-1").lower(): v.decode("latin-1") for n, v in found.items() if n not in repeated}
+    raw = context.delivery.headers
+    found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+    if len(found) < len(raw):
+        names = Counter(name.decode("latin-1").lower() for name, _ in raw)
+        found = {name: value for name, value in found.items() if names[name] == 1}
+    return found
 
 
 def _read_query(context: DeliveryContext) -> dict[str, str]:

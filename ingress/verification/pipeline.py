@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from events import MalformedEvent, Verified
@@ -28,6 +28,7 @@ UNNAMED = "unnamed"
 """The type of an event that neither its body nor its source's configuration names."""
 
 _MOST_EVENTS = 1000
+_GO_ON = Decision("payload")
 
 
 def verify_delivery(
@@ -75,7 +76,7 @@ class _Walk:
     produced: Any = None
     produces: bool = False
     position: int | None = None
-    decision: Decision = field(default_factory=lambda: Decision("payload"))
+    decision: Decision = _GO_ON
 
     def outcome(self) -> Outcome:
         for step in self.source.steps:
@@ -122,7 +123,7 @@ class _Walk:
     def _decision(self) -> Decision:
         handle = self.source.handle
         if handle is None:
-            return Decision("payload")
+            return _GO_ON
         if self.source.verifier is not None:
             return read_decision(handle.evaluate(self.context))
         return self._deciding(handle)
@@ -133,7 +134,7 @@ class _Walk:
         secrets = self.source.credentials.given or (account.context.get(WEBHOOK_SECRET),)
         if account.fault or not all(secrets):
             raise SignatureError(account.fault or "no_secret", "no secret is configured for this source")
-        decision = Decision("payload")
+        decision = _GO_ON
         for position, secret in enumerate(secrets):
             known = replace(account, context={**account.context, WEBHOOK_SECRET: secret})
             value = handle.evaluate(self.context.known_to(known))
@@ -160,6 +161,8 @@ class _Walk:
 
     def _permitted(self, update: Mapping[str, Any]) -> Mapping[str, Any]:
         """What of *update* is new. Raises :class:`SignatureError` when it would overwrite and must not."""
+        if not update:
+            return update
         known = self.context.account.context
         new = {name: value for name, value in update.items() if name not in known or known[name] != value}
         if not self.source.may_overwrite and any(name in known for name in new):

@@ -24,8 +24,10 @@ MAY_IMPORT = {
 ONLY_IN = {
     "apprise": {"worker.notify"},
     "arq": {"worker.engine"},
+    "cryptography": {"ingress.verification.asymmetric", "truto"},
     "httptools": {"ingress"},
     "httpx": {"truto", "worker.notify"},
+    "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},
     "pydantic": {"truto", "ingress", "cli"},
     "pydantic_settings": {"cli"},
@@ -39,6 +41,7 @@ ONLY_IN = {
     "uvicorn": {"ingress", "cli"},
     "uvloop": {"cli"},
     "watchfiles": {"cli"},
+    "yaml": {"ingress.sources.layers", "ingress.sources.loading"},
 }
 """Libraries and the packages or modules that may import them."""
 

@@ -229,6 +229,7 @@ async def test_work_in_lanes_outlives_a_version_that_has_none(make_store: MakeSt
     async with working(store, registry):
         await store.accept([order("a", n) for n in range(5)])
         await eventually(lambda: _held(store, 4))
+        await eventually(lambda: len(runs) == 1)
     proceed.set()
     async with working(make_store(), after):
         await eventually(lambda: all_over(store))

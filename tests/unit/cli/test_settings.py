@@ -43,6 +43,20 @@ def test_a_worker_without_anything_names_both_required_settings_at_once() -> Non
     assert [fault.split()[0] for fault in faults_of(WorkerSettings)] == ["REDIS_URL", "TRUTO_API_TOKEN"]
 
 
+def test_with_a_file_of_sources_truto_s_own_secret_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {"REDIS_URL": INGRESS["REDIS_URL"], "SOURCES_FILE": "senders.yaml"})
+    settings = read_settings(IngressSettings)
+    assert (settings.truto_webhook_secret, settings.sources_file) == ((), Path("senders.yaml"))
+
+
+def test_a_file_of_sources_is_used_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(monkeypatch, INGRESS)
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(IngressSettings).sources_file is None
+    (tmp_path / "sources.yaml").touch()
+    assert read_settings(IngressSettings).sources_file == Path("sources.yaml")
+
+
 def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
     put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": ""})
     assert faults_of(IngressSettings)[0].startswith("TRUTO_WEBHOOK_SECRET is not set")

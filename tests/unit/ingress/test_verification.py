@@ -149,6 +149,33 @@ def test_a_signature_for_one_source_does_not_open_another() -> None:
     assert refused(other, [signature(BODY)], BODY).status == 401
 
 
+@pytest.mark.parametrize(
+    ("created_at", "taken"),
+    [
+        ("2023-11-14T22:13:20.000Z", True),
+        ("2023-11-14 22:13:20", True),
+        ("2023-11-14T22:08:20Z", True),
+        ("2023-11-14T22:08:19Z", False),
+        ("2023-11-14T22:18:21Z", False),
+        ("yesterday", False),
+        (None, False),
+        (1700000000, False),
+    ],
+)
+def test_where_a_tolerance_is_set_an_event_has_to_be_of_now(created_at: object, taken: bool) -> None:
+    source = truto_source([SECRET], tolerance_seconds=300)
+    body = orjson.dumps({"event": "ping", "id": "e-1", "created_at": created_at})
+    outcome = check_delivery(source, [signature(body)], body, 1_700_000_000.0)
+    assert isinstance(outcome, Verified) is taken
+    if isinstance(outcome, Refusal):
+        assert (outcome.status, outcome.logged_reason) == (401, "timestamp_out_of_tolerance")
+
+
+def test_without_a_tolerance_an_old_event_is_taken() -> None:
+    body = b'{"event":"ping","created_at":"2001-01-01T00:00:00Z"}'
+    assert isinstance(taken([signature(body)], body), Verified)
+
+
 def test_nothing_is_parsed_for_a_stranger() -> None:
     assert refused(TRUTO, [], b"not json").status == 401
 

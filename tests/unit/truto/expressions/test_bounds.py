@@ -65,12 +65,12 @@ HOSTILE: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize(("code", "text", "scope"), HOSTILE, ids=[text for _, text, _ in HOSTILE])
 def test_a_hostile_expression_ends_in_our_error_within_its_bounds(code: str, text: str, scope: Any) -> None:
-    limits = QUICK if code == "limit_time" else Limits(seconds=1.8)
+    limits = QUICK if code == "limit_time" else Limits(seconds=4)
     expression = compile_expression(text, limits=limits)
     start = time.thread_time()
     with pytest.raises(ExpressionError) as raised:
         expression.evaluate(scope)
-    assert time.thread_time() - start < 2.0
+    assert time.thread_time() - start < 6.0
     assert raised.value.code == code
 
 

@@ -1,0 +1,400 @@
+"""Configured sources on a real Redis: handshakes, several events, hostile expressions, reloads, public keys."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from structlog.testing import capture_logs
+
+from events import Store
+from events.store import Refused
+from ingress import create_app
+from ingress.sources.configured import ConfiguredSource
+from ingress.sources.loading import read_source
+from ingress.sources.reloading import SourcesFile
+from ingress.sources.table import SourceTable
+from tests.integration.ingress.edge import event
+from tests.servers import serve
+
+SECRET = "a secret of more than sixteen bytes"
+OTHER = "another secret of more than sixteen"
+BODY = event()
+HMAC: dict[str, Any] = {
+    "format": "hmac",
+    "config": {"compare_with": "{{headers.x-signature}}", "parts": ["raw_body"]},
+}
+
+
+def source(name: str = "s", *, options: Mapping[str, Any] | None = None, **webhook: Any) -> ConfiguredSource:
+    block = {"signature_verification": HMAC, **webhook}
+    return read_source(name, {"webhook": block, "secrets": [SECRET], "options": dict(options or {})}, {})
+
+
+def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    made = hmac.digest(secret.encode(), body, "sha256").hex()
+    return {"x-signature": made, "content-type": "application/json"}
+
+
+@dataclass
+class Running:
+    http: httpx.AsyncClient
+    table: SourceTable
+
+    async def post(self, body: bytes = BODY, /, *, to: str = "s", **headers: str) -> httpx.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post(f"/webhooks/{to}", content=body, headers={**signed(body), **given})
+
+
+@asynccontextmanager
+async def running(store: Store, *sources: ConfiguredSource) -> AsyncIterator[Running]:
+    app = create_app(store, sources)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as http,
+    ):
+        yield Running(http, app.state.sources)
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_authentic_delivery_is_accepted_and_the_next_one_is_a_duplicate(store: Store) -> None:
+    async with running(store, source()) as edge:
+        assert (await edge.post()).json()["status"] == "accepted"
+        assert (await edge.post()).json()["status"] == "duplicate"
+        metrics = (await edge.http.get("/metrics")).text
+    assert 'truto_worker_secret_used_total{position="0",source="s"} 2.0' in metrics
+
+
+async def test_several_events_are_accepted_together(store: Store) -> None:
+    on = source(payload_transform="$merge([$$, {'body': body.list}])", options={"event": {"id": "{{body.n}}"}})
+    body = orjson.dumps({"list": [{"event": "a", "n": 1}, {"event": "b", "n": 2}]})
+    async with running(store, on) as edge:
+        answered = (await edge.post(body)).json()
+        assert answered == {"status": "accepted", "events": [{"id": "1", "type": "a"}, {"id": "2", "type": "b"}]}
+        more = orjson.dumps({"list": [{"event": "a", "n": 1}, {"event": "c", "n": 3}]})
+        assert (await edge.post(more)).json()["status"] == "accepted"
+        assert (await edge.post(body)).json()["status"] == "duplicate"
+    assert (await store.overview()).totals["accepted"] == 3
+
+
+async def test_a_refusal_leaves_nothing_but_its_reason(store: Store) -> None:
+    async with running(store, source()) as edge:
+        answered = await edge.post(x_signature="0" * 64)
+        assert (answered.status_code, answered.json()["reason"]) == (401, "signature_mismatch")
+        assert (await edge.post(b"nope")).status_code == 400
+    assert (await store.overview()).ready == 0
+    told = await store.refusals()
+    assert [(one.source, one.status, one.reason) for one in told] == [
+        ("s", 400, "not_json"),
+        ("s", 401, "signature_mismatch"),
+    ]
+    assert "nope" not in str(told)
+
+
+async def test_only_the_last_refusals_are_kept_newest_first(store: Store) -> None:
+    from datetime import UTC, datetime
+
+    when = datetime.fromtimestamp(1_700_000_000, UTC)
+    await store.note_refusals([Refused(when, "s", 401, str(number)) for number in range(600)])
+    told = await store.refusals(1000)
+    assert (len(told), told[0].reason, told[0].at) == (500, "599", when)
+    assert await store.refusals(0) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])
+async def test_only_a_post_is_looked_at(store: Store, method: str) -> None:
+    async with running(store, source()) as edge:
+        assert (await edge.http.request(method, "/webhooks/s")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/xml"]
+)
+async def test_other_media_types_are_refused_unless_the_source_takes_them(store: Store, media: str) -> None:
+    async with running(store, source()) as edge:
+        assert (await edge.post(content_type=media)).status_code == 415
+
+
+# -- handshakes --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_get_handshake_is_answered_where_the_source_needs_one(store: Store) -> None:
+    dropbox = read_source("dropbox", {"preset": "dropbox", "secrets": [SECRET]}, {})
+    okta = read_source("okta", {"preset": "okta", "secrets": [SECRET]}, {})
+    async with running(store, dropbox, okta) as edge:
+        asked = await edge.http.get("/webhooks/dropbox", params={"challenge": "<b>hi"})
+        assert (asked.status_code, asked.text) == (200, "<b>hi")
+        assert asked.headers["x-content-type-options"] == "nosniff"
+        asked = await edge.http.get("/webhooks/okta", headers={"x-okta-verification-challenge": "c"})
+        assert asked.json() == {"verification": "c"}
+        assert (await edge.http.get("/webhooks/dropbox")).status_code == 405
+
+
+async def test_a_secret_from_a_handshake_is_kept_for_every_process_and_never_exchanged(store: Store) -> None:
+    asana = read_source("asana", {"preset": "asana"}, {})
+    made = hmac.digest(SECRET.encode(), BODY, "sha256").hex()
+    async with running(store, asana) as one, running(store, asana) as two:
+        assert (await one.post(to="asana", x_hook_signature=made)).status_code == 401
+        shaken = await one.http.post("/webhooks/asana", headers={"x-hook-secret": SECRET})
+        assert (shaken.status_code, shaken.headers["x-hook-secret"]) == (200, SECRET)
+        assert (await one.post(to="asana", x_hook_signature=made)).status_code == 200
+        # The other process has not heard of it until a delivery does not fit what it knows.
+        assert (await two.post(to="asana", x_hook_signature=made)).status_code == 200
+        for edge in (one, two):
+            hostile = await edge.http.post("/webhooks/asana", headers={"x-hook-secret": OTHER})
+            assert hostile.status_code == 401
+        assert (await one.http.post("/webhooks/asana", headers={"x-hook-secret": SECRET})).status_code == 200
+    async with running(store, asana) as three:
+        assert (await three.post(to="asana", x_hook_signature=made)).status_code == 200
+    assert await store.source_context("asana") == {"webhook_secret": SECRET}
+
+
+async def test_two_handshakes_at_once_leave_one_secret(store: Store) -> None:
+    assert await store.keep_in_context("s", {"a": 1, "b": 2}, overwrite=False)
+    assert await store.keep_in_context("s", {"a": 1, "c": 3}, overwrite=False)
+    assert not await store.keep_in_context("s", {"d": 4, "a": 2}, overwrite=False)
+    assert await store.keep_in_context("s", {"a": 2}, overwrite=True)
+    assert await store.source_context("s") == {"a": 2, "b": 2, "c": 3}
+
+
+async def test_an_expression_that_is_the_proof_refuses_with_its_own_answer(store: Store) -> None:
+    on = read_source("hubspot", {"preset": "hubspot-v1", "secrets": [SECRET]}, {})
+    async with running(store, on) as edge:
+        answered = await edge.http.post("/webhooks/hubspot", content=BODY, headers={"content-type": "application/json"})
+        assert answered.status_code == 401
+        assert 'reason="handshake_refused"' in (await edge.http.get("/metrics")).text
+
+
+async def test_a_meta_delivery_is_answered_and_ignored(store: Store) -> None:
+    async with running(store, source(handle_verification="{'type':'meta'}")) as edge:
+        assert (await edge.post()).json() == {"status": "ignored", "events": []}
+    assert (await store.overview()).ready == 0
+
+
+# -- hostile expressions -----------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "regular expression": "$match(body.text, /(a+)+$/) ? {'type':'meta'} : {'type':'meta'}",
+    "endless recursion": "($f := function($n) { $f($n + 1) }; $f(1))",
+    "long recursion": "($f := function($n) { $n > 0 ? 1 + $f($n - 1) : 0 }; $f(100000))",
+    "tail recursion": "($f := function($n) { $f($n) }; $f(1))",
+    "huge range": "$count([1..10000000])",
+    "huge padding": "$pad('x', 2000000000)",
+    "doubling": "($f := function($s, $n) { $n = 0 ? $length($s) : $f($s & $s, $n - 1) }; $f('x', 64))",
+    "nested maps": "[1..3000].([1..3000].($ * 2))",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_a_hostile_expression_is_cut_off_while_others_are_answered(store: Store, name: str) -> None:
+    body = orjson.dumps({"event": "x", "text": "a" * 50_000 + "!"})
+    async with running(store, source("bad", handle_verification=HOSTILE[name]), source("good")) as edge:
+        waits: list[float] = []
+        attack = asyncio.gather(*(edge.post(body, to="bad") for _ in range(4)))
+        while not attack.done():
+            started = time.perf_counter()
+            assert (await edge.post(event(str(len(waits))), to="good")).status_code == 200
+            waits.append(time.perf_counter() - started)
+        answers = await attack
+    assert {answer.status_code for answer in answers} <= {400, 200}
+    assert name == "regular expression" or {answer.status_code for answer in answers} == {400}
+    assert max(waits) < 1.0
+
+
+async def test_more_evaluations_than_can_wait_are_sent_away_to_come_again(store: Store) -> None:
+    slow = "($f := function($n) { $f($n) }; $f(1))"
+    async with running(store, source(handle_verification=slow)) as edge:
+        edge.table._waiting = 64  # noqa: SLF001
+        answered = await edge.post()
+        edge.table._waiting = 0  # noqa: SLF001
+    assert (answered.status_code, answered.json()["reason"]) == (503, "busy")
+    assert answered.headers["retry-after"] == "2"
+
+
+async def test_ten_megabytes_of_brackets_cost_no_more_than_a_glance(store: Store) -> None:
+    body = b'{"event":"x","a":[' + b"[]," * 3_300_000 + b"[]]}"
+    async with running(store, source()) as edge:
+        started = time.thread_time()
+        answered = await edge.post(body)
+        assert (answered.status_code, answered.json()["reason"]) == (400, "too_complex")
+        assert time.thread_time() - started < 0.5
+
+
+# -- exchanging the sources --------------------------------------------------------------------------------------------
+
+
+def written(file: Path, secret: str) -> None:
+    file.write_text(json.dumps({"s": {"webhook": {"signature_verification": HMAC}, "secrets": [secret]}}))
+
+
+async def until(condition: Any, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_changed_file_is_used_and_a_broken_one_is_not(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "sources.yaml"
+    written(path, OTHER)
+    file = SourcesFile(path, {})
+    async with running(store, *file.load()) as edge:  # type: ignore[arg-type]  # the file has no Truto source
+        following = asyncio.create_task(file.follow(edge.table, every_seconds=0.02))
+        assert (await edge.post()).status_code == 401
+        first = edge.table.get("s")
+        with capture_logs() as logs:
+            written(path, SECRET)
+            await until(lambda: edge.table.get("s") is not first)
+            assert (await edge.post()).status_code == 200
+            second = edge.table.get("s")
+            path.write_text("s: {preset: nope}")
+            await until(lambda: any(line["event"] == "sources_kept" for line in logs))
+        assert edge.table.get("s") is second
+        assert (await edge.post()).status_code == 200
+        assert [line["event"] for line in logs if line["event"].startswith("sources")] == [
+            "sources_loaded",
+            "sources_kept",
+        ]
+        written(path, OTHER)
+        file.reload()
+        await until(lambda: edge.table.get("s") is not second)
+        assert (await edge.post()).status_code == 401
+        path.unlink()
+        following.cancel()
+
+
+async def test_no_request_is_dropped_while_sources_are_exchanged(store: Store) -> None:
+    async with running(store, source()) as edge:
+
+        async def exchange() -> None:
+            for _ in range(30):
+                await edge.table.replace([source()])
+                await asyncio.sleep(0)
+
+        answers, _ = await asyncio.gather(
+            asyncio.gather(*(edge.post(event(str(number))) for number in range(100))), exchange()
+        )
+    assert {answer.status_code for answer in answers} == {200}
+
+
+# -- public keys -------------------------------------------------------------------------------------------------------
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@dataclass
+class Issuer:
+    """A server of public keys that can misbehave."""
+
+    calls: int = 0
+    behaviour: str = "good"
+    kids: list[str] = field(default_factory=lambda: ["k1"])
+
+    async def keys(self, request: Request) -> Response:
+        self.calls += 1
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key()))
+        keys = {"keys": [{**public, "kid": kid, "alg": "RS256"} for kid in self.kids]}
+        match self.behaviour:
+            case "down":
+                return Response(status_code=500)
+            case "redirect":
+                return RedirectResponse("/other")
+            case "large":
+                return Response(b"x" * 10_000_000)
+            case "not-json":
+                return Response(b"nope")
+            case "no-list":
+                return JSONResponse({"keys": {}})
+            case "slow":
+                await asyncio.sleep(0.8)
+        return JSONResponse(keys)
+
+    async def other(self, request: Request) -> Response:
+        self.calls += 100
+        return JSONResponse({"keys": []})
+
+
+@asynccontextmanager
+async def issuing(issuer: Issuer) -> AsyncIterator[str]:
+    app = Starlette(routes=[Route("/jwks", issuer.keys), Route("/other", issuer.other)])
+    async with serve(app) as url:
+        yield f"{url}/jwks"
+
+
+def token(kid: str) -> dict[str, str]:
+    now = int(time.time())
+    made = jwt.encode({"iat": now, "exp": now + 60}, RSA, algorithm="RS256", headers={"kid": kid})
+    return {"authorization": f"Bearer {made}"}
+
+
+def signing(url: str, *, cooldown: float = 30.0) -> ConfiguredSource:
+    given = {
+        "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
+        "options": {"jwt": {"algorithms": ["RS256"], "jwks_url": url, "jwks_cooldown_seconds": cooldown}},
+    }
+    return read_source("s", given, {})
+
+
+async def test_keys_are_there_before_the_first_delivery_and_unknown_ones_fetch_no_storm(store: Store) -> None:
+    issuer = Issuer()
+    async with issuing(issuer) as url, running(store, signing(url)) as edge:
+        assert (await edge.post(**token("k1"))).status_code == 200
+        answers = await asyncio.gather(*(edge.post(**token(f"x{number}")) for number in range(200)))
+        assert {answer.status_code for answer in answers} == {401}
+        assert (await edge.post(**token("k1"))).status_code == 200
+    assert issuer.calls == 1
+
+
+async def test_a_new_key_is_fetched_beside_the_request_that_names_it(store: Store) -> None:
+    issuer = Issuer()
+    async with issuing(issuer) as url, running(store, signing(url, cooldown=1.0)) as edge:
+        issuer.kids.append("k2")
+        assert (await edge.post(**token("k2"))).status_code == 401
+        await asyncio.sleep(1.0)
+        assert (await edge.post(**token("k2"))).status_code in (200, 401)
+        await until(lambda: issuer.calls == 2)
+        await asyncio.sleep(0.1)
+        assert (await edge.post(**token("k2"))).status_code == 200
+
+
+@pytest.mark.parametrize("behaviour", ["down", "redirect", "large", "not-json", "no-list"])
+async def test_an_issuer_that_misbehaves_opens_nothing(store: Store, behaviour: str) -> None:
+    issuer = Issuer(behaviour=behaviour)
+    async with issuing(issuer) as url, running(store, signing(url)) as edge:
+        assert (await edge.post(**token("k1"))).status_code == 401
+    assert issuer.calls == 1
+
+
+async def test_a_slow_issuer_holds_no_delivery_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingress.sources.table._PREPARING_SECONDS", 0.05)
+    issuer = Issuer(behaviour="slow")
+    async with issuing(issuer) as url, running(store, signing(url)) as edge:
+        started = time.perf_counter()
+        assert (await edge.post(**token("k1"))).status_code == 401
+        assert time.perf_counter() - started < 0.5
+
+
+async def test_keys_that_no_source_wants_any_more_are_let_go(store: Store) -> None:
+    issuer = Issuer()
+    async with issuing(issuer) as url, running(store, signing(url)) as edge:
+        await edge.table.replace([source()])
+        assert (await edge.post()).status_code == 200
+        assert edge.table._keys == {}  # noqa: SLF001
