@@ -57,7 +57,9 @@ class Stage:
 
 def run_demo(*, as_json: bool) -> int:
     """Run it; 0 when every hop was observed, else 1 with the name of the one that was not."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     console = Console(highlight=False, stderr=as_json, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="truto-worker-demo-"))
     try:

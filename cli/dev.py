@@ -32,7 +32,9 @@ _LINK_TOKEN_KEY = "dev-link-token-key"  # noqa: S105  only on loopback, only in 
 def run_dev(*, port: int, sandbox_port: int) -> int:
     """Run until Ctrl-C; 0 then, 1 when a process other than the reloading worker fails."""
     load_dotenv()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     console = Console(highlight=False, soft_wrap=True)
     try:
         with ExitStack() as stack:

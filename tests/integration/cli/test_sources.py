@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import hmac
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from redis import Redis
 
+from cli.main import main
 from cli.processes import Process, Processes
 from events.embedded import EmbeddedRedis
 from tests.servers import free_port
@@ -101,3 +109,66 @@ def test_an_ingress_with_a_faulty_file_does_not_start(tmp_path: Path) -> None:
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 2
     assert f"{file}: tools.preset: there is no such preset" in ended.stderr
+
+
+def explain(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str, headers: dict[str, str]) -> int:
+    (folder / "headers").write_text(json.dumps(headers))
+    (folder / "body").write_bytes(b'{"event":"ping"}')
+    arguments = ["--source", source, "--headers", str(folder / "headers"), "--body", str(folder / "body")]
+    monkeypatch.setenv("SOURCES_FILE", str(folder / "sources.yaml"))
+    monkeypatch.setattr(sys, "argv", ["truto-worker", "sources", "explain", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return int(caught.value.code or 0)
+
+
+def test_what_a_handshake_left_is_used_to_explain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    (tmp_path / "sources.yaml").write_text("asana: {preset: asana}")
+    with Redis.from_url(redis_server.url) as admin:
+        admin.flushall()
+        admin.hset("tw:context:asana", "webhook_secret", json.dumps(TOKEN))
+    made = hmac.digest(TOKEN.encode(), b'{"event":"ping"}', "sha256").hex()
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    assert explain(monkeypatch, tmp_path, "asana", {"x-hook-signature": made}) == 0
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
+    assert explain(monkeypatch, tmp_path, "asana", {"x-hook-signature": made}) == 1
+    assert "Without what handshakes have left" in capsys.readouterr().err
+
+
+def test_the_keys_of_an_issuer_are_fetched_to_explain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(private.public_key()))
+    (tmp_path / "jwks").write_text(json.dumps({"keys": [{**public, "kid": "k", "alg": "EdDSA"}]}))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        options = {"jwt": {"algorithms": ["EdDSA"], "jwks_url": f"{url}/jwks"}}
+        block = {"signature_verification": {"format": "jwt", "config": {}}}
+        sources = {"good": {"webhook": block, "options": options}}
+        broken = {"jwt": {"algorithms": ["EdDSA"], "jwks_url": f"{url}/nothing"}}
+        sources["broken"] = {"webhook": block, "options": broken}
+        (tmp_path / "sources.yaml").write_text(json.dumps(sources))
+        now = int(time.time())
+        token = jwt.encode({"exp": now + 60, "iat": now}, private, algorithm="EdDSA", headers={"kid": "k"})
+        assert explain(monkeypatch, tmp_path, "good", {"authorization": f"Bearer {token}"}) == 0
+        assert "exp: +" in capsys.readouterr().out
+        assert explain(monkeypatch, tmp_path, "broken", {"authorization": f"Bearer {token}"}) == 1
+        assert "answered with 404" in capsys.readouterr().err
+        server.shutdown()
+
+
+def test_nothing_refused_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_server: EmbeddedRedis
+) -> None:
+    with Redis.from_url(redis_server.url) as admin:
+        admin.delete("tw:refusals")
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
+    monkeypatch.setattr(sys, "argv", ["truto-worker", "sources", "refusals"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out == "Nothing was refused.\n"

@@ -31,7 +31,7 @@ from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
 from ingress.sources.table import SourceTable
 from tests.integration.ingress.edge import event
-from tests.servers import serve
+from tests.servers import free_port, serve
 
 SECRET = "a secret of more than sixteen bytes"
 OTHER = "another secret of more than sixteen"
@@ -157,7 +157,9 @@ async def test_a_secret_from_a_handshake_is_kept_for_every_process_and_never_exc
         shaken = await one.http.post("/webhooks/asana", headers={"x-hook-secret": SECRET})
         assert (shaken.status_code, shaken.headers["x-hook-secret"]) == (200, SECRET)
         assert (await one.post(to="asana", x_hook_signature=made)).status_code == 200
-        # The other process has not heard of it until a delivery does not fit what it knows.
+        # The other process has not heard of it: the store is asked before anything is changed.
+        assert (await two.http.post("/webhooks/asana", headers={"x-hook-secret": OTHER})).status_code == 401
+        # It hears of it when a delivery does not fit what it knows.
         assert (await two.post(to="asana", x_hook_signature=made)).status_code == 200
         for edge in (one, two):
             hostile = await edge.http.post("/webhooks/asana", headers={"x-hook-secret": OTHER})
@@ -174,6 +176,14 @@ async def test_two_handshakes_at_once_leave_one_secret(store: Store) -> None:
     assert not await store.keep_in_context("s", {"d": 4, "a": 2}, overwrite=False)
     assert await store.keep_in_context("s", {"a": 2}, overwrite=True)
     assert await store.source_context("s") == {"a": 2, "b": 2, "c": 3}
+
+
+async def test_a_handshake_is_not_answered_before_its_secret_is_kept() -> None:
+    nowhere = Store.connect(f"redis://127.0.0.1:{free_port()}")
+    async with running(nowhere, read_source("asana", {"preset": "asana"}, {})) as edge:
+        shaken = await edge.http.post("/webhooks/asana", headers={"x-hook-secret": SECRET})
+        assert (shaken.status_code, "x-hook-secret" in shaken.headers) == (503, False)
+        assert (await edge.post(to="asana", x_hook_signature="0" * 64)).status_code == 401
 
 
 async def test_an_expression_that_is_the_proof_refuses_with_its_own_answer(store: Store) -> None:

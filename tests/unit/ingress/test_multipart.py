@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import MalformedEvent, Verified
-from ingress.multipart import envelope_part
+from ingress.multipart import envelope_part, text_parts
 from ingress.verification import check_delivery
 from tests.unit.ingress.test_verification import TRUTO, signature
 
@@ -106,3 +106,14 @@ def test_an_arbitrary_form_is_read_or_refused(parameters: bytes, pieces: list[by
             envelope_part(content_type, b"".join(pieces))
         except MalformedEvent:
             continue
+
+
+def test_named_parts_that_are_text_become_fields_and_files_do_not() -> None:
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nfirst\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.txt"\r\nContent-Type: text/plain\r\n\r\nx\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="latin"\r\n\r\n\xe9\r\n'
+        b"--b\r\nContent-Type: text/plain\r\n\r\nunnamed\r\n"
+        b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\nlast\r\n--b--\r\n'
+    )
+    assert text_parts(b"multipart/form-data; boundary=b", body) == {"a": "last"}

@@ -623,3 +623,37 @@ def test_without_a_named_id_the_same_body_is_the_same_event() -> None:
     assert isinstance(second, Accepted)
     assert first.events[0].id == second.events[0].id
     assert first.events[0].id.startswith("sha256:")
+
+
+def test_what_is_compared_by_an_expression_needs_its_secret() -> None:
+    given = {"preset": "hubspot-v1", "context": {"webhook_secret": SECRET}}
+    on = read_source("s", given, {})
+    import hashlib
+
+    made = hashlib.sha256(SECRET.encode() + b"[]").hexdigest()
+    assert verify(on, of_headers({"x-hubspot-signature": made}, b"[]")) == Ignored("no_events")
+    late = source(
+        {"signature_verification": None, "handle_verification": "{'type':'payload','update_context':{}}"},
+        verified_by_expression=True,
+        secrets=[],
+    )
+    assert cause(verify(late, of_headers({}, BODY))) == (401, "secret_missing")
+
+
+def test_text_that_no_json_can_carry_is_refused() -> None:
+    on = source({"payload_transform": "{'event': $substring(body.e, 0, 1)}"})
+    body = orjson.dumps({"e": "\U0001f600"})
+    outcome = verify(on, of_headers(signed(body), body))
+    assert isinstance(outcome, Accepted) or cause(outcome)[0] == 400
+
+
+def test_a_signature_header_of_too_many_pairs_has_no_fields() -> None:
+    on = read_source("s", {"preset": "stripe", "secrets": [SECRET]}, {})
+    header = ",".join(["x=1"] * 60)
+    assert cause(verify(on, of_headers({"stripe-signature": f"t=1700000000,{header}"}, BODY)))[0] == 401
+
+
+def test_a_transformed_body_that_cannot_be_read_is_malformed() -> None:
+    on = source({"payload_transform": "{'headers': headers, 'raw_body': 'nope'}"})
+    made = signed(b"nope")
+    assert cause(verify(on, of_headers(made, BODY))) == (400, "not_json")
