@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo dev test test-unit check bench faults clean
+.PHONY: demo dev test test-unit check bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -29,6 +29,9 @@ bench: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/pytest tests/faults
+
+faults-long: $(STAMP)
+	$(BIN)/pytest tests/faults --long
 
 clean:
 	rm -rf .venv .truto-worker

@@ -6,6 +6,8 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from events.embedded import EmbeddedRedis
@@ -24,40 +26,45 @@ class FsyncedTail:
     persistence): the file is cut to what it was one second before.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._sizes: deque[tuple[float, int]] = deque(maxlen=500)
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._seen: deque[tuple[float, int, int]] = deque(maxlen=1000)
 
     @property
     def _file(self) -> Path:
         # Redis 6 has one file, Redis 7 a folder in which the newest increment is written.
-        return max(self._folder.rglob("*.aof"), key=lambda path: path.stat().st_mtime)
+        return max((self._rig.folder / "redis").rglob("*.aof"), key=lambda path: path.stat().st_mtime)
 
     async def watch(self) -> None:
         """Look every 20 ms, until cancelled."""
         while True:
-            self._sizes.append((time.monotonic(), self._file.stat().st_size))
+            self._seen.append((time.monotonic(), self._file.stat().st_size, self._rig.sender.acked))
             await asyncio.sleep(0.02)
+
+    def has_much_to_lose(self) -> bool:
+        """Whether many events were acknowledged within the last second."""
+        return bool(self._seen) and self._rig.sender.acked - self._a_second_ago()[2] >= 50
 
     def cut(self) -> None:
         """Take away what came in the last second."""
+        os.truncate(self._file, self._a_second_ago()[1])
+
+    def _a_second_ago(self) -> tuple[float, int, int]:
         limit = time.monotonic() - 1.0
-        os.truncate(self._file, max(size for at, size in self._sizes if at <= limit))
+        return next((seen for seen in reversed(self._seen) if seen[0] <= limit), self._seen[0])
 
 
 async def test_everysec_loses_acknowledged_events_and_the_checker_says_so(rig: Rigged, publish: Publish) -> None:
     async with rig(server=lambda folder: EmbeddedRedis(folder, appendfsync="everysec"), workers=1) as r:
-        tail = FsyncedTail(r.folder / "redis")
-        watching = asyncio.create_task(tail.watch())
-        loading = asyncio.create_task(r.load(400, 60))
-        try:
-            await more_acknowledged(r, 400)
+        tail = FsyncedTail(r)
+        async with beside(r.load(400, 600)):
+            await more_acknowledged(r, 300)
             await r.kill_redis()
-            by_kill = len((await r.verdict(drained=False)).lost)
-            await more_acknowledged(r, 400)
+        by_kill = len((await r.verdict(drained=False)).lost)
+        async with beside(r.load(400, 600)), beside(tail.watch()):
+            await asyncio.sleep(1)
+            await until(tail.has_much_to_lose, 60, "there was no load")
             await r.kill_redis(before_restart=tail.cut)
-        finally:
-            await ended(watching, loading)
         verdict = await r.verdict(drained=False)
         assert verdict.lost
         how = f"{by_kill} by a plain kill, the rest by a power cut (imitated)"
@@ -68,18 +75,20 @@ async def test_stock_enqueue_loses_acknowledged_events_and_the_checker_says_so(r
     async with rig(ingress_command=STOCK, workers=0) as r:
         r.states = lambda names: stock_states(r, list(names))  # type: ignore[method-assign]
         end = time.monotonic() + 30
-        loading = asyncio.create_task(r.load(900, 60, most_open=64, forged=0))
-        try:
-            while time.monotonic() < end and not (await r.verdict(drained=False)).lost:
+        verdict = None
+        while time.monotonic() < end and not (verdict and verdict.lost):
+            async with beside(r.load(2000, 600, most_open=64, forged=0)):
                 await more_acknowledged(r, 100)
-                # Busy for a moment, so that most connections wait for an answer when it dies.
-                await r.freeze_redis(0.1, thaw=False)
+                for _ in range(10):
+                    await r.freeze_redis(0.03)  # a busy Redis: many connections wait for an answer when it dies
+                    await asyncio.sleep(0.002)
+                await r.freeze_redis(0.03, thaw=False)
                 await r.kill_redis(down_seconds=0)
-        finally:
-            await ended(loading)
-        verdict = await r.verdict(drained=False)
+            verdict = await r.verdict(drained=False)
+        assert verdict is not None
         assert verdict.lost
-        publish(6.2, "CONTROL stock enqueue_job", verdict, f"{len(r.faults)} kills of Redis (fsync always)")
+        kills = sum(fault.kind == "kill" for fault in r.faults)
+        publish(6.2, "CONTROL stock enqueue_job", verdict, f"{kills} kills of Redis (fsync always)")
 
 
 async def test_evicted_payloads_are_lost_and_the_checker_says_so(rig: Rigged, publish: Publish) -> None:
@@ -100,11 +109,15 @@ async def more_acknowledged(rig: Rig, count: int) -> None:
     await until(lambda: rig.sender.acked >= goal, 30, "acknowledgements did not come")
 
 
-async def ended(*tasks: asyncio.Task[None]) -> None:
-    """End what runs beside the test."""
-    for task in tasks:
+@asynccontextmanager
+async def beside(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    """Let *work* go on while the block runs, and end it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def stock_states(rig: Rig, names: list[str]) -> dict[str, State]:

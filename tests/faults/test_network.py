@@ -21,8 +21,8 @@ async def test_a_reset_before_or_after_the_reply_is_never_a_false_acknowledgemen
 ) -> None:
     async with rig(workers=2, proxied=True) as r:
         assert r.proxy is not None
-        loading = asyncio.create_task(r.load(150, 5, patience=10))
-        end, cuts = time.monotonic() + 5, 0
+        loading = asyncio.create_task(r.load(150, 4, patience=10))
+        end, cuts = time.monotonic() + 4, 0
         while time.monotonic() < end:
             if await r.proxy.cut(r.random.choice(CUTS), 1.0):
                 r.note("reset", "store")
