@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -140,7 +141,9 @@ def _token(entry: Entry, secret: bytes, now: float) -> str:
         first = names if isinstance(names, str) else next(iter(names), None)
         if first:
             claims[claim] = first
-    return jwt.encode(claims, secret, algorithm=options.algorithms[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)  # the sender chose the secret
+        return jwt.encode(claims, secret, algorithm=options.algorithms[0])
 
 
 def _moment(unit: str, now: float) -> str:
