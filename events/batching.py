@@ -44,7 +44,8 @@ class GroupCommit(Generic[Item, Result]):
     async def _commit_all(self) -> None:
         try:
             while self._waiting:
-                await self._commit_batch(self._next_batch())
+                if batch := self._next_batch():
+                    await self._commit_batch(batch)
         except BaseException:
             # The event loop is ending: nobody may be left waiting for an answer that will not come.
             for _, answer in self._waiting:
@@ -55,13 +56,17 @@ class GroupCommit(Generic[Item, Result]):
             self._committer = None
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch = [self._waiting.popleft()]
-        held = self._size(batch[0][0])
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        held = 0
         while self._waiting and len(batch) < self._most_items:
-            held += self._size(self._waiting[0][0])
-            if held > self._most_bytes:
-                break
-            batch.append(self._waiting.popleft())
+            item, answer = self._waiting[0]
+            # Who has given up behind a commit that hung is not committed afterwards, nor held in memory for it.
+            if not answer.cancelled():
+                held += self._size(item)
+                if batch and held > self._most_bytes:
+                    break
+                batch.append((item, answer))
+            self._waiting.popleft()
         return batch
 
     async def _commit_batch(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:

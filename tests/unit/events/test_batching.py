@@ -103,6 +103,32 @@ async def test_a_cancelled_caller_does_not_disturb_the_others(victim: int) -> No
     assert [r for i, r in enumerate(results) if i != victim] == [r for i, r in enumerate(expected) if i != victim]
 
 
+async def test_who_gives_up_behind_a_commit_that_hangs_is_not_committed_afterwards() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commits = GroupCommit(recorder)
+    tasks = await submit_all(commits, "a") + await submit_all(commits, "bcd")
+    for gone in tasks[1:3]:
+        gone.cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert recorder.batches == ["a", "d"]
+
+
+async def test_where_all_have_given_up_nothing_is_committed() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commits = GroupCommit(recorder)
+    tasks = await submit_all(commits, "a") + await submit_all(commits, "bc")
+    for gone in tasks[1:]:
+        gone.cancel()
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert recorder.batches == ["a"]
+
+
 async def test_a_caller_cancelled_before_an_error_does_not_disturb_the_others() -> None:
     recorder = Recorder(bad="b")
     recorder.gate.clear()

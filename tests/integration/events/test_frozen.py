@@ -1,0 +1,44 @@
+"""A Redis that takes commands and does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from events import Store, StoreUnavailable
+from events.embedded import EmbeddedRedis
+from tests.integration.events.deliveries import delivered
+
+
+@pytest.fixture
+def frozen() -> Iterator[EmbeddedRedis]:
+    folder = Path(tempfile.mkdtemp(prefix="tw-"))
+    try:
+        with EmbeddedRedis(folder) as server:
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGSTOP)
+            yield server
+            os.kill(server.pid, signal.SIGCONT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_who_waits_behind_a_commit_that_hangs_waits_no_longer_than_for_an_answer(frozen: EmbeddedRedis) -> None:
+    store = Store.connect(frozen.url, answer_seconds=0.5)
+    loop = asyncio.get_running_loop()
+    first = asyncio.create_task(store.accept([delivered("first")]))
+    await asyncio.sleep(0.3)
+    began = loop.time()
+    with pytest.raises(StoreUnavailable):
+        await store.accept([delivered("second")])
+    assert loop.time() - began < 0.75  # twice the limit, less what the first has waited, would be 0.7 + 0.5
+    with pytest.raises(StoreUnavailable):
+        await first
+    await store.close()
