@@ -144,8 +144,9 @@ class SourceTable:
         def verify() -> Outcome:
             return verify_delivery(source, delivery, account, now=time.time(), keys=keys)
 
-        if not source.evaluates and len(delivery.body) < _WORTH_A_THREAD:
-            return verify()
+        if not source.evaluates:
+            # A digest of much lets go of the interpreter; it must not queue behind expressions.
+            return verify() if len(delivery.body) < _WORTH_A_THREAD else await asyncio.to_thread(verify)
         if self._waiting >= _MOST_WAITING:
             return BUSY
         self._waiting += 1
