@@ -124,7 +124,7 @@ class Engine(Worker):
 
     async def _keep_sweeping(self) -> None:
         while self.on_startup is not None:
-            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.sleep(min(_SWEEP_SECONDS, self._store.lease_seconds))
             with contextlib.suppress(StoreUnavailable):
                 await self.on_startup(self.ctx)
 

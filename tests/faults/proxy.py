@@ -88,8 +88,8 @@ class Proxy:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump("request", reader, there_writer))
                 group.create_task(self._pump("reply", there_reader, writer))
-        except* (OSError, _Broken):
-            pass
+        except* (OSError, _Broken, asyncio.CancelledError):
+            pass  # nobody awaits this: it would only be logged
         finally:
             _reset(writer)
             _reset(there_writer)

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from tests.faults.conftest import Publish, Rigged
 from tests.faults.ledger import read_attempts
 from tests.faults.rig import until
-from tests.redis_nodes import Node
+from tests.redis_nodes import Node, replica_of
 
 pytestmark = pytest.mark.long
 
@@ -60,7 +60,7 @@ class Pair:
         folder.mkdir()
         self._folder = folder
         self._nodes = [Node(folder, [])]
-        self._nodes.append(Node(folder, [f"replicaof 127.0.0.1 {self._nodes[0].port}"]))
+        self._nodes.append(replica_of(self._nodes[0], folder))
         self._started = False
 
     @property
@@ -91,19 +91,18 @@ class Pair:
     def fail_over(self) -> None:
         """The master dies, its replica takes its place, and a new replica follows."""
         old, new = self._nodes
-        os.kill(old.pid, signal.SIGKILL)
+        old.kill()
         os.kill(new.pid, signal.SIGCONT)
         with Client(port=new.port, socket_timeout=5) as client:
             client.replicaof("NO", "ONE")
-        follower = Node(self._folder, [f"replicaof 127.0.0.1 {new.port}"])
+        follower = replica_of(new, self._folder)
         follower.start()
         self._nodes = [new, follower]
 
     def kill(self) -> None:
         """End both."""
         for node in self._nodes if self._started else []:
-            os.kill(node.pid, signal.SIGCONT)
-            os.kill(node.pid, signal.SIGKILL)
+            node.kill()
         self._started = False
 
 
