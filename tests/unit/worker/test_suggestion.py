@@ -29,7 +29,7 @@ def pasted(source: str) -> None:
     """Run *source* as the module it says it is, and forget what was registered before."""
     registry.clear()
     module = ModuleType("handlers.pasted")
-    exec(compile(source, "pasted", "exec"), module.__dict__)
+    exec(compile(source, "<pasted>", "exec"), module.__dict__)
 
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
