@@ -16,6 +16,7 @@ class GroupCommit(Generic[Item, Result]):
 
     Idle, an item is committed at once and alone; under load, batches grow by themselves up to *most_items* or
     *most_bytes*. A caller that is cancelled does not disturb the others, nor the commit: its item may be committed.
+    After *patience* (s) without an answer callers get :class:`TimeoutError`, also those that only waited their turn.
     """
 
     def __init__(
@@ -25,21 +26,43 @@ class GroupCommit(Generic[Item, Result]):
         size: Callable[[Item], int] = lambda _: 0,
         most_items: int = 128,
         most_bytes: int = 4 * 1024 * 1024,
+        patience: float | None = None,
     ) -> None:
         self._commit = commit
         self._size = size
         self._most_items = most_items
         self._most_bytes = most_bytes
+        self._patience = patience
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._unanswered: deque[tuple[float, asyncio.Future[Result]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._committer: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
         """Commit *item* and return its own result. Raises what the commit it was part of raised."""
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, answer))
+        if self._patience is not None:
+            self._unanswered.append((loop.time() + self._patience, answer))
+            if self._timer is None:
+                self._timer = loop.call_later(self._patience, self._give_up)
         if self._committer is None:
             self._committer = asyncio.create_task(self._commit_all(), name="group-commit")
         return await answer
+
+    def _give_up(self) -> None:
+        """Answer those whose patience is over. One timer for all: one for each would cost as much as its commit."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._unanswered:
+            deadline, answer = self._unanswered[0]
+            if not answer.done():
+                if deadline > loop.time():
+                    self._timer = loop.call_at(deadline, self._give_up)
+                    return
+                answer.set_exception(TimeoutError())
+            self._unanswered.popleft()
 
     async def _commit_all(self) -> None:
         try:
@@ -61,7 +84,7 @@ class GroupCommit(Generic[Item, Result]):
         while self._waiting and len(batch) < self._most_items:
             item, answer = self._waiting[0]
             # Who has given up behind a commit that hung is not committed afterwards, nor held in memory for it.
-            if not answer.cancelled():
+            if not answer.done():
                 held += self._size(item)
                 if batch and held > self._most_bytes:
                     break
@@ -83,3 +106,5 @@ class GroupCommit(Generic[Item, Result]):
         for (_, answer), result in answered:
             if not answer.done():
                 answer.set_result(result)
+        while self._unanswered and self._unanswered[0][1].done():
+            self._unanswered.popleft()

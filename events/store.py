@@ -25,7 +25,6 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -189,7 +188,6 @@ class Store:
         self.redis = redis
         self.lease_seconds = lease_seconds
         self._prefix = prefix
-        self._answer_seconds = answer_seconds
         # Redis answers a blocking command at its end, which has to come before we give up on the answer.
         self._longest_wait = answer_seconds / 2
         self._lease_ms = round(lease_seconds * 1000)
@@ -197,7 +195,7 @@ class Store:
         self._history_ms = round(history_ttl * 1000)
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
-        self._accepting = GroupCommit(self._accept_batch, size=_group_size)
+        self._accepting = GroupCommit(self._accept_batch, size=_group_size, patience=answer_seconds)
         self._gating = GroupCommit(self._gate_batch)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
 
@@ -246,9 +244,10 @@ class Store:
 
         Returns after Redis has confirmed, never before. Concurrent calls share one round trip.
         """
-        # Behind a commit that hangs it would wait for that one's time and then for its own.
-        async with _confirmed(), asyncio.timeout(self._answer_seconds):
+        try:
             return await self._accepting.submit(events)
+        except TimeoutError as exc:
+            raise _unconfirmed(exc) from None
 
     async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
         offered = list(chain.from_iterable(groups))
@@ -588,8 +587,12 @@ async def _confirmed() -> AsyncIterator[None]:
     try:
         yield
     except (TimeoutError, RedisError, OSError) as exc:
-        # The text of a Redis error can hold the whole command, payload included: only its kind is passed on.
-        raise StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}") from None
+        raise _unconfirmed(exc) from None
+
+
+def _unconfirmed(exc: BaseException) -> StoreUnavailable:
+    # The text of a Redis error can hold the whole command, payload included: only its kind is passed on.
+    return StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}")
 
 
 def _error_code(exc: BaseException) -> str:

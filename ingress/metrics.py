@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -20,21 +21,24 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._deliveries = Counter(
+        deliveries = Counter(
             "truto_worker_deliveries", "Verified deliveries by outcome", ["source", "outcome"], registry=self.registry
         )
+        # Looking a counter up by its labels takes longer than counting; there are few, as all labels are our own words.
+        self._deliveries = cache(deliveries.labels)
         self._refusals = Counter(
             "truto_worker_refusals",
             "Refused deliveries by reason",
             ["source", "status", "reason"],
             registry=self.registry,
         )
-        self._secrets = Counter(
+        secrets = Counter(
             "truto_worker_secret_used",
             "Which live secret explained the signature, 0 being the newest",
             ["source", "position"],
             registry=self.registry,
         )
+        self._secrets = cache(secrets.labels)
         self.receipt_seconds = Histogram(
             "truto_worker_receipt_seconds",
             "Time from the first byte to the answer",
@@ -58,12 +62,12 @@ class Metrics:
 
     def accepted(self, source: str, acceptance: Acceptance, secret_position: int) -> None:
         """Count a delivery the store has confirmed."""
-        self._deliveries.labels(source, acceptance.value).inc()
-        self._secrets.labels(source, str(secret_position)).inc()
+        self._deliveries(source, acceptance.value).inc()
+        self._secrets(source, secret_position).inc()
 
     def answered(self, source: str, outcome: str) -> None:
         """Count a delivery that was taken and queues nothing: ``ignored``, or a ``handshake``."""
-        self._deliveries.labels(source, outcome).inc()
+        self._deliveries(source, outcome).inc()
 
     def refused(self, source: str, status: int, reason: str) -> None:
         """Count a delivery that was not taken."""

@@ -54,6 +54,7 @@ class Receiver:
         self._limits = limits
         self._metrics = metrics
         self._journal = journal
+        self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one delivery and answer it."""
@@ -134,7 +135,7 @@ class Receiver:
             return self._refuse(source, _unconfirmed(str(exc)))
         for verified, acceptance in zip(events, acceptances, strict=True):
             self._metrics.accepted(source.name, acceptance, verified.secret_position)
-            log.info(
+            self._log.info(
                 "delivery",
                 source=source.name,
                 outcome=acceptance.value,

@@ -29,21 +29,24 @@ class EdgeProtocol(HttpToolsProtocol):
     head_seconds = _HEAD_SECONDS
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Start the clock: a connection that never says anything is closed too."""
         super().connection_made(transport)
-        self._await_head()
+        self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
-        self._head_done()
+        self._stop_clock()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; close when the head has outgrown its cap without coming to an end."""
         super().data_received(data)
-        if self._head_timer is not None:
+        if self._in_head:
+            if self._head_timer is None:  # a head that comes whole, as nearly all do, needs none
+                self._start_clock()
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:
                 self._close_with(b"431 Request Header Fields Too Large")
@@ -51,29 +54,29 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A new request on this connection: its head has the full time."""
         super().on_message_begin()
-        self._await_head()
+        self._stop_clock()
+        self._in_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
         """From here on nothing may be added to the headers the application sees. Other protocols are refused."""
-        self._head_done()
+        self._in_head = False
+        self._stop_clock()
         if self.parser.should_upgrade():
             raise httptools.HttpParserError("only HTTP/1.1 is spoken here")
         super().on_headers_complete()
         # What comes now are trailers; a list of them would be endless for who sends them without end.
         self.headers = deque(maxlen=0)  # type: ignore[assignment]  # takes what a list takes, and keeps nothing
 
-    def _await_head(self) -> None:
-        self._head_done()
-        self._head_bytes = 0
+    def _start_clock(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._close_with, b"408 Request Timeout")
 
-    def _head_done(self) -> None:
+    def _stop_clock(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def _close_with(self, status: bytes) -> None:
-        self._head_done()
+        self._stop_clock()
         if not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             self.transport.close()

@@ -170,3 +170,29 @@ async def test_when_the_committer_is_cancelled_nobody_waits_for_ever() -> None:
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         recorder.gate.set()
         assert await commits.submit("d") == "D"
+
+
+async def test_who_only_waited_its_turn_loses_patience_too_and_is_not_committed() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commits = GroupCommit(recorder, patience=0.05)
+    tasks = await submit_all(commits, "a") + await submit_all(commits, "bc")
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [TimeoutError] * 3
+    recorder.gate.set()
+    assert await commits.submit("d") == "D"
+    assert recorder.batches == ["a", "d"]
+
+
+async def test_patience_is_each_callers_own() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commits = GroupCommit(recorder, patience=0.1)
+    first = asyncio.create_task(commits.submit("a"))
+    await asyncio.sleep(0.07)
+    second = asyncio.create_task(commits.submit("b"))
+    with pytest.raises(TimeoutError):
+        await first
+    assert not second.done()
+    recorder.gate.set()
+    assert await second == "B"
