@@ -2,35 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
+import structlog
+
+from events import Lease, Store
 from truto import AsyncTruto
-from worker.notify import BoundNotifier
-from worker.steps import Steps
+from worker.notify import BoundNotifier, Notifier
+from worker.steps import CallKeys, Steps
+
+_log = structlog.get_logger("worker")
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
-    """A handler's tools for one attempt.
+    """A handler's tools for one attempt. Each is made when it is first asked for: most handlers want one or two.
 
-    ``truto`` calls the Truto API; its unsafe calls carry an ``Idempotency-Key`` that is the same when the handler runs
-    again. ``notify`` tells the tenant or the operators. ``log`` is bound to this event and handler. ``attempt`` counts
-    from 1, ``max_attempts`` is when a failure becomes a dead letter.
+    ``attempt`` counts from 1, ``max_attempts`` is when a failure becomes a dead letter.
     """
 
-    truto: AsyncTruto
-    notify: BoundNotifier
-    log: Any
-    attempt: int
-    max_attempts: int
-    read_raw: Callable[[], Awaitable[bytes]]
-    steps: Steps
+    def __init__(
+        self, store: Store, truto: AsyncTruto, notifier: Notifier, lease: Lease, handler: str, max_attempts: int
+    ) -> None:
+        self.attempt = lease.attempts + 1
+        self.max_attempts = max_attempts
+        self._store = store
+        self._truto = truto
+        self._notifier = notifier
+        self._lease = lease
+        self._handler = handler
+
+    @cached_property
+    def truto(self) -> AsyncTruto:
+        """The Truto API. Unsafe calls carry an ``Idempotency-Key`` that is the same when the handler runs again."""
+        return self._truto.keyed(CallKeys(self._key).next)
+
+    @cached_property
+    def notify(self) -> BoundNotifier:
+        """Messages to the tenant or the operators."""
+        return self._notifier.bound(CallKeys(self._key).next)
+
+    @cached_property
+    def log(self) -> Any:
+        """A structlog logger that is bound to this event and handler."""
+        event = self._lease.event
+        return _log.bind(event_id=event.id, event_type=event.type, handler=self._handler, attempt=self.attempt)
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The steps of this attempt; handlers use :meth:`step`."""
+        return Steps(self._store, self._lease, self._handler)
+
+    @property
+    def _key(self) -> str:
+        return f"{self._lease.event.key}:{self._handler}"
 
     async def raw(self) -> bytes:
         """The delivery's body as it arrived; differs from ``event.raw`` for multipart deliveries."""
-        return await self.read_raw()
+        return await self._store.raw(self._lease.event)
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call *function* once for this event and handler, and return its result now and in every later attempt.

@@ -17,7 +17,6 @@ from worker.limits import Limits
 from worker.notify import Notifier
 from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
 from worker.registry import Handler, Registry
-from worker.steps import CallKeys, Steps
 from worker.suggestion import suggest_handler
 
 log = structlog.get_logger("worker")
@@ -27,6 +26,8 @@ HANDLER_MISSING = "handler_missing"
 
 _LOOKED_AT_ONCE = 50
 _EVER = datetime.min.replace(tzinfo=UTC)
+_EXPECTED = frozenset({"done", "discarded", "released"})
+_TOLD = ("why", "error", "in_seconds")
 
 
 @dataclass(slots=True)
@@ -42,9 +43,11 @@ class Dispatcher:
     suggest: bool = False
     _suggested: set[str] = field(default_factory=set, init=False)
     _looked_until: datetime = field(default=_EVER, init=False)
+    _log: structlog.typing.FilteringBoundLogger = field(init=False)
 
     def __post_init__(self) -> None:
         self.store.keep_order(self.registry.ordered)
+        self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def dispatch(self, lease: Lease) -> End | None:
         """Work on *lease* and say how it ends; ``None`` when it is over: split among several handlers, or put aside.
@@ -123,16 +126,20 @@ class Dispatcher:
 
     async def _run(self, handler: Handler, lease: Lease) -> End:
         event, policy = lease.event, self.policy
-        bound = log.bind(event_id=event.id, event_type=event.type, handler=handler.name, attempt=lease.attempts + 1)
+        context = Context(self.store, self.truto, self.notifier, lease, handler.name, policy.attempts_of(handler))
         started = time.perf_counter()
-        error = await self._call(handler, event, self._context(handler, lease, bound))
+        error = await self._call(handler, event, context)
         end = end_of_attempt(error, handler, lease.attempts, policy, self.describer)
-        level = bound.info if end.kind in {"done", "discarded", "released"} else bound.warning
+        level = self._log.info if end.kind in _EXPECTED else self._log.warning
         level(
             "event_handled",
+            event_id=event.id,
+            event_type=event.type,
+            handler=handler.name,
+            attempt=context.attempt,
             outcome=end.kind,
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
-            **{name: end.note[name] for name in ("why", "error", "in_seconds") if end.note.get(name)},
+            **{name: end.note[name] for name in _TOLD if end.note.get(name)},
         )
         return end
 
@@ -153,18 +160,6 @@ class Dispatcher:
         except BaseException as exc:  # noqa: BLE001  whatever a handler raises is its outcome
             return exc
         return None
-
-    def _context(self, handler: Handler, lease: Lease, bound: structlog.typing.FilteringBoundLogger) -> Context:
-        key = f"{lease.event.key}:{handler.name}"
-        return Context(
-            truto=self.truto.keyed(CallKeys(key).next),
-            notify=self.notifier.bound(CallKeys(key).next),
-            log=bound,
-            attempt=lease.attempts + 1,
-            max_attempts=self.policy.attempts_of(handler),
-            read_raw=lambda: self.store.raw(lease.event),
-            steps=Steps(self.store, lease, handler.name),
-        )
 
 
 def _overtime(exc: TimeoutError, limit: float) -> TimeoutError:

@@ -81,6 +81,7 @@ class Engine(Worker):
         self._slot_freed = asyncio.Event()
         self._draining = False
         self._wants_suspect = True
+        self._most_at_once = (concurrency + 1) // 2
 
     async def run_until_stopped(self) -> None:
         """Work until a signal ends it, then close. May be called once."""
@@ -138,13 +139,15 @@ class Engine(Worker):
             self._slot_freed.clear()
             await self._slot_freed.wait()
         else:
-            leases, next_due = await self._claim(free)
+            # Half of the slots at a time: Redis leases the second half while this process works on the first.
+            most = min(free, self._most_at_once)
+            leases, next_due = await self._claim(most)
             if leases and leases[0].crashes == _SUSPECT:
                 await self._run_alone(leases[0])
                 return
             for lease in leases:
                 self._start(lease)
-            if len(leases) < free:
+            if len(leases) < most:
                 await self._store.wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
 
     async def _claim(self, most: int) -> Claim:

@@ -45,11 +45,13 @@ local function take(member, score, state, claims, counted)
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
-  if stored and redis.call('EXISTS', P .. 'history:' .. key) == 0 then
-    if received then redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta) end
-  end
   local handler = state[1] and ',"handler":' .. cjson.encode(state[1]) or ''
-  note(key, 'claimed {"worker":' .. worker .. handler .. '}')
+  local claimed = 'claimed {"worker":' .. worker .. handler .. '}'
+  if received and not state[5] then -- the first claim begins the history, not the accept: that has to be quick
+    redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta, stamp .. ' ' .. claimed)
+  else
+    note(key, claimed)
+  end
   answer[#answer + 1] = member
   answer[#answer + 1] = token
   answer[#answer + 1] = stored
