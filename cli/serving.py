@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,7 +15,7 @@ import structlog
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
 from cli.store_check import checked
-from events import Spool, SpoolUnusable, Store
+from events import Shard, Spool, SpoolUnusable, Store
 from truto import AsyncTruto
 from worker.errors import ConfigError
 
@@ -41,24 +41,28 @@ def run_ingress() -> None:
     configure_logging(settings.log_level, settings.log_format)
 
     sources, sources_file = _sources(settings)
-    spool = _spool(settings)
+    urls = settings.redis_url.split()
+    spools = _spools(settings, len(urls))
 
     async def serve() -> None:
-        store = _store(settings, confirm_replicas=settings.confirm_replicas)
-        async with checked(store, settings.store_check):
-            await serve_from(store)
+        stores = [_store(settings, url, confirm_replicas=settings.confirm_replicas) for url in urls]
+        async with AsyncExitStack() as checks:
+            for store in stores:
+                await checks.enter_async_context(checked(store, settings.store_check))
+            await serve_from([Shard(store, spool) for store, spool in zip(stores, spools, strict=True)])
 
-    async def serve_from(store: Store) -> None:
+    async def serve_from(shards: Sequence[Shard]) -> None:
         truto = None
         if settings.truto_api_token is not None:
             truto = AsyncTruto(token=settings.truto_api_token.get_secret_value(), base_url=settings.truto_api_url)
         app = create_app(
-            store,
+            shards[0].store,
             sources,
             limits=Limits(body_bytes=settings.max_body_bytes),
             truto=truto,
             link_token_key=settings.link_token_key.get_secret_value() if settings.link_token_key else None,
-            spool=spool,
+            spool=shards[0].spool,
+            further=shards[1:],
         )
         log.info("ingress_started", host=settings.host, port=settings.port, link_tokens=bool(settings.link_token_key))
         async with _followed(sources_file, app.state.sources):
@@ -123,7 +127,7 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
         tenants = TenantEndpoint(settings.tenant_notify_url, settings.tenant_notify_secret.get_secret_value())
     token = settings.truto_api_token.get_secret_value()
     operators = [url.get_secret_value() for url in settings.notify_urls]
-    store = _store(settings)
+    store = _store(settings, settings.redis_url)
     truto = AsyncTruto(token=token, base_url=settings.truto_api_url)
     notifier = Notifier(tenants, operators)
     try:
@@ -189,18 +193,27 @@ async def _followed(file: SourcesFile | None, table: SourceTable) -> AsyncIterat
         await asyncio.gather(following, return_exceptions=True)
 
 
-def _spool(settings: IngressSettings) -> Spool | None:
+def _spools(settings: IngressSettings, count: int) -> list[Spool | None]:
+    """A spool for each of *count* stores. One that is left of a store no longer named must not be forgotten."""
     if settings.spool_dir is None:
-        return None
+        return [None] * count
+    further = sorted(settings.spool_dir.glob("shard-*"))
+    wanted = [settings.spool_dir, *(settings.spool_dir / f"shard-{number}" for number in range(2, count + 1))]
     try:
-        return Spool.open(settings.spool_dir, most_bytes=settings.spool_max_bytes)
+        for folder in further:
+            if folder not in wanted and (left := Spool.open(folder, most_bytes=settings.spool_max_bytes)).records:
+                raise ConfigError(
+                    f"SPOOL_DIR: {folder.name} holds {left.records} deliveries for a store that REDIS_URL no longer "
+                    "names: name it until they are brought over"
+                )
+        return [Spool.open(folder, most_bytes=settings.spool_max_bytes) for folder in wanted]
     except SpoolUnusable as exc:
         raise ConfigError(f"SPOOL_DIR: {exc}") from exc
 
 
-def _store(settings: StoreSettings, *, confirm_replicas: int = 0) -> Store:
+def _store(settings: StoreSettings, url: str, *, confirm_replicas: int = 0) -> Store:
     return Store.connect(
-        settings.redis_url,
+        url,
         lease_seconds=settings.lease_seconds,
         dedup_ttl=settings.dedup_ttl,
         history_ttl=settings.history_ttl,

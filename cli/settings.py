@@ -49,6 +49,7 @@ class ProcessSettings(BaseSettings):
 class StoreSettings(ProcessSettings):
     """What a process that uses the store reads besides."""
 
+    redis_shard: int | None = Field(default=None, ge=1)
     redis_url: str = Field(repr=False, description="where events are kept, for example redis://localhost:6379/0")
     lease_seconds: float = Field(default=15.0, ge=1, le=3600)
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
@@ -58,13 +59,30 @@ class StoreSettings(ProcessSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _is_a_redis_url(cls, value: str) -> str:
-        check_url(value)
-        return value
+    def _names_stores(cls, value: str, info: ValidationInfo) -> str:
+        """The one store this process works on; ``REDIS_SHARD`` says which where several are named."""
+        urls = _checked_urls(value)
+        shard = info.data.get("redis_shard")
+        if len(urls) > 1 and shard is None:
+            raise ValueError(f"names {len(urls)} stores; this process works on one: set REDIS_SHARD, 1 to {len(urls)}")
+        if shard is not None and shard > len(urls):
+            raise ValueError(f"names too few stores ({len(urls)}) for REDIS_SHARD {shard}")
+        return urls[(shard or 1) - 1]
+
+
+def _checked_urls(value: str) -> list[str]:
+    urls = value.split()
+    if not urls:
+        raise ValueError("names no store, such as redis://localhost:6379/0")
+    for url in urls:
+        check_url(url)
+    if len(set(urls)) < len(urls):
+        raise ValueError("names a store twice")
+    return urls
 
 
 class IngressSettings(StoreSettings):
-    """``truto-worker ingress``."""
+    """``truto-worker ingress``. Its ``redis_url`` is all of them, with a space between."""
 
     sources_file: Path | None = Field(default=None, validate_default=True)
     truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(default=(), validate_default=True)
@@ -80,6 +98,11 @@ class IngressSettings(StoreSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     _split_secrets = field_validator("truto_webhook_secret", mode="before")(_split)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_stores(cls, value: str, info: ValidationInfo) -> str:
+        return " ".join(_checked_urls(value))
 
     @field_validator("sources_file")
     @classmethod

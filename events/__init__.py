@@ -4,6 +4,7 @@ from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent
 from events.event import Event, Verified
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
+from events.shards import Shard, Shards, choose_shard, together
 from events.spool import Spool
 from events.store import Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store
 
@@ -26,10 +27,14 @@ __all__ = [
     "OrderedPattern",
     "Overview",
     "Refused",
+    "Shard",
+    "Shards",
     "Spool",
     "SpoolUnusable",
     "Store",
     "StoreUnavailable",
     "Verified",
+    "choose_shard",
     "lane_name",
+    "together",
 ]

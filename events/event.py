@@ -133,11 +133,8 @@ def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     return meta
 
 
-def _event(meta: Mapping[str, Any], envelope: Mapping[str, Any], body: bytes, *, received_at: datetime) -> Event:
-    payload = envelope.get("payload")
-    if not isinstance(payload, dict):
-        # Senders other than Truto put their data at the top level.
-        payload = envelope if payload is None else {"payload": payload}
+def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, received_at: datetime) -> Event:
+    payload = _payload(envelope)
     kind = meta["type"]
     return Event(
         id=meta["id"],
@@ -177,6 +174,20 @@ def event_id(source: str, value: object, body: bytes) -> str:
     if len(value) > _LONGEST_NAME or not value.isprintable():
         return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
     return value
+
+
+def account_of(verified: Verified) -> str | None:
+    """The account that an accepted event will belong to; ``None`` where it names none."""
+    envelope = _json_object(verified.body)
+    return _account_id(verified.type, _payload(envelope))
+
+
+def _payload(envelope: dict[str, Any]) -> dict[str, Any]:
+    payload = envelope.get("payload")
+    if isinstance(payload, dict):
+        return payload
+    # Senders other than Truto put their data at the top level.
+    return envelope if payload is None else {"payload": payload}
 
 
 def _account_id(kind: str, payload: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from events import Intake, Spool, Store
+from events import Intake, Shard, Shards, Spool, Store
 from ingress.answers import Refusal, failed, refuse
 from ingress.health import Readiness, livez
 from ingress.link_token import LinkTokenRoute
@@ -54,25 +54,30 @@ def create_app(
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
     spool: Spool | None = None,
+    further: Sequence[Shard] = (),
 ) -> Starlette:
     """The app that receives deliveries for *sources* into *store*, and closes what it was given when it ends.
 
-    With a *spool*, deliveries that the store cannot take wait there and are brought over when it can.
+    With a *spool*, deliveries that the store cannot take wait there and are brought over when it can. With *further*
+    shards, accounts are spread over them all; what sources and refusals leave behind is kept in *store*.
     The link-token route exists only with both *truto* and *link_token_key*. ``app.state.readiness.draining = True``
     makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources.
     """
     metrics = Metrics()
-    intake = Intake(store, spool) if spool is not None else None
-    readiness = Readiness(store, intake)
+    shards = [Shard(store, spool), *further]
+    takers = [Intake(shard.store, shard.spool) if shard.spool is not None else shard.store for shard in shards]
+    intakes = [taker for taker in takers if isinstance(taker, Intake)]
+    readiness = Readiness(takers)
     table = SourceTable(store, sources)
     journal = RefusalJournal(store)
-    receiver = Receiver(intake or store, table, limits or Limits(), metrics, journal)
-    if intake is not None:
-        metrics.registry.register(SpoolFigures(intake))
+    taker = Shards(takers) if further else takers[0]
+    receiver = Receiver(taker, table, limits or Limits(), metrics, journal)
+    if intakes:
+        metrics.registry.register(SpoolFigures(intakes))
     routes = [
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", readiness.__call__, methods=["GET"]),
-        Route("/metrics", MetricsRoute(store, metrics).__call__, methods=["GET"]),
+        Route("/metrics", MetricsRoute([shard.store for shard in shards], metrics).__call__, methods=["GET"]),
     ]
     if truto is not None and link_token_key:
         route = LinkTokenRoute(truto, link_token_key)
@@ -81,8 +86,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as closing:
-            closing.push_async_callback(store.close)
-            if intake is not None:
+            for shard in shards:
+                closing.push_async_callback(shard.store.close)
+            for intake in intakes:
                 await closing.enter_async_context(_running(intake))
             if truto is not None:
                 closing.push_async_callback(truto.aclose)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,27 +25,35 @@ async def livez(request: Request) -> Response:
 class Readiness:
     """Whether deliveries should be sent here: they would be kept, and the process is not shutting down."""
 
-    def __init__(self, store: Store, intake: Intake | None = None) -> None:
-        self._store = store
-        self._intake = intake
+    def __init__(self, takers: Sequence[Store | Intake]) -> None:
+        self._takers = takers
         self.draining = False
 
     async def __call__(self, request: Request) -> Response:
-        """Answer 200 or 503; asks the store each time, and the spool when the store does not answer."""
+        """Answer 200, or 503 when no store takes anything; asks each one each time, and its spool when it is silent."""
         if self.draining:
             return refuse(Refusal(503, "draining", "This process is shutting down."))
-        if self._intake is not None:
-            return await _answer_for(self._intake)
-        try:
-            async with asyncio.timeout(_STORE_SECONDS):
-                await self._store.ping()
-        except (StoreUnavailable, TimeoutError):
-            return refuse(_NO_STORE)
-        return answer({"status": "ready"})
+        states = await asyncio.gather(*(_state(taker) for taker in self._takers))
+        able = [state for state in states if not isinstance(state, Refusal)]
+        if not able:
+            return refuse(next(state for state in states if isinstance(state, Refusal)))
+        if len(states) == 1:
+            return answer({"status": "ready", **able[0]})
+        # As long as one of several takes its share, sending nothing here would lose that too.
+        told = [{"store": False} if isinstance(state, Refusal) else {"store": True, **state} for state in states]
+        return answer({"status": "ready", "shards": told})
 
 
-async def _answer_for(intake: Intake) -> Response:
-    store = await intake.store_answers()
-    if not store and not await intake.spool.has_room():
-        return refuse(_NOTHING)
-    return answer({"status": "ready", "store": store, "spooled": intake.spool.records})
+async def _state(taker: Store | Intake) -> dict[str, Any] | Refusal:
+    """What to say of a store that deliveries can be kept in, or for; else why they cannot."""
+    if isinstance(taker, Intake):
+        store = await taker.store_answers()
+        if not store and not await taker.spool.has_room():
+            return _NOTHING
+        return {"store": store, "spooled": taker.spool.records}
+    try:
+        async with asyncio.timeout(_STORE_SECONDS):
+            await taker.ping()
+    except (StoreUnavailable, TimeoutError):
+        return _NO_STORE
+    return {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events import Acceptance, Intake, Overview, Store, StoreUnavailable
+from events import Acceptance, Intake, Overview, Store, StoreUnavailable, together
 
 
 class Metrics:
@@ -93,34 +94,36 @@ class Metrics:
 class SpoolFigures(Collector):
     """How much is spooled, and how much went in and out since this process started. Register it with a registry."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
+    def __init__(self, intakes: Sequence[Intake]) -> None:
+        self._intakes = intakes
 
     def collect(self) -> Iterator[Metric]:
         """The figures of this moment."""
-        spool = self._intake.spool
-        yield GaugeMetricFamily("truto_worker_spool_records", "Deliveries that wait in the spool", spool.records)
-        yield GaugeMetricFamily("truto_worker_spool_bytes", "What the spool takes of SPOOL_MAX_BYTES", spool.bytes)
-        yield CounterMetricFamily("truto_worker_spooled", "Events put into the spool", self._intake.spooled)
+        records = sum(intake.spool.records for intake in self._intakes)
+        held = sum(intake.spool.bytes for intake in self._intakes)
+        spooled = sum(intake.spooled for intake in self._intakes)
+        yield GaugeMetricFamily("truto_worker_spool_records", "Deliveries that wait in the spool", records)
+        yield GaugeMetricFamily("truto_worker_spool_bytes", "What the spool takes of SPOOL_MAX_BYTES", held)
+        yield CounterMetricFamily("truto_worker_spooled", "Events put into the spool", spooled)
         drained = CounterMetricFamily(
             "truto_worker_drained", "Events brought from the spool to the store by outcome", labels=["outcome"]
         )
         for acceptance in (Acceptance.ACCEPTED, Acceptance.DUPLICATE, Acceptance.CONFLICT):
-            drained.add_metric([acceptance.value], self._intake.drained[acceptance])
+            drained.add_metric([acceptance.value], sum(intake.drained[acceptance] for intake in self._intakes))
         yield drained
 
 
 class MetricsRoute:
     """``GET /metrics``. Answers also while the store is down: that is when it is needed."""
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
-        self._store = store
+    def __init__(self, stores: Sequence[Store], metrics: Metrics) -> None:
+        self._stores = stores
         self._metrics = metrics
 
     async def __call__(self, request: Request) -> Response:
         """Answer with the figures of this process and of the queue."""
         try:
-            overview = await self._store.overview()
+            overview = together(await asyncio.gather(*(store.overview() for store in self._stores)))
         except StoreUnavailable:
             overview = None
         return Response(self._metrics.show(overview), media_type=CONTENT_TYPE_LATEST)

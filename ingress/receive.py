@@ -11,7 +11,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from events import Acceptance, Intake, Store, StoreUnavailable, Verified
+from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
 from ingress.answers import Refusal, answer, failed, not_authentic, refuse, wrong_method
 from ingress.body import ClientGone, read_body
 from ingress.metrics import Metrics
@@ -47,7 +47,12 @@ class Receiver:
     """The ASGI application behind ``/webhooks/{source}``. Answers 200 only for what store or spool has confirmed."""
 
     def __init__(
-        self, store: Store | Intake, sources: SourceTable, limits: Limits, metrics: Metrics, journal: RefusalJournal
+        self,
+        store: Store | Intake | Shards,
+        sources: SourceTable,
+        limits: Limits,
+        metrics: Metrics,
+        journal: RefusalJournal,
     ) -> None:
         self._store = store
         self._sources = sources

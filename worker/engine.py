@@ -82,6 +82,7 @@ class Engine(Worker):
         self._draining = False
         self._wants_suspect = True
         self._most_at_once = (concurrency + 1) // 2
+        self._renewed = time.monotonic()
 
     async def run_until_stopped(self) -> None:
         """Work until a signal ends it, then close. May be called once."""
@@ -141,6 +142,8 @@ class Engine(Worker):
         else:
             # Half of the slots at a time: Redis leases the second half while this process works on the first.
             most = min(free, self._most_at_once)
+            if time.monotonic() - self._renewed > self._store.lease_seconds:
+                await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
             leases, next_due = await self._claim(most)
             if leases and leases[0].crashes == _SUSPECT:
                 await self._run_alone(leases[0])
@@ -254,7 +257,7 @@ class Engine(Worker):
             self.jobs_retried += 1
 
     async def _keep_leases(self) -> None:
-        """Renew what is held, well before it runs out, and let go of what was lost."""
+        """Renew what is held, well before it runs out."""
         period = self._store.lease_seconds / _RENEWALS_PER_LEASE
         while True:
             asleep = time.monotonic()
@@ -262,17 +265,22 @@ class Engine(Worker):
             late = time.monotonic() - asleep - period
             if late > self._store.lease_seconds - period:
                 log.error("event_loop_blocked", seconds=round(late, 1), hint="a handler blocks: use asyncio.to_thread")
-            held = list(self._leases.values())
-            if not held:
-                continue
+            await self._renew()
+
+    async def _renew(self) -> None:
+        """Renew what is held, and let go of what was lost."""
+        held = list(self._leases.values())
+        began = time.monotonic()
+        if held:
             try:
                 kept = await self._store.renew(held)
             except StoreUnavailable as exc:
                 log.error("leases_not_renewed", error=str(exc), leases=len(held))
-                continue
+                return
             for lease, still_held in zip(held, kept, strict=True):
                 if not still_held:
                     self._let_go(lease)
+        self._renewed = began
 
     def _let_go(self, lease: Lease) -> None:
         task = self.tasks.get(lease.token)

@@ -193,3 +193,34 @@ def test_the_lease_and_retention_settings_are_the_stores_own_defaults() -> None:
     store = inspect.signature(Store.connect).parameters
     for name in ("lease_seconds", "dedup_ttl", "history_ttl"):
         assert StoreSettings.model_fields[name].default == store[name].default
+
+
+TWO_STORES = "redis://one:6379/0 redis://two:6379/0"
+
+
+def test_the_ingress_takes_several_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "REDIS_URL": TWO_STORES})
+    assert read_settings(IngressSettings).redis_url.split() == ["redis://one:6379/0", "redis://two:6379/0"]
+
+
+@pytest.mark.parametrize(("shard", "url"), [("1", "redis://one:6379/0"), ("2", "redis://two:6379/0")])
+def test_a_worker_takes_the_store_of_its_shard(monkeypatch: pytest.MonkeyPatch, shard: str, url: str) -> None:
+    put(monkeypatch, {**WORKER, "REDIS_URL": TWO_STORES, "REDIS_SHARD": shard})
+    assert read_settings(WorkerSettings).redis_url == url
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({"REDIS_URL": TWO_STORES}, "names 2 stores; this process works on one: set REDIS_SHARD, 1 to 2"),
+        ({"REDIS_URL": TWO_STORES, "REDIS_SHARD": "3"}, "names too few stores (2) for REDIS_SHARD 3"),
+        ({"REDIS_URL": "redis://one redis://one", "REDIS_SHARD": "1"}, "names a store twice"),
+        ({"REDIS_URL": "   "}, "names no store, such as redis://localhost:6379/0"),
+    ],
+    ids=["no-shard", "no-such-shard", "twice", "blank"],
+)
+def test_a_worker_without_a_store_of_its_own_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], fault: str
+) -> None:
+    put(monkeypatch, {**WORKER, **given})
+    assert faults_of(WorkerSettings) == [f"REDIS_URL: {fault}"]

@@ -1,0 +1,70 @@
+"""Several stores, each with its share of the accounts, where one Redis is not enough."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from events.event import Verified, account_of
+from events.intake import Intake
+from events.spool import Spool
+from events.store import Acceptance, Overview, Store
+
+
+class Shard(NamedTuple):
+    """A store, and the spool behind it."""
+
+    store: Store
+    spool: Spool | None = None
+
+
+class Shards:
+    """Takes each delivery into the store of its account; offers what the ingress needs of a single one.
+
+    What belongs to one account comes to one store, so its order, its limits and its duplicates are seen there. A store
+    that does not answer costs only its own share. At least one is needed.
+    """
+
+    def __init__(self, takers: Sequence[Store | Intake]) -> None:
+        if not takers:
+            raise ValueError("there is no store to take events into")
+        self._takers = list(takers)
+
+    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+        """Take the events of one delivery in, all or none: into the store of the first one's account.
+
+        Raises :class:`StoreUnavailable` as that store does.
+        """
+        number = choose_shard(_share_of(events[0]), len(self._takers)) if events else 0
+        return await self._takers[number].accept(events)
+
+
+def choose_shard(share: str, count: int) -> int:
+    """Which of *count* shards *share* belongs to: evenly, and with one shard more only the new one gains.
+
+    That is rendezvous hashing: each shard draws a number for the share, and the highest wins.
+    """
+    return max(range(count), key=lambda number: hashlib.blake2b(f"{number}\0{share}".encode(), digest_size=8).digest())
+
+
+def _share_of(verified: Verified) -> str:
+    return account_of(verified) or verified.key
+
+
+def together(overviews: Sequence[Overview]) -> Overview:
+    """The state of several queues as one: sums, and the age of the oldest work of them all."""
+    totals: Counter[str] = Counter()
+    for overview in overviews:
+        totals.update(overview.totals)
+    return Overview(
+        ready=sum(overview.ready for overview in overviews),
+        oldest_ready_seconds=max(overview.oldest_ready_seconds for overview in overviews),
+        waiting=sum(overview.waiting for overview in overviews),
+        dead=sum(overview.dead for overview in overviews),
+        parked=sum(overview.parked for overview in overviews),
+        workers=sum(overview.workers for overview in overviews),
+        totals=dict(totals),
+        held=sum(overview.held for overview in overviews),
+    )
