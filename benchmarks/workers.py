@@ -56,6 +56,7 @@ class Drain(NamedTuple):
 
     per_second: float
     commands_per_event: float
+    redis_microseconds: float
     peak_rss: int
 
 
@@ -82,11 +83,14 @@ def _drain(url: str, admin: Redis, command: tuple[str, ...], count: int, workers
         before = _commands(admin)
         running = [stack.enter_context(process(*command, environment=_environment(url))) for _ in range(workers)]
         first, began = _until(done, count // 10, admin)
+        redis_began = _redis_cpu_seconds(admin)
         last, ended = _until(done, count, admin)
+        redis_seconds = _redis_cpu_seconds(admin) - redis_began
         polls = (ended - began) / 0.02 * 1.5
         return Drain(
             (last - first) / (ended - began),
             (_commands(admin) - before - polls) / count,
+            redis_seconds / (last - first) * 1e6,
             max(peak_rss_bytes(worker.pid) for worker in running),
         )
 
@@ -104,11 +108,22 @@ def _commands(admin: Redis) -> int:
     return int(admin.info("stats")["total_commands_processed"])  # type: ignore[index]
 
 
+def _redis_cpu_seconds(admin: Redis) -> float:
+    usage = admin.info("cpu")
+    return float(usage["used_cpu_user"]) + float(usage["used_cpu_sys"])  # type: ignore[index]
+
+
 class Throughput(NamedTuple):
-    """Medians over the rounds; commands per event by number of workers."""
+    """Medians over the rounds; commands per event by number of workers.
+
+    ``redis_accept`` and ``redis_work`` are what an event costs Redis (us of its one core) on its way in, and from its
+    claim to its end.
+    """
 
     ours: float
     stock: float
+    redis_accept: float
+    redis_work: float
     ours_commands: dict[int, float]
     stock_commands: dict[int, float]
 
@@ -117,16 +132,41 @@ def measure_throughput(folder: Path, *, rounds: int, events: int, fleet: tuple[i
     """Ours and stock arq in turn; then fleets of each."""
     with redis(folder / "workers") as server, Redis.from_url(server.url) as admin:
         rates: dict[tuple[str, ...], list[float]] = {_OURS: [], _STOCK: []}
+        costs = []
         for _ in range(rounds):
-            rates[_OURS].append(_drain(server.url, admin, _OURS, events).per_second)
+            ours = _drain(server.url, admin, _OURS, events)
+            rates[_OURS].append(ours.per_second)
+            costs.append(ours.redis_microseconds)
             rates[_STOCK].append(_drain(server.url, admin, _STOCK, events // 4).per_second)
         commands = {
             command: {n: _drain(server.url, admin, command, events // 4, n).commands_per_event for n in fleet}
             for command in (_OURS, _STOCK)
         }
+        accepting = statistics.median(_accept_cost(server.url, admin, events // 4) for _ in range(rounds))
     return Throughput(
-        statistics.median(rates[_OURS]), statistics.median(rates[_STOCK]), commands[_OURS], commands[_STOCK]
+        statistics.median(rates[_OURS]),
+        statistics.median(rates[_STOCK]),
+        accepting,
+        statistics.median(costs),
+        commands[_OURS],
+        commands[_STOCK],
     )
+
+
+def _accept_cost(url: str, admin: Redis, count: int) -> float:
+    """What Redis spends on one event that comes in with 63 others (us)."""
+    admin.flushall()
+    events = [_event(number) for number in range(count)]
+
+    async def accept() -> None:
+        store = Store.connect(url)
+        for start in range(0, count, 64):
+            await store.accept(events[start : start + 64])
+        await store.close()
+
+    before = _redis_cpu_seconds(admin)
+    uvloop.run(accept())
+    return (_redis_cpu_seconds(admin) - before) / count * 1e6
 
 
 class Latency(NamedTuple):

@@ -152,3 +152,15 @@ def test_the_check_finds_a_forbidden_import(module: str, source: str) -> None:
 )
 def test_the_check_lets_an_allowed_import_pass(module: str, source: str) -> None:
     assert violations(module, source) == []
+
+
+def test_nothing_of_ours_reads_pickles() -> None:
+    """Who can write to Redis must not be able to run code here."""
+    readers = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
+    found = {
+        (module, name)
+        for module, path in modules().items()
+        for name, _ in imported(module, path.read_text(), is_package=path.name == "__init__.py")
+        if name.split(".")[0] in readers
+    }
+    assert found == set()

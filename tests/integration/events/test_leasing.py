@@ -239,3 +239,18 @@ async def test_workers_with_odd_names_leave_a_readable_history(store: Store) -> 
     claims = [entry.detail for entry in await store.history("truto", "e-1") if entry.what == "claimed"]
     assert {claim["worker"] for claim in claims} == {'host "1"\\'}
     assert [claim.get("handler") for claim in claims[1:]] == [piece.handler for piece in pieces]
+
+
+async def test_hundreds_that_run_do_not_hide_what_comes_after_them(store: Store) -> None:
+    await accept(store, *(delivered(f"running-{number}") for number in range(500)))
+    assert len((await store.claim(500, "worker-1")).leases) == 500
+    await accept(store, delivered("new"))
+    assert (await claim_one(store, "worker-2")).event.id == "new"
+
+
+@pytest.mark.parametrize("score", ["0", "-1", "-inf", "1"])
+async def test_work_with_any_score_in_the_past_is_due(store: Store, score: str) -> None:
+    event = delivered()
+    await accept(store, event)
+    await store.redis.zadd("tw:queue", {event.key: float(score)}, xx=True)
+    assert (await claim_one(store)).event.id == event.id

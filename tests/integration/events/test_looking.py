@@ -95,3 +95,9 @@ async def test_the_pieces_of_an_event_are_found_where_they_are(store: Store) -> 
     await store.finish(leases["a"], End("dead", "a"))
     await store.finish(leases["b"], End("parked", "b"))
     assert await store.places("truto", "e-1") == {f"{key}|a": "dead", f"{key}|b": "parked", f"{key}|c": "queue"}
+
+
+async def test_each_worker_is_counted_for_itself(store: Store) -> None:
+    for owner in ("worker-1", "worker-2", "worker-1"):
+        await store.claim(1, owner)
+    assert (await store.overview()).workers == 2

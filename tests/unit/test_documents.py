@@ -1,0 +1,29 @@
+"""What documents say about tests is true: each one they name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"`(test_\w+)`")
+DEFINED = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
+DOCUMENTS = sorted(path for path in (ROOT / "docs").glob("*.md") if NAMED.search(path.read_text()))
+
+
+def existing_tests() -> set[str]:
+    return {name for path in (ROOT / "tests").rglob("test_*.py") for name in DEFINED.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    named = set(NAMED.findall(document.read_text())) - {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert named - existing_tests() == set()
+
+
+def test_every_hazard_has_a_row_with_a_test() -> None:
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs" / "hazards.md").read_text(), re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 29))
+    assert all(NAMED.search(held_by) for _, held_by in rows)
