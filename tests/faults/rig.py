@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Protocol
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from events import Store
@@ -154,7 +157,11 @@ class Rig:
         """Start everything and return once it works."""
         await asyncio.to_thread(self.redis.start)
         self.store = Store.connect(self.redis.url, lease_seconds=self.setup.lease_seconds)
-        self.client: Redis = Redis.from_url(self.redis.url, socket_timeout=5)
+        # A connection that a kill broke is found out at its next use: that is not the news the rig is after.
+        retry = Retry(ExponentialBackoff(cap=1, base=0.1), 6)
+        self.client: Redis = Redis.from_url(
+            self.redis.url, socket_timeout=5, retry=retry, retry_on_error=[RedisConnectionError]
+        )
         url = self.redis.url
         if self.setup.proxied:
             self.proxy = Proxy(lambda: self.redis.url)
