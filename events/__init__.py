@@ -1,5 +1,6 @@
 """An event and its life in Redis. Handlers need :class:`Event` from here, nothing else."""
 
+from events.budgets import Budget
 from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent, SpoolUnusable, StoreUnavailable
 from events.event import Event, Verified
 from events.intake import Intake
@@ -12,6 +13,7 @@ __all__ = [
     "NO_LANE",
     "Acceptance",
     "BadStoreURL",
+    "Budget",
     "Claim",
     "CorruptEvent",
     "End",

@@ -19,6 +19,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``context:<source>``      hash of what a source's handshakes have left, secrets among them
 ``refusals``              list of the deliveries that were refused last, without bodies
 ``wake``                  list that idle workers block on
+``spent:<budget>``        list of the last starts that a budget of calls has given, for its period
 ``held``                  sorted set of the members that wait for their key; how they do is told in scripts/lanes.lua
 ========================  ========================================================================================
 """
@@ -39,6 +40,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from events.batching import GroupCommit
+from events.budgets import Budget
 from events.checking import find_faults
 from events.confirming import ReplicaConfirmation
 from events.connecting import connect
@@ -508,6 +510,15 @@ class Store:
         note = orjson.dumps({"why": why})
         return int(await self._run("discard", ["dead", self._dedup_ms, self._history_ms, note, *members]))
 
+    async def spend(self, budgets: Sequence[Budget], *, longest: float) -> tuple[bool, float]:
+        """Take the first moment at which all of *budgets* have a start left: whether that was done, and how far it is.
+
+        Seconds, both. A moment further away than *longest* is not taken. One that was taken is spent, used or not.
+        """
+        parts: list[str | int] = [part for budget in budgets for part in budget.parts]
+        answer = int(await self._run("spend", [round(longest * 1000), *parts]))
+        return (True, answer / 1000) if answer >= 0 else (False, -(answer + 1) / 1000)
+
     async def source_context(self, source: str) -> dict[str, Any]:
         """What the handshakes of *source* have left here."""
         async with _confirmed():
@@ -555,6 +566,7 @@ _SCRIPTS = (
     "discard",
     "overview",
     "keep",
+    "spend",
 )
 _WITH_LANES = frozenset({"gate", "plan", "finish"})
 

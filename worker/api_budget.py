@@ -1,0 +1,70 @@
+"""Keep a fleet within Truto's limits, so that it waits in order and does not run into 429s."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from events import Budget, Store, StoreUnavailable
+from truto.errors import RateLimited
+
+log = structlog.get_logger("worker")
+
+PERIOD_SECONDS = 10.0
+"""Truto counts requests in windows of 10 s: 500 for an API token and 50 for an account (skill: rate limits)."""
+
+ACCOUNT_CALLS = 50
+
+
+class BudgetSpent(RateLimited):
+    """The fleet's own budget is spent for longer than is worth waiting; nothing was sent."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(
+            status=429,
+            message="the fleet has spent its calls, and nothing was sent",
+            method="a call",
+            path="to Truto",
+            retry_after=retry_after,
+        )
+
+
+class ApiBudget:
+    """Admits calls of one API token, *calls* within 10 s in all processes that share *store*; 50 for each account.
+
+    Without the store calls are admitted: Truto's own limits hold then.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        token: str,
+        *,
+        calls: int,
+        longest_wait: float = PERIOD_SECONDS,
+        period: float = PERIOD_SECONDS,
+    ) -> None:
+        self._store = store
+        self._token = token
+        self._calls = calls
+        self._longest_wait = longest_wait
+        self._period = period
+
+    async def admit(self, account_id: str | None) -> None:
+        """Return when a call may start. *account_id* is that of a call on an account's data.
+
+        Raises :class:`BudgetSpent` at once when that is too far away; the event runs again by then.
+        """
+        budgets = [Budget(f"token:{self._token}", self._calls, self._period)]
+        if account_id is not None:
+            budgets.append(Budget(f"account:{account_id}", min(ACCOUNT_CALLS, self._calls), self._period))
+        try:
+            taken, wait = await self._store.spend(budgets, longest=self._longest_wait)
+        except StoreUnavailable as exc:
+            log.warning("api_budget_unknown", error=str(exc))
+            return
+        if not taken:
+            raise BudgetSpent(wait)
+        if wait:
+            await asyncio.sleep(wait)
