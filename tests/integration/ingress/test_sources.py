@@ -438,11 +438,12 @@ def signing(url: str, *, cooldown: float = 30.0) -> ConfiguredSource:
     return read_source("s", given, {})
 
 
+@pytest.mark.bad_input(76)
 async def test_keys_are_there_before_the_first_delivery_and_unknown_ones_fetch_no_storm(store: Store) -> None:
     issuer = Issuer()
     async with issuing(issuer) as url, running(store, signing(url)) as edge:
         assert (await edge.post(**token("k1"))).status_code == 200
-        answers = await asyncio.gather(*(edge.post(**token(f"x{number}")) for number in range(200)))
+        answers = await asyncio.gather(*(edge.post(**token(f"x{number}")) for number in range(500)))
         assert {answer.status_code for answer in answers} == {401}
         assert (await edge.post(**token("k1"))).status_code == 200
     assert issuer.calls == 1
@@ -460,6 +461,7 @@ async def test_a_new_key_is_fetched_beside_the_request_that_names_it(store: Stor
         assert (await edge.post(**token("k2"))).status_code == 200
 
 
+@pytest.mark.bad_input(77)
 @pytest.mark.parametrize("behaviour", ["down", "redirect", "large", "not-json", "no-list"])
 async def test_an_issuer_that_misbehaves_opens_nothing(store: Store, behaviour: str) -> None:
     issuer = Issuer(behaviour=behaviour)
@@ -468,6 +470,7 @@ async def test_an_issuer_that_misbehaves_opens_nothing(store: Store, behaviour: 
     assert issuer.calls == 1
 
 
+@pytest.mark.bad_input(77)
 async def test_a_slow_issuer_holds_no_delivery_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingress.sources.table._PREPARING_SECONDS", 0.05)
     issuer = Issuer(behaviour="slow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Any
 
 import orjson
@@ -609,6 +610,7 @@ def test_text_is_taken_where_it_is_json() -> None:
     assert cause(verify(on, of_headers(signed(b"hi", content_type="text/plain"), b"hi"))) == (400, "not_an_object")
 
 
+@pytest.mark.bad_input(43)
 @pytest.mark.parametrize("value", ["x" * 10_000, "a\nb", "a:b\x00"], ids=["long", "newline", "nul"])
 def test_an_id_that_is_not_safe_is_hashed(value: str) -> None:
     body = orjson.dumps({"event": "x", "key": value})
@@ -617,6 +619,16 @@ def test_an_id_that_is_not_safe_is_hashed(value: str) -> None:
     assert outcome.events[0].id.startswith("sha256:")
 
 
+@pytest.mark.bad_input(43)
+def test_an_id_is_never_a_key_of_the_store() -> None:
+    body = orjson.dumps({"event": "x", "key": "tw:queue"})
+    outcome = verify(source(event={"id": "{{body.key}}"}), of_headers(signed(body), body))
+    assert isinstance(outcome, Accepted)
+    assert outcome.events[0].id == "tw:queue"
+    assert re.fullmatch("[0-9a-f]{32}", outcome.events[0].key)
+
+
+@pytest.mark.bad_input(42)
 def test_without_a_named_id_the_same_body_is_the_same_event() -> None:
     first, second = (verify(source(), of_headers(signed(BODY, x_n=n), BODY)) for n in "12")
     assert isinstance(first, Accepted)
