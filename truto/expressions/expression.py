@@ -47,7 +47,6 @@ class Expression:
         """What :meth:`evaluate` would give, where that is a constant behind conditions that plainly do not hold.
 
         Costs a few lookups in *scope*, and needs none of the others. :data:`UNTOLD` where only an evaluation can tell.
-        The value is shared and not to be changed.
         """
         return UNTOLD if self._glance is None else self._glance(scope)
 

@@ -31,29 +31,40 @@ _PLAIN = frozenset({"id", "type", "value", "position", "lbp", "bp", "steps", "_o
 
 def compile_glance(ast: Any) -> Glance | None:
     """The glance at the expression of *ast*; ``None`` where there is nothing to tell."""
-    return _rest(ast) if getattr(ast, "type", None) == "condition" else None
+    return _told(ast) if ast.type == "condition" or _is_object(ast) else None
 
 
-def _rest(node: Any) -> Glance | None:
-    if node is not None and node.type == "condition":
-        fails, rest = _failing(node.condition), _rest(node._else)  # noqa: SLF001  the library's name
+def _told(node: Any) -> Glance | None:
+    if node is None:
+        return lambda scope: UNDEFINED
+    if node.type in _SCALARS:
+        constant = node.value
+        return lambda scope: constant
+    if node.type == "condition":
+        fails, rest = _failing(node.condition), _told(node._else)  # noqa: SLF001  the library's name
         if fails is None or rest is None:
             return None
         return lambda scope: rest(scope) if fails(scope) else UNTOLD
-    constant = _constant(node)
-    return None if constant is UNTOLD else lambda scope: constant
+    return _object(node) if _is_object(node) else None
 
 
-def _constant(node: Any) -> Any:
-    if node is None:
-        return UNDEFINED
-    if node.type in _SCALARS:
-        return node.value
-    if node.type == "unary" and node.value == "{":
-        pairs = [(key, _constant(value)) for key, value in node.lhs_object]
-        if all(key.type == "string" and not isinstance(value, _Untold | dict) for key, value in pairs):
-            return {key.value: value for key, value in pairs}
-    return UNTOLD
+def _is_object(node: Any) -> bool:
+    return bool(node.type == "unary" and node.value == "{" and all(key.type == "string" for key, _ in node.lhs_object))
+
+
+def _object(node: Any) -> Glance | None:
+    members = [(key.value, _told(value)) for key, value in node.lhs_object]
+    told = [(name, glance) for name, glance in members if glance is not None]
+    if len(told) < len(members) or len(dict(told)) < len(told):
+        return None
+
+    def glance(scope: Mapping[str, Any]) -> Any:
+        found = {name: value(scope) for name, value in told}
+        if any(value is UNTOLD for value in found.values()):
+            return UNTOLD
+        return {name: value for name, value in found.items() if value is not UNDEFINED}
+
+    return glance
 
 
 def _failing(node: Any) -> Callable[[Mapping[str, Any]], bool] | None:

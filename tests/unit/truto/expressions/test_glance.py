@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from truto.expressions import UNDEFINED, UNTOLD, compile_expression
 
 GO_ON = {"type": "payload"}
+# The one of Truto's API reference (seed: Environment Integrations object).
+SAMPLE = (
+    "{ 'type': webhook_type = 'verify' ? 'verify' : 'payload',"
+    " 'verification_response': webhook_type = 'verify' ? { 'body': { 'challenge': body.challenge } } }"
+)
 TOLD = [
     ("body.type = 'url_verification' ? 1 : {'type': 'payload'}", {"body": {"type": "event"}}, GO_ON),
     ("'url_verification' != body.type ? 1 : {'type': 'payload'}", {"body": {}}, UNTOLD),
@@ -36,13 +41,17 @@ TOLD = [
     ("a ? 1 : b = 'x' ? 2 : {'type': 'payload'}", {"a": 1, "b": "y"}, UNTOLD),
     ("a ? 1 : $now()", {}, UNTOLD),
     ("a ? 1 : {'type': b}", {}, UNTOLD),
-    ("a ? 1 : {'type': {'b': 1}}", {}, UNTOLD),
+    ("a ? 1 : {'type': {'b': 1}}", {}, {"type": {"b": 1}}),
+    ("a ? 1 : {'b': 1, 'b': 2}", {}, UNTOLD),
+    ("a ? 1 : {c: 1}", {}, UNTOLD),
+    (SAMPLE, {"webhook_type": "payload"}, GO_ON),
+    (SAMPLE, {"webhook_type": "verify", "body": {"challenge": "c"}}, UNTOLD),
     ("a[0] ? 1 : 2", {}, UNTOLD),
     ("a[] ? 1 : 2", {}, UNTOLD),
     ("a.* ? 1 : 2", {}, UNTOLD),
     ("$header.a ? 1 : 2", {}, UNTOLD),
     ("$count(a) ? 1 : 2", {}, UNTOLD),
-    ("{'type': 'payload'}", {}, UNTOLD),
+    ("{'type': 'payload'}", {}, GO_ON),
     ("null", {}, UNTOLD),
 ]
 
@@ -68,6 +77,7 @@ CONDITIONS = (
     + list(PATHS)
 )
 EXPRESSIONS = [compile_expression(f"{condition} ? 'held' : 'not'") for condition in CONDITIONS]
+EXPRESSIONS += [compile_expression(f"{{'k': {condition} ? 'held', 'n': 1}}") for condition in CONDITIONS]
 EXPRESSIONS += [compile_expression(f"{one} and {two} ? 'held' : 'not'") for one, two in pairwise(CONDITIONS)]
 
 
