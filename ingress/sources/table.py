@@ -130,7 +130,9 @@ class SourceTable:
         outcome = await self._look(source, delivery)
         if isinstance(outcome, Refusal) and outcome.status == 401:
             if source.jwks is not None and outcome.cause == "jwt_key_unknown":
-                self._keys[source.jwks.url].wanted.set()
+                # An exchange of the sources may have let go of them meanwhile.
+                if source.jwks.url in self._keys:
+                    self._keys[source.jwks.url].wanted.set()
             elif await self._learns_more(source):
                 return await self._look(source, delivery)
         return outcome

@@ -9,10 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from events import MalformedEvent
 from ingress.answers import Refusal
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.verification.contents import write_json
 from ingress.verification.outcome import Accepted, Handshake, Ignored
+from ingress.verification.pipeline import context_of
 from tests.unit.ingress.sources.senders import OTHER, SECRET, of_headers, verify
 
 HMAC: dict[str, Any] = {
@@ -589,11 +592,11 @@ def test_two_hundred_thousand_keys_are_taken_in_time() -> None:
 
 
 def test_a_form_becomes_an_object_and_keeps_its_body() -> None:
-    body = b"event=x&a=1&a=2&b="
+    body = b"event=x&a=1&a=2&a=3&b="
     on = source(media_types=["form"])
     outcome = verify(on, of_headers(signed(body, content_type="application/x-www-form-urlencoded"), body))
     assert isinstance(outcome, Accepted)
-    assert orjson.loads(outcome.events[0].body) == {"event": "x", "a": ["1", "2"], "b": ""}
+    assert orjson.loads(outcome.events[0].body) == {"event": "x", "a": ["1", "2", "3"], "b": ""}
     assert outcome.events[0].raw == body
 
 
@@ -652,11 +655,27 @@ def test_what_is_compared_by_an_expression_needs_its_secret() -> None:
     assert cause(verify(late, of_headers({}, BODY))) == (401, "secret_missing")
 
 
-def test_text_that_no_json_can_carry_is_refused() -> None:
-    on = source({"payload_transform": "{'event': $substring(body.e, 0, 1)}"})
-    body = orjson.dumps({"e": "\U0001f600"})
-    outcome = verify(on, of_headers(signed(body), body))
-    assert isinstance(outcome, Accepted) or cause(outcome)[0] == 400
+@pytest.mark.parametrize("value", ["\ud800", {"a": ["\udfff"]}, b"bytes"], ids=["text", "nested", "bytes"])
+def test_text_that_no_json_can_carry_is_malformed(value: Any) -> None:
+    with pytest.raises(MalformedEvent) as caught:
+        write_json(value)
+    assert caught.value.reason == "not_json"
+
+
+def test_an_alias_of_the_environment_is_seen_by_expressions() -> None:
+    on = source(
+        {"handle_verification": "env.MODE = 'meta' ? {'type': 'meta'} : {'type': 'payload'}"},
+        environment_variables={"MODE": "meta"},
+    )
+    assert verify(on, of_headers(signed(BODY), BODY)) == Ignored("meta")
+
+
+def test_a_context_is_a_mapping_of_everything_that_can_be_named() -> None:
+    on = source()
+    context = context_of(on, of_headers({"x-a": "1"}, BODY, query=b"&".join([b"a=1"] * 2000)), on.account({}))
+    assert set(context) == set(context.plain())
+    assert len(context) == len(set(context))
+    assert (context["query"], context.get("nothing", 7)) == ({}, 7)
 
 
 def test_a_signature_header_of_too_many_pairs_has_no_fields() -> None:

@@ -225,7 +225,7 @@ SCHEMES = [
     *(jwks_scheme(algorithm) for algorithm in ("RS256", "ES384", "EdDSA")),
 ]
 EACH = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-PROPERTY = settings(max_examples=40, deadline=None)
+PROPERTY = settings(max_examples=25, deadline=None)
 
 LATIN = st.characters(max_codepoint=255, exclude_categories=[])
 NAMED = st.dictionaries(st.text(max_size=8), st.none() | st.integers(-9, 9) | st.text(max_size=20), max_size=4)
