@@ -310,7 +310,7 @@ async def test_deliveries_that_are_no_handshake_do_not_wait_for_those_that_are(s
 
 @pytest.mark.parametrize("handle", [None, "body.challenge ? {'type':'meta'} : {'type':'payload'}"], ids=["none", "one"])
 async def test_a_large_delivery_is_looked_at_beside_the_others(store: Store, handle: str | None) -> None:
-    on = source(**({"handle_verification": handle} if handle else {}))
+    on = source("s", options=None, handle_verification=handle)
     body = event(filler="x" * 300_000)
     async with running(store, on) as edge:
         assert (await edge.post(body)).json()["status"] == "accepted"
