@@ -29,8 +29,15 @@ TRUTO = "truto"
 
 
 def check_sources(file: Path | None, *, as_json: bool) -> int:
-    """Say whether the file can be used. Raises ``ConfigError`` naming every fault."""
-    sources = _sources(file)
+    """Say whether the file can be used. Every fault is named, as JSON with exit code 2 or by a ``ConfigError``."""
+    path = _path(file)
+    try:
+        sources = load_sources(path, os.environ)
+    except BadSources as exc:
+        if not as_json:
+            raise ConfigError(str(exc)) from None
+        print_json({"sources": [], "faults": str(exc).splitlines()})
+        return 2
     if as_json:
         print_json({"sources": sorted(sources), "faults": []})
     else:
@@ -182,12 +189,16 @@ def _file(file: Path | None) -> Path | None:
     return named or (DEFAULT_SOURCES if DEFAULT_SOURCES.is_file() else None)
 
 
-def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
+def _path(file: Path | None) -> Path:
     path = _file(file)
     if path is None:
         raise ConfigError("no file of sources: name one, set SOURCES_FILE, or put a sources.yaml here")
+    return path
+
+
+def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
     try:
-        return load_sources(path, os.environ)
+        return load_sources(_path(file), os.environ)
     except BadSources as exc:
         raise ConfigError(str(exc)) from None
 
@@ -206,10 +217,8 @@ def _entry(name: str, file: Path | None) -> Any:
     secrets = _truto_secrets()
     if name == TRUTO and secrets:
         return read_entry(name, {"preset": TRUTO, "secrets": secrets}, {})
-    path = _file(file)
-    assert path is not None
     try:
-        return read_entry(name, read_descriptions(path.read_text(encoding="utf-8"))[name], os.environ)
+        return read_entry(name, read_descriptions(_path(file).read_text(encoding="utf-8"))[name], os.environ)
     except Faults as exc:
         raise ConfigError(str(exc)) from None
 
@@ -273,6 +282,8 @@ def _headers(path: Path) -> list[tuple[bytes, bytes]]:
     else:
         lines = [line.partition(":") for line in text.splitlines() if ":" in line]
         pairs = [(name, value) for name, _, value in lines]
+        if text.strip() and not pairs:
+            raise ConfigError(f"--headers {path}: no line is `Name: value`, and it is no JSON object")
     return [(n.strip().lower().encode(), v.strip().encode("utf-8", "surrogateescape")) for n, v in pairs]
 
 

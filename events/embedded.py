@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
@@ -104,6 +104,8 @@ class EmbeddedRedis:
                 try:
                     if client.ping():
                         return
+                except BusyLoadingError:
+                    deadline = time.monotonic() + _START_SECONDS  # it reads what it has kept, and much takes a while
                 except (RedisError, OSError):
                     pass
                 if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:

@@ -3,6 +3,8 @@
 Three things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
 signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), the body of a request that asks for
 another protocol would be read as the next request, and a request head may trickle in, or grow, for ever.
+
+What is refused before there is a request for the application, is refused in the same envelope as everything else.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import signal
 from collections import deque
 from collections.abc import Iterator
+from http import HTTPStatus
 from types import FrameType
 
 import httptools
@@ -19,8 +22,21 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from ingress.answers import Refusal, refuse
+
 _HEAD_SECONDS = 10.0
 _MOST_HEAD_BYTES = 64 * 1024
+_NOT_HTTP = Refusal(400, "malformed_request", "This is no request that can be read.", close=True)
+_TOO_SLOW = Refusal(408, "headers_too_slow", "The headers of the request did not arrive in time.", close=True)
+_TOO_LARGE = Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
+
+
+def _on_the_wire(refusal: Refusal) -> bytes:
+    """*refusal* as the bytes of an answer, for a connection on which no request has come about."""
+    response = refuse(refusal)
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -49,7 +65,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._start_clock()
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES:
-                self._close_with(b"431 Request Header Fields Too Large")
+                self._close_with(_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """A new request on this connection: its head has the full time."""
@@ -68,17 +84,22 @@ class EdgeProtocol(HttpToolsProtocol):
         self.headers = deque(maxlen=0)  # type: ignore[assignment]  # takes what a list takes, and keeps nothing
 
     def _start_clock(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_seconds, self._close_with, b"408 Request Timeout")
+        self._head_timer = self.loop.call_later(self.head_seconds, self._close_with, _TOO_SLOW)
 
     def _stop_clock(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _close_with(self, status: bytes) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser could not read; *msg* is uvicorn's own word for it."""
+        del msg
+        self._close_with(_NOT_HTTP)
+
+    def _close_with(self, refusal: Refusal) -> None:
         self._stop_clock()
         if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.write(_on_the_wire(refusal))
             self.transport.close()
 
 

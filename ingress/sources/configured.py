@@ -24,6 +24,10 @@ WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  the name of a field
 class Expression(Protocol):
     """A compiled expression; a protocol, so that sources without expressions need not import JSONata."""
 
+    def needs_evaluation(self, context: DeliveryContext) -> bool:
+        """Whether its value costs an evaluation; that of most handshakes does not for most deliveries."""
+        ...
+
     def evaluate(self, context: DeliveryContext) -> Any:
         """Its value as plain JSON, ``None`` for undefined. Raises :class:`~ingress.verification.outcome.Unusable`."""
         ...
@@ -97,8 +101,14 @@ class ConfiguredSource:
 
     @property
     def evaluates(self) -> bool:
-        """Whether a delivery costs the evaluation of an expression."""
+        """Whether a delivery may cost the evaluation of an expression."""
         return self.transform is not None or self.handle is not None
+
+    def evaluates_for(self, context: DeliveryContext) -> bool:
+        """Whether this delivery costs one."""
+        if self.transform is not None:
+            return True
+        return self.handle is not None and self.handle.needs_evaluation(context)
 
     def account(self, kept: Mapping[str, Any]) -> Account:
         """What the source knows, together with what its handshakes have left in the store (*kept*).

@@ -35,7 +35,7 @@ BUSY = Refusal(
 class SourceTable:
     """Looks sources up by name, and verifies what came for them.
 
-    Expressions are evaluated in threads, since one of them may take 0.2 s; everything else is not worth a thread.
+    Expressions are evaluated in threads, since one of them may take 0.2 s; most of the rest is not worth a thread.
     Use :meth:`running` around the time in which sources are looked at.
     """
 
@@ -130,23 +130,30 @@ class SourceTable:
         outcome = await self._look(source, delivery)
         if isinstance(outcome, Refusal) and outcome.status == 401:
             if source.jwks is not None and outcome.cause == "jwt_key_unknown":
-                self._keys[source.jwks.url].wanted.set()
+                # An exchange of the sources may have let go of them meanwhile.
+                if source.jwks.url in self._keys:
+                    self._keys[source.jwks.url].wanted.set()
             elif await self._learns_more(source):
                 return await self._look(source, delivery)
         return outcome
 
     async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
-        from ingress.verification.pipeline import verify_delivery
+        from ingress.verification.pipeline import context_of, verify_context
 
         account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
         keys = self._keys[source.jwks.url].keys if source.jwks and source.jwks.url in self._keys else NOTHING
 
-        def verify() -> Outcome:
-            return verify_delivery(source, delivery, account, now=time.time(), keys=keys)
+        context = context_of(source, delivery, account)
 
-        if not source.evaluates:
+        def verify() -> Outcome:
+            return verify_context(source, context, now=time.time(), keys=keys)
+
+        if len(delivery.body) < _WORTH_A_THREAD:
+            if not source.evaluates_for(context):
+                return verify()
+        elif not source.evaluates:
             # A digest of much lets go of the interpreter; it must not queue behind expressions.
-            return verify() if len(delivery.body) < _WORTH_A_THREAD else await asyncio.to_thread(verify)
+            return await asyncio.to_thread(verify)
         if self._waiting >= _MOST_WAITING:
             return BUSY
         self._waiting += 1

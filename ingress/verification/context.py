@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from events import MalformedEvent
 from events.event import event_name
@@ -17,13 +17,18 @@ from ingress.verification.contents import read_body, read_pairs
 from ingress.verification.head import RawHeaders
 from ingress.verification.outcome import NOTHING, Unusable
 
+_UNREAD: Final = object()
+
 PROTECTED = frozenset({"context", "environment_variables", "env", "method", "url", "path", "query"})
 """What a ``payload_transform`` cannot replace: secrets come from configuration alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One HTTP request as it came. ``query`` is without the question mark; ``client`` is the peer's address."""
+    """One HTTP request as it came, the names of its headers in lower case.
+
+    ``query`` is without the question mark; ``client`` is the peer's address.
+    """
 
     headers: RawHeaders = field(repr=False)
     body: bytes = field(repr=False)
@@ -50,7 +55,7 @@ class DeliveryContext(Mapping[str, Any]):
     A header or query parameter that came more than once is absent too: which of them counts would be a guess.
     """
 
-    __slots__ = ("_known", "account", "delivery", "public_url", "signature_header")
+    __slots__ = ("_known", "_original", "account", "delivery", "public_url", "signature_header")
 
     def __init__(
         self,
@@ -65,20 +70,31 @@ class DeliveryContext(Mapping[str, Any]):
         self.account = account
         self.public_url = public_url
         self.signature_header = signature_header
+        self._original: Any = _UNREAD
         self._known: dict[str, Any] = {
             "raw_body": delivery.body,
-            **{name: _as_bytes(name, value) for name, value in replaced.items() if name not in PROTECTED},
             "context": account.context,
             "environment_variables": account.environment_variables,
         }
+        for name, value in replaced.items():
+            if name not in PROTECTED:
+                self._known[name] = _as_bytes(name, value)
 
     def __getitem__(self, name: str) -> Any:
+        found = self._known.get(name, _UNREAD)
+        if found is _UNREAD:
+            found = self._known[name] = _FIELDS[name](self)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As of any mapping; written out because every reference to a delivery comes this way."""
+        found = self._known.get(name, _UNREAD)
+        if found is not _UNREAD:
+            return found
         try:
-            return self._known[name]
+            return self[name]
         except KeyError:
-            read = _FIELDS[name]
-        value = self._known[name] = read(self)
-        return value
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter({**self._known, **_FIELDS})
@@ -109,6 +125,12 @@ class DeliveryContext(Mapping[str, Any]):
             replaced=self._known,
         )
 
+    def read_original(self) -> Any:
+        """What the body held as it came, whatever has replaced it since. Raises :class:`MalformedEvent`."""
+        if self._original is _UNREAD:
+            self._original = read_body(self.delivery.headers, self.delivery.body)
+        return self._original
+
     def plain(self) -> dict[str, Any]:
         """All of it as plain JSON, for expressions. Raises :class:`Unusable` for a body that is not UTF-8."""
         fields = {name: self[name] for name in self if name in self}
@@ -116,7 +138,6 @@ class DeliveryContext(Mapping[str, Any]):
             fields["raw_body"] = self["raw_body"].decode()
         except UnicodeDecodeError:
             raise Unusable("not_utf8", "expressions read text, and the body is not UTF-8") from None
-        fields["env"] = fields["environment_variables"]
         return fields
 
 
@@ -126,9 +147,9 @@ def _as_bytes(name: str, value: Any) -> Any:
 
 def _read_headers(context: DeliveryContext) -> dict[str, str]:
     raw = context.delivery.headers
-    found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+    found = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
     if len(found) < len(raw):
-        names = Counter(name.decode("latin-1").lower() for name, _ in raw)
+        names = Counter(name.decode("latin-1") for name, _ in raw)
         found = {name: value for name, value in found.items() if names[name] == 1}
     return found
 
@@ -148,8 +169,9 @@ def _read_url(context: DeliveryContext) -> str:
 
 
 def _read_contents(context: DeliveryContext) -> Any:
+    raw = context["raw_body"]
     try:
-        return read_body(context.delivery.headers, context["raw_body"])
+        return context.read_original() if raw is context.delivery.body else read_body(context.delivery.headers, raw)
     except MalformedEvent:
         raise KeyError("body") from None
 
@@ -170,8 +192,13 @@ def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
     """The ``key=value`` pairs of the signature header; keys that came more than once are absent."""
     header = context["headers"].get(context.signature_header, "")
     pairs = [part.strip().partition("=") for part in header.split(",")]
-    keys = [key for key, _, _ in pairs]
-    return {key: value for key, _, value in pairs if keys.count(key) == 1} if len(keys) <= _MOST_PAIRS else {}
+    if len(pairs) > _MOST_PAIRS:
+        return {}
+    found = {key: value for key, _, value in pairs}
+    if len(found) < len(pairs):
+        keys = Counter(key for key, _, _ in pairs)
+        found = {key: value for key, value in found.items() if keys[key] == 1}
+    return found
 
 
 _MOST_PAIRS = 50
@@ -180,6 +207,7 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "headers": _read_headers,
     "body": _read_contents,
     "query": _read_query,
+    "env": lambda context: context["environment_variables"],
     "method": lambda context: context.delivery.method,
     "path": lambda context: context.delivery.path,
     "url": _read_url,

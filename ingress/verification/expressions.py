@@ -6,7 +6,7 @@ from typing import Any
 
 from ingress.verification.context import DeliveryContext
 from ingress.verification.outcome import Unusable
-from truto.expressions import UNDEFINED, Expression, ExpressionError, Limits, compile_expression
+from truto.expressions import UNDEFINED, UNTOLD, Expression, ExpressionError, Limits, compile_expression
 
 LIMITS = Limits(input_elements=50_000, text_characters=8_000_000, regex_characters=200_000)
 """A delivery's: tighter than usual, since strangers choose the input."""
@@ -21,12 +21,19 @@ class Step:
         except ExpressionError as exc:
             raise ValueError(str(exc)) from None
 
+    def needs_evaluation(self, context: DeliveryContext) -> bool:
+        """Whether JSONata has to be asked for the value; else a glance at *context* tells it."""
+        return self._expression.glance(context) is UNTOLD
+
     def evaluate(self, context: DeliveryContext) -> Any:
         """The value of the expression, ``None`` for ``null`` and undefined alike.
 
         ``$header`` and ``$headers`` are the headers, ``$event`` and ``$body`` the body, as some of Truto's samples
         write them (skill: admin-commands). Raises :class:`Unusable`.
         """
+        told = self._expression.glance(context)
+        if told is not UNTOLD:
+            return None if told is UNDEFINED else told
         scope = context.plain()
         headers, body = scope["headers"], scope.get("body")
         try:

@@ -20,6 +20,8 @@ FROM_TRUTO = frozenset({"", JSON, MULTIPART})
 ANY_MEDIA_TYPE: frozenset[str] = frozenset()
 """Nothing is said about the media type."""
 
+_JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
+_NO_ENCODING = frozenset({b"", b"identity"})
 _KEPT = frozenset(name.encode() for name in KEPT_HEADERS)
 _MOST_HEADERS = 100
 _MOST_HEADER_BYTES = 32 * 1024
@@ -27,10 +29,14 @@ _MOST_HEADER_BYTES = 32 * 1024
 
 def check_head(headers: RawHeaders, media_types: frozenset[str] = FROM_TRUTO) -> Refusal | None:
     """What is wrong with a delivery before its body was read; ``None`` when nothing is."""
-    if len(headers) > _MOST_HEADERS or sum(len(n) + len(v) for n, v in headers) > _MOST_HEADER_BYTES:
+    size, encoded = 0, False
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name == b"content-encoding" and value.strip().lower() not in _NO_ENCODING:
+            encoded = True
+    if len(headers) > _MOST_HEADERS or size > _MOST_HEADER_BYTES:
         return Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
-    encoding = values_of(headers, b"content-encoding")
-    if any(value.strip().lower() not in {b"", b"identity"} for value in encoding):
+    if encoded:
         return Refusal(415, "unsupported_encoding", "Send the body without Content-Encoding.", close=True)
     if media_types and media_type(headers) not in media_types:
         wanted = " or ".join(sorted(filter(None, media_types - {MULTIPART}))) or MULTIPART
@@ -45,7 +51,10 @@ def values_of(headers: RawHeaders, name: bytes) -> list[bytes]:
 
 def content_type(headers: RawHeaders) -> bytes:
     """The first Content-Type as it came, or nothing."""
-    return next(iter(values_of(headers, b"content-type")), b"")
+    for name, value in headers:
+        if name == b"content-type":
+            return value
+    return b""
 
 
 def media_type(headers: RawHeaders) -> str:
@@ -53,7 +62,10 @@ def media_type(headers: RawHeaders) -> str:
 
     Senders that leave the header out send JSON; ``+json`` types are JSON by their own definition (RFC 6839).
     """
-    name = content_type(headers).split(b";", 1)[0].strip().lower().decode("latin-1")
+    given = content_type(headers)
+    if given in _JSON_TYPES:
+        return JSON
+    name = given.split(b";", 1)[0].strip().lower().decode("latin-1")
     return JSON if name.startswith("application/") and name.endswith("+json") else name
 
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from events import MalformedEvent, Verified
 from events.event import checked_name, event_id, event_name
 from ingress.answers import Refusal, not_authentic, wrong_method
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource
-from ingress.verification.contents import read_body, write_json
+from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
 from ingress.verification.evidence import Evidence
 from ingress.verification.handshake import Decision, read_decision
 from ingress.verification.head import kept
 from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome, Unusable
+from ingress.verification.references import text_or_none
 from truto.errors import SignatureError
-from truto.placeholders import PlaceholderError, Template
 
 UNNAMED = "unnamed"
 """The type of an event that neither its body nor its source's configuration names."""
@@ -38,7 +38,13 @@ def verify_delivery(
 
     *account* is ``source.account(…)``, *now* Unix time (s), *keys* those of the source's JWKS.
     """
-    context = context_of(source, delivery, account)
+    return verify_context(source, context_of(source, delivery, account), now=now, keys=keys)
+
+
+def verify_context(
+    source: ConfiguredSource, context: DeliveryContext, *, now: float, keys: Mapping[str, Any] = NOTHING
+) -> Outcome:
+    """As :func:`verify_delivery`, for a delivery whose context is there already: ``context_of(source, …)``."""
     try:
         if not source.lets_in(context):
             return not_authentic("client_not_allowed", "the address is not in ip_allow_list")
@@ -66,17 +72,20 @@ def context_of(source: ConfiguredSource, delivery: Delivery, account: Account) -
     return DeliveryContext(delivery, account, public_url=source.public_url, signature_header=source.signature_header)
 
 
-@dataclass
 class _Walk:
-    source: ConfiguredSource
-    context: DeliveryContext
-    now: float
-    keys: Mapping[str, Any]
-    transformed: bool = False
+    """One delivery on its way through the steps of its source, and what is known of it so far."""
+
+    transformed = False
     produced: Any = None
-    produces: bool = False
+    produces = False
     position: int | None = None
-    decision: Decision = _GO_ON
+    decision = _GO_ON
+
+    def __init__(self, source: ConfiguredSource, context: DeliveryContext, now: float, keys: Mapping[str, Any]) -> None:
+        self.source = source
+        self.context = context
+        self.now = now
+        self.keys = keys
 
     def outcome(self) -> Outcome:
         for step in self.source.steps:
@@ -179,7 +188,7 @@ class _Walk:
             if "body" not in self.context:
                 raise MalformedEvent("not_json", "the transformed body cannot be read")
             return self._several(self.context["body"], position)
-        value = read_body(self.context.delivery.headers, original)
+        value = self.context.read_original()
         if not isinstance(value, Mapping):
             reason = "not_json" if value is None else "not_an_object"
             raise MalformedEvent(reason, "the body is no JSON object")
@@ -201,12 +210,13 @@ class _Walk:
         self, value: Mapping[str, Any], body: bytes, raw: bytes, position: int, *, split: bool = False
     ) -> Verified:
         context = ChainMap({"body": value}, self.context) if split else self.context  # type: ignore[arg-type]  # only read
-        name = _text(self.source.event_type, context) or event_name(value) or UNNAMED
-        own_id = _text(self.source.event_id, context)
+        source = self.source
+        name = (source.event_type and text_or_none(source.event_type, context)) or event_name(value) or UNNAMED
+        own_id = source.event_id and text_or_none(source.event_id, context)
         return Verified(
-            source=self.source.name,
+            source=source.name,
             type=checked_name(name),
-            id=event_id(self.source.name, own_id, body),
+            id=event_id(source.name, own_id, body),
             body=body,
             headers=kept(self.context.delivery.headers),
             raw=raw,
@@ -223,12 +233,3 @@ def _without_same_body(value: Mapping[str, Any], context: DeliveryContext) -> Ma
         for name, field in {"headers": context["headers"], **value}.items()
         if name != "raw_body" or given is None or given.encode("utf-8", "surrogatepass") != raw
     }
-
-
-def _text(template: Template | None, context: Mapping[str, Any]) -> str | None:
-    if template is None:
-        return None
-    try:
-        return template.render_text_or_fail(context)
-    except PlaceholderError:
-        return None

@@ -1,7 +1,8 @@
-"""A short way for templates that are one plain reference, such as ``{{raw_body}}`` or ``{{headers.x-signature}}``.
+"""A short way for the templates of most fields: plain references, and text.
 
-Most fields of most sources are such a reference. What is looked up directly is what the template would give; whatever
-is missing, empty or of another kind is left to the template, which says what is wrong.
+``{{raw_body}}``, ``{{headers.x-signature}}`` or ``{{body.event.type|body.type}}`` are looked up directly, and what is
+found is what the template would give; whatever is missing, empty or of another kind is left to the template, which says
+what is wrong. Text without braces is always itself.
 """
 
 from __future__ import annotations
@@ -9,49 +10,82 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from truto.placeholders import Template, compile_template, translate_references
+from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
 
-_PLAIN = re.compile(r"\{\{(?:(headers|body|query|signature_fields)\.([A-Za-z_-][A-Za-z0-9_-]*)|(raw_body))\}\}")
+# Numbers address arrays and are left to the template.
+_PATH = r"[A-Za-z_-][A-Za-z0-9_-]*(?:\.[A-Za-z_-][A-Za-z0-9_-]*)*"
+_PLAIN = re.compile(rf"\{{\{{({_PATH}(?:\|{_PATH})*)\}}\}}")
+_MISSING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Reference(Template):
-    """A template that is nothing but ``{{root}}`` or ``{{root.name}}``."""
+    """A template that is nothing but ``{{name}}``, ``{{name.name}}`` or several of them, of which the first counts."""
 
-    root: str
-    name: str | None
+    paths: tuple[tuple[str, ...], ...]
 
-    def _value(self, context: Mapping[str, Any]) -> Any:
-        try:
-            found = context[self.root]
-            return found if self.name is None else found[self.name]
-        except (KeyError, TypeError, IndexError):
-            return None
+    def value(self, context: Mapping[str, Any]) -> Any:
+        """What is there, of any kind; ``None`` where nothing is."""
+        for first, *others in self.paths:
+            found = context.get(first, _MISSING)
+            for name in others:
+                # A look at the type spares most values the slower question.
+                if type(found) is not dict and not isinstance(found, Mapping):
+                    found = _MISSING
+                    break
+                found = found.get(name, _MISSING)
+            if found is not _MISSING:
+                return found
+        return None
 
     def render_text_or_fail(self, context: Mapping[str, Any]) -> str:
         """As :meth:`Template.render_text_or_fail`."""
-        value = self._value(context)
+        value = self.value(context)
         if type(value) is str and value and "{{" not in value:
             return value
         return Template.render_text_or_fail(self, context)
 
     def render_bytes_or_fail(self, context: Mapping[str, Any]) -> bytes:
         """As :meth:`Template.render_bytes_or_fail`."""
-        value = self._value(context)
+        value = self.value(context)
         if type(value) is bytes:
             return value
-        return (
-            value.encode() if type(value) is str and value.isascii() else Template.render_bytes_or_fail(self, context)
-        )
+        if type(value) is str and value.isascii():
+            return value.encode()
+        return Template.render_bytes_or_fail(self, context)
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Template):
+    """A template without placeholders."""
+
+    text: bytes
+
+    def render_bytes_or_fail(self, context: Mapping[str, Any]) -> bytes:
+        """As :meth:`Template.render_bytes_or_fail`."""
+        del context
+        return self.text
+
+
+def text_or_none(template: Template, context: Mapping[str, Any]) -> str | None:
+    """The text of a field that a delivery may lack."""
+    if isinstance(template, Reference) and template.value(context) is None:
+        return None  # the usual case, told without raising
+    try:
+        return template.render_text_or_fail(context)
+    except PlaceholderError:
+        return None
 
 
 def compile_reference(text: str) -> Template:
     """The template that *text* is, in either spelling of references. Raises as :func:`compile_template` does."""
     translated = translate_references(text)
-    template = compile_template(translated)
+    root = compile_template(translated)._root  # noqa: SLF001  the same template, with a shorter way
+    if "{" not in translated:
+        return Text(root, translated.encode("utf-8", "surrogatepass"))
     found = _PLAIN.fullmatch(translated)
     if found is None:
-        return template
-    return Reference(template._root, found[1] or found[3], found[2])  # noqa: SLF001  the same template, looked at first
+        return Template(root)
+    return Reference(root, tuple(tuple(path.split(".")) for path in found[1].split("|")))

@@ -9,9 +9,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ingress.verification.evidence import Evidence, decoded, position_of, prefix_of, preview
 from truto.errors import SignatureError
@@ -19,7 +17,9 @@ from truto.errors import SignatureError
 PUBLIC = "whpk_"
 SYMMETRIC = "whsec_"
 
-_FAMILIES = ("webhook", "svix")
+_FAMILIES = {
+    family: tuple(f"{family}-{name}" for name in ("id", "timestamp", "signature")) for family in ("webhook", "svix")
+}
 _MOST_SIGNATURES = 50
 _LONGEST_ID = 256
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -64,11 +64,13 @@ class StandardWebhooksVerifier:
 
 
 def _headers(evidence: Evidence) -> tuple[str, str, list[tuple[str, str]]]:
-    family = family_of(evidence.context["headers"])
     headers = evidence.context["headers"]
-    event_id, timestamp, listed = (headers.get(f"{family}-{name}", "") for name in ("id", "timestamp", "signature"))
+    family = "webhook" if "webhook-id" in headers or "svix-id" not in headers else "svix"
+    id_header, time_header, signature_header = _FAMILIES[family]
+    event_id, timestamp = headers.get(id_header, ""), headers.get(time_header, "")
+    listed = headers.get(signature_header, "")
     if not event_id or not timestamp or not listed:
-        raise SignatureError("signature_missing", f"{family}-id, {family}-timestamp or {family}-signature is missing")
+        raise SignatureError("signature_missing", f"{id_header}, {time_header} or {signature_header} is missing")
     # With a dot in the id, one signature would fit two deliveries: `a.1` + `2…` and `a` + `1.2…`.
     if "." in event_id or len(event_id) > _LONGEST_ID or not _SECONDS.fullmatch(timestamp):
         raise SignatureError("signature_malformed", "the id holds a dot or is too long, or the timestamp is no number")
@@ -76,11 +78,6 @@ def _headers(evidence: Evidence) -> tuple[str, str, list[tuple[str, str]]]:
     if len(pairs) > _MOST_SIGNATURES:
         raise SignatureError("signature_malformed", f"more than {_MOST_SIGNATURES} signatures")
     return event_id, timestamp, pairs
-
-
-def family_of(headers: Mapping[str, Any]) -> str:
-    """``webhook`` or ``svix``: whose headers are there."""
-    return next((family for family in _FAMILIES if f"{family}-id" in headers), _FAMILIES[0])
 
 
 def _digest(secret: bytes, content: bytes) -> bytes:

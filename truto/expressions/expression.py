@@ -11,6 +11,7 @@ from truto.expressions.builtins import builtin_functions
 from truto.expressions.errors import ExpressionError
 from truto.expressions.evaluator import Evaluator
 from truto.expressions.functions import truto_functions
+from truto.expressions.glance import UNTOLD, compile_glance
 from truto.expressions.library import JException, Jsonata, deep_stack
 from truto.expressions.limits import Limits, Meter
 from truto.expressions.values import to_internal, to_json
@@ -31,15 +32,23 @@ _FUNCTIONS = _all_functions()
 class Expression:
     """A compiled expression; it may be evaluated any number of times, and from several threads at once."""
 
-    __slots__ = ("_compiled", "limits", "source")
+    __slots__ = ("_compiled", "_glance", "limits", "source")
 
     def __init__(self, source: str, compiled: Evaluator, limits: Limits) -> None:
         self.source = source
         self.limits = limits
         self._compiled = compiled
+        self._glance = compile_glance(compiled.ast)
 
     def __repr__(self) -> str:
         return f"Expression({self.source[:60]!r})"
+
+    def glance(self, scope: Mapping[str, Any]) -> Any:
+        """What :meth:`evaluate` would give, where that is a constant behind conditions that plainly do not hold.
+
+        Costs a few lookups in *scope*, and needs none of the others. :data:`UNTOLD` where only an evaluation can tell.
+        """
+        return UNTOLD if self._glance is None else self._glance(scope)
 
     def evaluate(self, scope: Any, bindings: Mapping[str, Any] | None = None) -> Any:
         """The value of the expression as plain JSON in fresh lists and dicts, or :data:`UNDEFINED`.

@@ -37,20 +37,26 @@ async def test_an_authentic_delivery_is_accepted_and_in_redis_before_the_answer(
     assert lease.event.headers["content-type"] == "application/json"
 
 
-async def test_a_second_delivery_is_a_duplicate(edge: Edge) -> None:
+@pytest.mark.bad_input(40)
+async def test_a_second_delivery_is_a_duplicate_with_no_effect(edge: Edge, store: Store) -> None:
     await edge.deliver(event())
-    assert (await edge.deliver(event())).json()["status"] == "duplicate"
+    again = await edge.deliver(event())
+    assert (again.status_code, again.json()["status"]) == (200, "duplicate")
+    await claim_one(store)
 
 
-async def test_to_the_sender_a_conflict_is_a_duplicate_and_to_the_operator_a_conflict(edge: Edge) -> None:
+@pytest.mark.bad_input(41)
+async def test_to_the_sender_a_conflict_is_a_duplicate_and_to_the_operator_a_conflict(edge: Edge, store: Store) -> None:
     await edge.deliver(event())
     with capture_logs() as logs:
         response = await edge.deliver(event(changed=True))
     assert (response.status_code, response.json()["status"]) == (200, "duplicate")
     assert [line["outcome"] for line in logs] == ["conflict"]
     assert 'outcome="conflict"' in (await edge.http.get("/metrics")).text
+    assert (await claim_one(store)).event.raw == event()
 
 
+@pytest.mark.bad_input(44)
 async def test_a_hundred_identical_deliveries_at_once_have_one_effect(edge: Edge, store: Store) -> None:
     answers = await asyncio.gather(*(edge.deliver(event()) for _ in range(100)))
     assert sorted(answer.json()["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 99

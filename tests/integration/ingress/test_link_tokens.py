@@ -18,11 +18,11 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from events import Store
-from ingress.link_token import LinkTokenRoute
+from ingress.link_token import _ANSWER_SECONDS, LinkTokenRoute
 from tests.integration.ingress.edge import KEY, Edge, request, run_edge
 from tests.servers import serve
 from truto import AsyncTruto
-from truto.retry import RetryPolicy
+from truto.retry import RATE_LIMIT_SECONDS, RetryPolicy
 
 PATH = "/api/truto/link-token"
 ALLOWED = {"authorization": f"Bearer {KEY}"}
@@ -36,11 +36,13 @@ class Truto:
     status: int = 200
     content: dict[str, Any] = field(default_factory=lambda: {"link_token": "lt-1"})
     delay: float = 0.0
+    retry_after: str | None = "0"
 
     async def link_token(self, request: Request) -> Response:
         self.asked.append(orjson.loads(await request.body()))
         await asyncio.sleep(self.delay)
-        return Response(orjson.dumps(self.content), self.status, {"retry-after": "0"}, "application/json")
+        headers = {"retry-after": self.retry_after} if self.retry_after is not None else {}
+        return Response(orjson.dumps(self.content), self.status, headers, "application/json")
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,24 @@ async def test_a_truto_that_does_not_answer_is_given_up(stage: Stage) -> None:
     stage.truto.delay = 0.5
     response = await stage.ask({"tenantId": "t"})
     assert (response.status_code, response.json()["reason"]) == (503, "truto_unavailable")
+
+
+async def test_a_limit_that_truto_wants_sat_out_is_not_sat_out_here(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 429 that names no wait means ten seconds to the client; the person in front of the UI is told before."""
+    monkeypatch.setattr("ingress.link_token._ANSWER_SECONDS", 0.2)
+    stage.truto.status, stage.truto.retry_after = 429, None
+    with capture_logs() as logs:
+        response = await stage.ask({"tenantId": "t"})
+    assert (response.status_code, response.json()["reason"]) == (503, "truto_unavailable")
+    assert response.headers["retry-after"] == "10"
+    assert [line["error"] for line in logs] == ["TimeoutError"]
+    assert len(stage.truto.asked) == 1
+
+
+def test_the_deadline_comes_before_the_wait_after_a_limit() -> None:
+    assert _ANSWER_SECONDS < RATE_LIMIT_SECONDS
 
 
 async def test_an_answer_that_is_not_trutos_is_no_token(stage: Stage) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -71,6 +73,7 @@ async def test_a_body_that_comes_too_slowly_is_refused_in_time(edge: Edge, store
     assert await nothing_in(store)
 
 
+@pytest.mark.bad_input(21)
 async def test_a_signature_in_the_trailers_counts_for_nothing(edge: Edge, store: Store) -> None:
     raw = await edge.talk(request(b"", CHUNKED), chunked(BODY, trailers=signature_line(BODY) + b"\r\n"))
     assert status(raw) == 401
@@ -113,9 +116,41 @@ async def test_a_head_without_end_is_closed(edge: Edge) -> None:
     assert status(raw) == 431
 
 
+NOT_A_REQUEST = {
+    "broken-line": (b"POST webhooks HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+    "no-http": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "malformed_request"),
+    "broken-header": (request(BODY, b"X : y"), 400, "malformed_request"),
+    "broken-chunk": (request(b"z\r\n", CHUNKED), 400, "malformed_request"),
+    "http-2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed_request"),
+    "nothing": (b"", 408, "headers_too_slow"),
+    "half-a-head": (request(BODY)[:40], 408, "headers_too_slow"),
+    "large-head": (request(BODY)[:40] + b"X: " + b"x" * 70_000, 431, "headers_too_large"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_A_REQUEST)
+async def test_what_never_becomes_a_request_is_refused_in_the_usual_envelope(hasty: Edge, name: str) -> None:
+    sent, expected, reason = NOT_A_REQUEST[name]
+    head, _, body = (await hasty.talk(sent)).partition(b"\r\n\r\n")
+    line, *fields = head.decode().split("\r\n")
+    headers = dict(field.lower().split(": ") for field in fields)
+    assert line == f"HTTP/1.1 {expected} {HTTPStatus(expected).phrase}"
+    assert (headers["connection"], headers["content-type"]) == ("close", "application/json")
+    assert int(headers["content-length"]) == len(body)
+    told = orjson.loads(body)
+    assert (told["statusCode"], told["error"], told["reason"]) == (expected, HTTPStatus(expected).phrase, reason)
+
+
 async def test_twenty_thousand_headers_are_refused(edge: Edge, store: Store) -> None:
     raw = await edge.talk(request(BODY, signature_line(BODY), *[b"x: y"] * 20_000))
     assert status(raw) in (0, 431)
+    assert await nothing_in(store)
+
+
+@pytest.mark.bad_input(80)
+async def test_a_token_of_two_megabytes_ends_the_connection(edge: Edge, store: Store) -> None:
+    raw = await edge.talk(request(BODY, signature_line(BODY), b"Authorization: Bearer " + b"x" * 2_000_000))
+    assert status(raw) in (0, 431)  # who still sends when the connection is closed may not get to read the answer
     assert await nothing_in(store)
 
 

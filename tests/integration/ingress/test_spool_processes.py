@@ -95,7 +95,7 @@ def wait_for_an_event(admin: Redis) -> None:
 
 async def several_acknowledged(acknowledged: list[str], at_least: int) -> None:
     async with asyncio.timeout(20):
-        while len(acknowledged) < at_least:  # noqa: ASYNC110  what is waited for is the ingress' doing
+        while len(acknowledged) < at_least:  # noqa: ASYNC110  another coroutine appends
             await asyncio.sleep(0.005)
 
 

@@ -66,6 +66,21 @@ def test_a_faulty_file_ends_with_2_and_every_fault(
     said = capsys.readouterr().err
     assert "other.yaml: a.preset: there is no such preset" in said
     assert "other.yaml: b.secrets: " in said
+    assert run(monkeypatch, "check", "--file", "other.yaml", "--json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["sources"] == []
+    assert [fault.split(": ")[1] for fault in told["faults"]] == ["a.preset", "b.secrets"]
+
+
+def test_a_file_without_headers_is_not_taken_for_a_delivery_without_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("headers").write_text("garbage\n")
+    assert run(monkeypatch, "explain", "--source", "github", "--headers", "headers") == 2
+    assert "no line is `Name: value`" in capsys.readouterr().err
+    Path("headers").write_text("")
+    assert run(monkeypatch, "explain", "--source", "github", "--headers", "headers") == 1
+    assert "signature_missing" in capsys.readouterr().out
 
 
 def test_without_a_file_there_is_nothing_to_check(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Any
 
 import orjson
 import pytest
 
+from events import MalformedEvent
 from ingress.answers import Refusal
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.verification.contents import write_json
 from ingress.verification.outcome import Accepted, Handshake, Ignored
+from ingress.verification.pipeline import context_of
 from tests.unit.ingress.sources.senders import OTHER, SECRET, of_headers, verify
 
 HMAC: dict[str, Any] = {
@@ -588,11 +592,11 @@ def test_two_hundred_thousand_keys_are_taken_in_time() -> None:
 
 
 def test_a_form_becomes_an_object_and_keeps_its_body() -> None:
-    body = b"event=x&a=1&a=2&b="
+    body = b"event=x&a=1&a=2&a=3&b="
     on = source(media_types=["form"])
     outcome = verify(on, of_headers(signed(body, content_type="application/x-www-form-urlencoded"), body))
     assert isinstance(outcome, Accepted)
-    assert orjson.loads(outcome.events[0].body) == {"event": "x", "a": ["1", "2"], "b": ""}
+    assert orjson.loads(outcome.events[0].body) == {"event": "x", "a": ["1", "2", "3"], "b": ""}
     assert outcome.events[0].raw == body
 
 
@@ -609,6 +613,7 @@ def test_text_is_taken_where_it_is_json() -> None:
     assert cause(verify(on, of_headers(signed(b"hi", content_type="text/plain"), b"hi"))) == (400, "not_an_object")
 
 
+@pytest.mark.bad_input(43)
 @pytest.mark.parametrize("value", ["x" * 10_000, "a\nb", "a:b\x00"], ids=["long", "newline", "nul"])
 def test_an_id_that_is_not_safe_is_hashed(value: str) -> None:
     body = orjson.dumps({"event": "x", "key": value})
@@ -617,6 +622,16 @@ def test_an_id_that_is_not_safe_is_hashed(value: str) -> None:
     assert outcome.events[0].id.startswith("sha256:")
 
 
+@pytest.mark.bad_input(43)
+def test_an_id_is_never_a_key_of_the_store() -> None:
+    body = orjson.dumps({"event": "x", "key": "tw:queue"})
+    outcome = verify(source(event={"id": "{{body.key}}"}), of_headers(signed(body), body))
+    assert isinstance(outcome, Accepted)
+    assert outcome.events[0].id == "tw:queue"
+    assert re.fullmatch("[0-9a-f]{32}", outcome.events[0].key)
+
+
+@pytest.mark.bad_input(42)
 def test_without_a_named_id_the_same_body_is_the_same_event() -> None:
     first, second = (verify(source(), of_headers(signed(BODY, x_n=n), BODY)) for n in "12")
     assert isinstance(first, Accepted)
@@ -640,11 +655,27 @@ def test_what_is_compared_by_an_expression_needs_its_secret() -> None:
     assert cause(verify(late, of_headers({}, BODY))) == (401, "secret_missing")
 
 
-def test_text_that_no_json_can_carry_is_refused() -> None:
-    on = source({"payload_transform": "{'event': $substring(body.e, 0, 1)}"})
-    body = orjson.dumps({"e": "\U0001f600"})
-    outcome = verify(on, of_headers(signed(body), body))
-    assert isinstance(outcome, Accepted) or cause(outcome)[0] == 400
+@pytest.mark.parametrize("value", ["\ud800", {"a": ["\udfff"]}, b"bytes"], ids=["text", "nested", "bytes"])
+def test_text_that_no_json_can_carry_is_malformed(value: Any) -> None:
+    with pytest.raises(MalformedEvent) as caught:
+        write_json(value)
+    assert caught.value.reason == "not_json"
+
+
+def test_an_alias_of_the_environment_is_seen_by_expressions() -> None:
+    on = source(
+        {"handle_verification": "env.MODE = 'meta' ? {'type': 'meta'} : {'type': 'payload'}"},
+        environment_variables={"MODE": "meta"},
+    )
+    assert verify(on, of_headers(signed(BODY), BODY)) == Ignored("meta")
+
+
+def test_a_context_is_a_mapping_of_everything_that_can_be_named() -> None:
+    on = source()
+    context = context_of(on, of_headers({"x-a": "1"}, BODY, query=b"&".join([b"a=1"] * 2000)), on.account({}))
+    assert set(context) == set(context.plain())
+    assert len(context) == len(set(context))
+    assert (context["query"], context.get("nothing", 7)) == ({}, 7)
 
 
 def test_a_signature_header_of_too_many_pairs_has_no_fields() -> None:
