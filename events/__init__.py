@@ -7,9 +7,10 @@ from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.shards import Shard, Shards, choose_shard, together
 from events.spool import Spool
-from events.store import Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store
+from events.store import NEEDS_REAUTH, Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store, until_reconnected
 
 __all__ = [
+    "NEEDS_REAUTH",
     "NO_LANE",
     "Acceptance",
     "BadStoreURL",
@@ -39,4 +40,5 @@ __all__ = [
     "choose_shard",
     "lane_name",
     "together",
+    "until_reconnected",
 ]

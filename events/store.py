@@ -20,6 +20,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``refusals``              list of the deliveries that were refused last, without bodies
 ``wake``                  list that idle workers block on
 ``spent:<budget>``        list of the last starts that a budget of calls has given, for its period
+``reconnect:<account>``   set of the members that are parked until the account is connected again
+``reconnected:<account>`` when it last was, for some hours
 ``held``                  sorted set of the members that wait for their key; how they do is told in scripts/lanes.lua
 ========================  ========================================================================================
 """
@@ -50,11 +52,15 @@ from events.lanes import Lane, OrderedPattern
 
 PREFIX = "tw:"
 
+NEEDS_REAUTH = "needs_reauth"
+"""Why work is parked whose account has to be connected again; Truto's own word for the account's status."""
+
 _ALIVE_MS = 15_000
 _ANSWER_SECONDS = 5.0
 _PAGE = 100
 _LAST_WORDS = 10
 _MOST_REFUSALS = 500
+_RECONNECTED_MS = 6 * 3_600_000
 
 
 class Acceptance(StrEnum):
@@ -106,6 +112,11 @@ class End:
     handler: str | None = None
     delay: float = 0.0
     note: dict[str, Any] = field(default_factory=dict)
+
+
+def until_reconnected(handler: str, account_id: str, error: str) -> End:
+    """The end of work that can only go on when the tenant has connected the account again; uses up no attempt."""
+    return End("parked", handler, note={"why": NEEDS_REAUTH, "account_id": account_id, "error": error})
 
 
 class HistoryEntry(NamedTuple):
@@ -505,6 +516,13 @@ class Store:
         """Run parked work; how many there were."""
         return int(await self._run("requeue", ["parked", "unparked", 0, *members]))
 
+    async def account_reconnected(self, account_id: str) -> int:
+        """Run what was parked until this account would be connected again; how many pieces there were.
+
+        Also what is under way now and would be parked for it in the next hours runs again instead.
+        """
+        return int(await self._run("reconnect", [account_id, _RECONNECTED_MS]))
+
     async def discard(self, members: Sequence[str], why: str) -> int:
         """Give dead letters up for good, with a reason for the history; how many there were."""
         note = orjson.dumps({"why": why})
@@ -567,6 +585,7 @@ _SCRIPTS = (
     "overview",
     "keep",
     "spend",
+    "reconnect",
 )
 _WITH_LANES = frozenset({"gate", "plan", "finish"})
 

@@ -26,6 +26,7 @@ HANDLER_MISSING = "handler_missing"
 
 _LOOKED_AT_ONCE = 50
 _EVER = datetime.min.replace(tzinfo=UTC)
+_RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
 _EXPECTED = frozenset({"done", "discarded", "released"})
 _TOLD = ("why", "error", "in_seconds")
 
@@ -57,6 +58,8 @@ class Dispatcher:
         """
         if lease.crashes >= MOST_CRASHES:
             return end_of_poison(self._suspect(lease), lease.crashes)
+        if (account := reconnected_account(lease.event)) and await self.store.account_reconnected(account):
+            log.info("account_reconnected", account_id=account)
         chosen = self._choose(lease)
         if isinstance(chosen, End):
             return chosen
@@ -129,7 +132,7 @@ class Dispatcher:
         context = Context(self.store, self.truto, self.notifier, lease, handler.name, policy.attempts_of(handler))
         started = time.perf_counter()
         error = await self._call(handler, event, context)
-        end = end_of_attempt(error, handler, lease.attempts, policy, self.describer)
+        end = end_of_attempt(error, handler, lease.attempts, policy, self.describer, account_id=event.account_id)
         level = self._log.info if end.kind in _EXPECTED else self._log.warning
         level(
             "event_handled",
@@ -160,6 +163,13 @@ class Dispatcher:
         except BaseException as exc:  # noqa: BLE001  whatever a handler raises is its outcome
             return exc
         return None
+
+
+def reconnected_account(event: Event) -> str | None:
+    """The account that works again by this event of Truto (docs: integrated account events)."""
+    status = event.payload.get("status")
+    works = event.type in _RECONNECTED or (event.type == "integrated_account:updated" and status == "active")
+    return event.account_id if works else None
 
 
 def _overtime(exc: TimeoutError, limit: float) -> TimeoutError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from events import End
-from truto.errors import RateLimited
+from events import End, until_reconnected
+from truto.errors import NeedsReauth, RateLimited
 from worker.cause import Describer
 from worker.errors import DeadLetter, Discard, LeaseLost, Retry
 from worker.registry import Handler
@@ -40,9 +40,18 @@ class Policy:
 
 
 def end_of_attempt(
-    error: BaseException | None, handler: Handler, attempts: int, policy: Policy, describer: Describer
+    error: BaseException | None,
+    handler: Handler,
+    attempts: int,
+    policy: Policy,
+    describer: Describer,
+    *,
+    account_id: str | None = None,
 ) -> End:
-    """How the attempt that ended with *error* (``None``: it returned) ends, after *attempts* used up before it."""
+    """How the attempt that ended with *error* (``None``: it returned) ends, after *attempts* used up before it.
+
+    *account_id* is the account of the event: the one to wait for where an error asks for reconnection and names none.
+    """
     match error:
         case None:
             return End("done", handler.name)
@@ -57,6 +66,8 @@ def end_of_attempt(
             # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
             delay = min(max(error.retry_after or 0.0, 1.0), _LONGEST_RATE_LIMIT_SECONDS)
             return End("released", handler.name, delay, {"why": "rate_limited", "in_seconds": delay})
+        case NeedsReauth() if account := error.integrated_account_id or account_id:
+            return until_reconnected(handler.name, account, describer.mask(str(error)))
     return _failed(error, handler, attempts + 1, policy, describer)
 
 

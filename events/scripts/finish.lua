@@ -1,12 +1,21 @@
 -- End leases. An end that comes with a stale token changes nothing: the work is somebody else's by now.
 -- ARGV: prefix, dedup ttl in ms, history ttl in ms,
 --   then for every lease: member, token, end, delay in ms, handler ('' when none was chosen), note (JSON)
--- Ends: done, discarded (the event is over) · retried (an attempt is used up) · released (none is) · dead · parked
+-- Ends: done, discarded (the event is over) · retried (an attempt is used up) · released (none is) · dead · parked, until
+--   the account that the note may name is connected again
 -- Answer: for every lease 1 ended, 0 stale
 local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
 local queue = P .. 'queue'
 local answers, totals = {}, {}
 local LONGEST_WAIT_MS = 1000
+
+-- Whether the account was connected again after this lease began: then what it has met is history.
+local function was_reconnected(account, token)
+  local at = redis.call('GET', account_key('reconnected', account))
+  local leased = string.match(token, ':(%d+):%d+$')
+  return at and leased and tonumber(at) >= tonumber(leased)
+end
+
 even_when_full()
 for i = 4, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -18,6 +27,8 @@ for i = 4, #ARGV, 6 do
     counted = 'stale'
   else
     local handler, detail = ARGV[i + 4], ARGV[i + 5]
+    local account = ending == 'parked' and account_of(detail)
+    if account and was_reconnected(account, token) then ending, counted = 'released', 'released' end
     note(key_of(member), ending .. ' ' .. detail)
     if ending == 'done' or ending == 'discarded' then
       redis.call('ZREM', queue, member)
@@ -34,6 +45,7 @@ for i = 4, #ARGV, 6 do
         redis.call('ZREM', queue, member)
         redis.call('HSET', work, 'note', detail)
         redis.call('ZADD', P .. ending, now, member)
+        if account then redis.call('SADD', account_key('reconnect', account), member) end
       end
     end
     local again = ending == 'retried' or ending == 'released'

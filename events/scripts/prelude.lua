@@ -23,6 +23,16 @@ local function note(key, entry)
   end
 end
 
+-- Account ids are chosen by strangers and never become keys.
+local function account_key(word, account) return P .. word .. ':' .. redis.sha1hex(account) end
+
+-- The account that work with this note waits for, to be connected again.
+local function account_of(detail)
+  local readable, told = pcall(cjson.decode, detail or '')
+  local waits = readable and type(told) == 'table' and told.why == 'needs_reauth'
+  return waits and type(told.account_id) == 'string' and told.account_id or nil
+end
+
 -- Redis at its memory limit refuses a script at the first command that may use more memory, but no longer once it has
 -- written. What workers do has to go on then, or the memory would never be freed again.
 local function even_when_full() redis.call('DEL', P .. 'full') end

@@ -7,6 +7,8 @@ local moved = 0
 for i = 5, #ARGV do
   local member = ARGV[i]
   if redis.call('ZREM', P .. set, member) == 1 then
+    local account = account_of(redis.call('HGET', P .. 'work:' .. member, 'note'))
+    if account then redis.call('SREM', account_key('reconnect', account), member) end
     redis.call('HDEL', P .. 'work:' .. member, 'attempts', 'note', 'claims', 'token')
     if afresh then redis.call('DEL', P .. 'steps:' .. member) end
     redis.call('ZADD', P .. 'queue', now, member)
