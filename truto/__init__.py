@@ -9,6 +9,7 @@ from truto.errors import (
     BadRequest,
     CallTimeout,
     Forbidden,
+    McpError,
     NeedsReauth,
     NotFound,
     ProtocolError,
@@ -34,6 +35,7 @@ from truto.models import (
 from truto.retry import RetryPolicy
 from truto.samples import sample_event
 from truto.signature import HEADER, sign, verify
+from truto.sync import Truto
 
 __all__ = [
     "EVENT_TYPES",
@@ -50,6 +52,7 @@ __all__ = [
     "Forbidden",
     "IntegratedAccount",
     "LinkToken",
+    "McpError",
     "NeedsReauth",
     "NotFound",
     "ProtocolError",
@@ -61,6 +64,7 @@ __all__ = [
     "SyncJob",
     "SyncJobRun",
     "TransportError",
+    "Truto",
     "TrutoError",
     "Unauthorized",
     "Webhook",
