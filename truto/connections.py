@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-POOLS = 10
-CONNECTIONS_PER_POOL = 10
+POOLS = 50
+CONNECTIONS_PER_POOL = 2
 
 
 class Pools(httpx.AsyncBaseTransport):
