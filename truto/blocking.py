@@ -7,6 +7,7 @@ import inspect
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError
+from functools import wraps
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -134,9 +135,14 @@ class Blocking:
             return self._loop.run(value)
         if isinstance(value, AsyncGenerator):
             return self._each(value)
-        if inspect.ismethod(value):
-            return lambda *args, **options: self._adapted(value(*map(_argument, args), **options))
-        return value
+        return self._waiting(value) if inspect.ismethod(value) else value
+
+    def _waiting(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def wait(*args: Any, **options: Any) -> Any:
+            return self._adapted(method(*map(_argument, args), **options))
+
+        return wait
 
     def _each(self, items: AsyncGenerator[Any, None]) -> Iterator[Any]:
         try:

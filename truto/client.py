@@ -375,10 +375,7 @@ class AsyncTruto:
         with _translated(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds)
-                try:
-                    body = await read_capped(response.aiter_bytes(), self._max_response_bytes)
-                finally:
-                    await response.aclose()
+                body = await self._read(response)
         return read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
 
     async def _beginning(self, call: Call, timeout_seconds: float) -> httpx.Response:
@@ -387,13 +384,17 @@ class AsyncTruto:
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds, accept="*/*")
                 if response.is_success:
-                    return response
-                try:
-                    body = await read_capped(response.aiter_bytes(), self._max_response_bytes)
-                finally:
-                    await response.aclose()
+                    body: bytes | None = b""
+                else:
+                    body = await self._read(response)
         read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
-        raise ProtocolError(f"{call}: {response.status_code} is neither an answer nor an error")
+        return response
+
+    async def _read(self, response: httpx.Response) -> bytes | None:
+        try:
+            return await read_capped(response.aiter_bytes(), self._max_response_bytes)
+        finally:
+            await response.aclose()
 
     async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
         # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Generic, NotRequired, Required, TypedDict, TypeVar
 
@@ -32,7 +33,7 @@ class BatchCall(TypedDict, total=False):
     """``raw``, ``unified`` or ``normalized``."""
 
 
-class Records(Generic[AnswerT]):
+class Records(ABC, Generic[AnswerT]):
     """Records of one resource in a tenant's account.
 
     *integrated_account_id* names the account; ``None`` only with an integrated account token, which implies it.
@@ -121,8 +122,9 @@ class Records(Generic[AnswerT]):
     def _one(self, record_id: str | None) -> str:
         return self._path if record_id is None else f"{self._path}/{segment(record_id)}"
 
+    @abstractmethod
     def _checked(self, what: str, answer: Any) -> AnswerT:
-        raise NotImplementedError
+        """*answer* if it is a record; *what* names the request otherwise."""
 
     async def _send(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from abc import ABC
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -120,7 +121,7 @@ class Resource(Lists[ModelT], Gets[ModelT], Creates[ModelT], Updates[ModelT], De
     Every method raises the errors of :mod:`truto.errors`. Fields and filters are passed under Truto's own names.
     """
 
-class Records(Generic[AnswerT]):
+class Records(ABC, Generic[AnswerT]):
     """Records of one resource in a tenant's account.
 
     *integrated_account_id* names the account; ``None`` only with an integrated account token, which implies it.
