@@ -53,7 +53,7 @@ def main() -> None:
             figures["memory"] = memory._asdict()
             _show(console, "a backlog in flight", memory._asdict())
         if options.only in (None, "client"):
-            seen_client = client.measure(rounds=2 if quick else 5, calls=1000 if quick else 5000, records=100_000)
+            seen_client = client.measure(rounds=2 if quick else 5, calls=1000 if quick else 3000, records=100_000)
             figures["client"] = {part: found._asdict() for part, found in seen_client._asdict().items()}
             _show(console, f"small GETs, {client.CONCURRENCY} at once", seen_client.calls._asdict())
             _show(console, "a long list", seen_client.walk._asdict())
