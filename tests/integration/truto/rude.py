@@ -20,6 +20,7 @@ class Server:
     heads: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     written: int = 0
+    connections: int = 0
 
 
 @dataclass
@@ -71,6 +72,7 @@ async def rude(behaviour: Behaviour) -> AsyncIterator[Server]:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        server.connections += 1
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while not writer.is_closing():
                 await behaviour(await _read(reader, writer, server))
