@@ -79,10 +79,15 @@ LOST: dict[str, tuple[Behaviour, type[TransportError]]] = {
 }
 
 
+def _patience(name: str) -> float:
+    """Only silence is waited out. Half of it has to do for connecting, also on a busy machine."""
+    return 0.5 if name == "silence" else 20.0
+
+
 @pytest.mark.parametrize("name", LOST)
 async def test_an_answer_that_is_lost_is_asked_for_again_and_then_given_up(name: str) -> None:
     behaviour, error = LOST[name]
-    async with rude(behaviour) as server, client(server.url, timeout_seconds=0.1) as truto:
+    async with rude(behaviour) as server, client(server.url, timeout_seconds=_patience(name)) as truto:
         with pytest.raises(error) as caught:
             await truto.sync_jobs.get("1")
         assert len(server.heads) == 3
@@ -100,7 +105,7 @@ async def test_a_lost_answer_of_a_tenants_account_is_asked_for_under_the_same_ke
     async def first_time(exchange: Exchange) -> None:
         await (behaviour(exchange) if exchange.number == 1 else exchange.answer(body=b'{"id":"1"}'))
 
-    async with rude(first_time) as server, client(server.url, timeout_seconds=0.1) as truto:
+    async with rude(first_time) as server, client(server.url, timeout_seconds=_patience(name)) as truto:
         made = await truto.unified("crm", "contacts").create({"name": "x"}, integrated_account_id="a")
     assert made == {"id": "1"}
     keys = {line for head in server.heads for line in head.split("\r\n") if line.lower().startswith("idempotency-key")}
@@ -258,7 +263,7 @@ async def test_a_storm_that_passes_is_weathered_by_all_callers(status: int) -> N
 async def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     async with (
         rude(lambda exchange: exchange.answer(429, headers={"retry-after": "86400"})) as server,
-        client(server.url, deadline_seconds=5) as truto,
+        client(server.url, deadline_seconds=30) as truto,
     ):
         with pytest.raises(RateLimited) as caught:
             await truto.sync_jobs.get("1")
@@ -388,7 +393,7 @@ async def test_a_download_that_stalls_ends_with_an_attempts_time() -> None:
 
     async with (
         rude(stalls) as server,
-        client(server.url, timeout_seconds=0.1) as truto,
+        client(server.url, timeout_seconds=0.5) as truto,
         truto.proxy("files").download("1", integrated_account_id="a") as file,
     ):
         with pytest.raises(CallTimeout):
@@ -409,7 +414,7 @@ async def test_a_download_that_is_left_early_leaves_its_connection_usable() -> N
 
 async def test_the_blocking_client_meets_the_same_faults() -> None:
     def call(url: str) -> None:
-        with Truto(token=TOKEN, base_url=url, retry=QUICK, timeout_seconds=0.1) as truto:
+        with Truto(token=TOKEN, base_url=url, retry=QUICK, timeout_seconds=0.5) as truto:
             truto.sync_jobs.get("1")
 
     async with rude(silent) as server:
