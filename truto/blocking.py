@@ -44,9 +44,10 @@ class LoopThread:
             coroutine.close()
             raise RuntimeError("a blocking call inside the client's own event loop would wait for itself")
         with self._lock:
-            if self._closed:
+            # A fork takes no threads along.
+            if self._closed or not self._thread.is_alive():
                 coroutine.close()
-                raise RuntimeError("the client is closed")
+                raise RuntimeError("the client is closed, or was made before this process was forked")
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()

@@ -22,7 +22,7 @@ from truto.endpoints import (
     Updates,
 )
 from truto.merging import merge
-from truto.models import CronTrigger, IntegratedAccount, LinkToken, ModelT, Webhook, Workflow
+from truto.models import IntegratedAccount, LinkToken, ModelT, Webhook, Workflow
 from truto.pages import Listing, records_of
 from truto.platform_models import (
     AccountToken,
@@ -188,9 +188,6 @@ class Scheduled(Resource[ModelT]):
     async def schedule(self, resource_id: str, /) -> bool:
         """Put the trigger on Truto's timer; answers whether it says ``success``."""
         return await self._succeeds(self._one(resource_id, "schedule"))
-
-
-SyncJobCronTriggers: TypeAlias = Scheduled[CronTrigger]
 
 
 class Workflows(Resource[Workflow]):
