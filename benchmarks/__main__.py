@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingress, verification, workers
+from benchmarks import client, ingress, verification, workers
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory"))
+    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory", "client"))
     options = parser.parse_args()
     workers.keep_to_load_core()
     console = Console(highlight=False)
@@ -52,6 +52,11 @@ def main() -> None:
             memory = workers.measure_memory(folder, events=10_000 if quick else 100_000)
             figures["memory"] = memory._asdict()
             _show(console, "a backlog in flight", memory._asdict())
+        if options.only in (None, "client"):
+            seen_client = client.measure(rounds=2 if quick else 5, calls=1000 if quick else 3000, records=100_000)
+            figures["client"] = {part: found._asdict() for part, found in seen_client._asdict().items()}
+            _show(console, f"small GETs, {client.CONCURRENCY} at once", seen_client.calls._asdict())
+            _show(console, "a long list", seen_client.walk._asdict())
     if options.json:
         options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
 
@@ -97,7 +102,8 @@ def _show_throughput(console: Console, seen: workers.Throughput) -> None:
 def _show(console: Console, title: str, figures: dict[str, Any]) -> None:
     table = Table(title, "", box=None)
     for name, value in figures.items():
-        table.add_row(name, f"{value:,.2f}" if isinstance(value, float) else f"{value:,}")
+        text = value if isinstance(value, str) else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+        table.add_row(name, text)
     console.print(table)
 
 

@@ -63,9 +63,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def rss_bytes(pid: int) -> int:
+    """The memory a process holds."""
+    return _memory(pid, "VmRSS:")
+
+
 def peak_rss_bytes(pid: int) -> int:
     """The most memory a process has held."""
+    return _memory(pid, "VmHWM:")
+
+
+def _memory(pid: int, field: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(field):
             return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} has no peak")
+    raise RuntimeError(f"process {pid} has no {field}")

@@ -24,8 +24,8 @@ _MIN_MASKED_CHARACTERS = 4
 
 def read_answer(
     call: Call, status: int, headers: Mapping[str, str], body: bytes | None, *, token: str, now: float
-) -> Any:
-    """The parsed JSON of a 2xx answer, ``{}`` for an empty one (sdk: ts does the same for 204).
+) -> bytes:
+    """The body of a 2xx answer.
 
     *body* is ``None`` when it was larger than the client reads; *headers* are case-insensitive; *now* is in unix
     seconds. Raises :class:`ApiError` for 4xx and 5xx, whatever the body looks like, and :class:`ProtocolError` for
@@ -37,12 +37,24 @@ def read_answer(
         raise ProtocolError(f"{call}: {status} where an answer was expected; redirects are not followed")
     if body is None:
         raise ProtocolError(f"{call}: the answer is larger than the client accepts")
-    if not body.strip():
+    return body
+
+
+def read_json(what: object, body: bytes) -> Any:
+    """*body* parsed, ``{}`` if it is empty (sdk: ts does the same for 204); :class:`ProtocolError` if not JSON."""
+    if not body or body.isspace():
         return {}
     with suppress(orjson.JSONDecodeError):
         return orjson.loads(body)
     # Raised out here, because the decoder's error, which would be its context, holds the whole body.
-    raise ProtocolError(f"{call}: the answer is not JSON")
+    raise ProtocolError(f"{what}: the answer is not JSON")
+
+
+def read_text(what: object, body: bytes) -> str:
+    """*body* as text; :class:`ProtocolError` if it is not UTF-8."""
+    with suppress(UnicodeDecodeError):
+        return body.decode()
+    raise ProtocolError(f"{what}: the answer is not UTF-8 text")
 
 
 def read_object(what: object, answer: object) -> dict[str, Any]:
@@ -71,10 +83,11 @@ def _api_error(call: Call, status: int, headers: Mapping[str, str], body: bytes,
         status=status,
         message=_message(envelope, call.body, token) or _reason(status),
         method=call.method,
-        path=call.path[:200],
+        path=call.shown,
         remote=remote,
         retry_after=retry_after,
         body=envelope,
+        integrated_account_id=call.account_id,
     )
 
 

@@ -7,6 +7,7 @@
     ├── TransportError          no usable answer came back: try again later
     │   └── CallTimeout         … within the time the caller allowed
     ├── ProtocolError           the answer is not what Truto documents: do not retry blindly
+    ├── McpError                an MCP server of Truto answered with a JSON-RPC error
     └── ApiError                Truto answered with its error envelope
         ├── BadRequest          400, 405, 409, 422: fix the request
         ├── Unauthorized        401: our own token is wrong
@@ -59,11 +60,21 @@ class ProtocolError(TrutoError):
     """The answer is not what Truto documents, for example not JSON, or too large."""
 
 
+class McpError(TrutoError):
+    """An MCP server of Truto answered with a JSON-RPC error; ``code`` is the protocol's, ``message`` the server's."""
+
+    def __init__(self, code: int | None, message: str) -> None:
+        super().__init__(f"the MCP server answered {code}: {message}")
+        self.code = code
+        self.message = message
+
+
 class ApiError(TrutoError):
     """Truto answered with an error.
 
     ``message`` is Truto's own text; the request's token and body are never part of it. ``remote`` says that the
     provider behind the account failed, not Truto. ``retryable`` says whether the same request may succeed later.
+    ``integrated_account_id`` is the account that the request named, in its query or its body.
     """
 
     retryable = False
@@ -78,6 +89,7 @@ class ApiError(TrutoError):
         remote: bool = False,
         retry_after: float | None = None,
         body: Mapping[str, Any] | None = None,
+        integrated_account_id: str | None = None,
     ) -> None:
         super().__init__(f"{method} {path}: {status} {message}")
         self.status = status
@@ -87,6 +99,7 @@ class ApiError(TrutoError):
         self.remote = remote
         self.retry_after = retry_after
         self.body: Mapping[str, Any] = body or {}
+        self.integrated_account_id = integrated_account_id
 
     @property
     def insight(self) -> Mapping[str, Any]:
@@ -104,7 +117,10 @@ class Unauthorized(ApiError):
 
 
 class NeedsReauth(ApiError):
-    """401 from the provider: every call fails until the tenant reconnects this account."""
+    """401 from the provider: every call fails until the tenant reconnects ``integrated_account_id``.
+
+    Truto sets such an account to ``needs_reauth`` and sends ``integrated_account:authentication_error`` (docs: errors).
+    """
 
 
 class Forbidden(ApiError):

@@ -43,7 +43,8 @@ JsonObject: TypeAlias = dict[str, Any]
 class Model(BaseModel):
     """Base of everything Truto answers: unknown fields are kept, the repr names only declared, harmless ones."""
 
-    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True)
+    # Most processes use few of the models: each is built when it is first used, not when it is imported.
+    model_config = ConfigDict(extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True, defer_build=True)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         for name, field in type(self).model_fields.items():

@@ -23,6 +23,7 @@ _IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # Where Truto documents the header, and for which methods (skill: idempotency).
 _KEYED_ROUTES = frozenset({"unified", "proxy", "custom", "batch-request"})
 _KEYED_METHODS = frozenset({"POST", "PATCH"})
+_ACCOUNT_ROUTES = frozenset({"unified", "proxy", "custom"})
 # Beyond this the cap has long taken over; without it 2.0**n would overflow.
 _MAX_EXPONENT = 32
 
@@ -59,16 +60,24 @@ class Failure:
         return self.sent and (self.status is None or self.status >= 500)
 
 
-def is_repeatable(method: str, path: str, *, keyed: bool) -> bool:
+def heeds_key(method: str, route: str) -> bool:
+    """Whether Truto documents the ``Idempotency-Key`` header here; *route* is the first segment of the path."""
+    return method in _KEYED_METHODS and route in _KEYED_ROUTES
+
+
+def is_repeatable(method: str, route: str, *, keyed: bool) -> bool:
     """Whether a second run of this request can do no harm.
 
-    *path* starts at the API's root; *keyed* says that an ``Idempotency-Key`` goes along. ``POST /sync-job-run`` is not
-    repeatable even with a key: Truto documents the header for unified, proxy, custom and batch calls only.
+    *route* is the first segment of the path; *keyed* says that an ``Idempotency-Key`` goes along. ``POST
+    /sync-job-run`` is not repeatable even with a key: Truto documents the header for unified, proxy, custom and batch
+    calls only.
     """
-    if method in _IDEMPOTENT_METHODS:
-        return True
-    route = path.lstrip("/").partition("/")[0]
-    return keyed and method in _KEYED_METHODS and route in _KEYED_ROUTES
+    return method in _IDEMPOTENT_METHODS or (keyed and heeds_key(method, route))
+
+
+def counts_against_account(route: str) -> bool:
+    """Whether a call to this route counts against the account's own limit, 50 in 10 s (skill: rate limits)."""
+    return route in _ACCOUNT_ROUTES
 
 
 def wait_before_next(

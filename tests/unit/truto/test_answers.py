@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from truto import errors
-from truto.answers import read_answer, read_model, read_object
+from truto.answers import read_answer, read_json, read_model, read_object, read_text
 from truto.calls import build_call
 from truto.errors import ApiError, ProtocolError
 from truto.models import IntegratedAccount
@@ -21,7 +21,7 @@ CALL = build_call("POST", "/sync-job-run", body={"sync_job_id": "job-4711", "arg
 
 
 def read(status: int, body: bytes | None, headers: dict[str, str] | None = None) -> Any:
-    return read_answer(CALL, status, headers or {}, body, token=TOKEN, now=0.0)
+    return read_json(CALL, read_answer(CALL, status, headers or {}, body, token=TOKEN, now=0.0))
 
 
 def failure(status: int, envelope: object, headers: dict[str, str] | None = None) -> ApiError:
@@ -168,3 +168,16 @@ def test_a_model_that_does_not_fit_names_fields_and_no_values() -> None:
 def test_a_model_of_something_else_entirely_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError, match="the answer"):
         read_model("GET /x", IntegratedAccount, [])
+
+
+def test_an_error_names_the_account_that_the_request_named() -> None:
+    call = build_call("GET", "/unified/crm/contacts", params={"integrated_account_id": "account-1"})
+    with pytest.raises(errors.NeedsReauth) as caught:
+        read_answer(call, 401, {}, b'{"truto_is_remote_error":true}', token=TOKEN, now=0.0)
+    assert caught.value.integrated_account_id == "account-1"
+
+
+def test_a_text_is_read_as_utf_8_or_refused() -> None:
+    assert read_text("GET /x", "# ä".encode()) == "# ä"
+    with pytest.raises(ProtocolError, match="UTF-8"):
+        read_text("GET /x", b"\xff")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from truto.calls import QueryValue, build_call, header_safe, segment
+from truto.calls import QueryValue, RawBody, build_call, header_safe, segment
 
 
 @pytest.mark.parametrize(
@@ -132,3 +134,46 @@ def test_different_odd_keys_stay_different() -> None:
 def test_an_empty_key_is_refused() -> None:
     with pytest.raises(ValueError, match="not empty"):
         build_call("POST", "/x", idempotency_key="")
+
+
+def test_a_moment_is_written_in_utc() -> None:
+    moment = datetime(2026, 1, 5, 12, 0, tzinfo=timezone(timedelta(hours=2)))
+    assert build_call("GET", "/log", params={"created_at[gt]": moment}).query == (
+        "created_at%5Bgt%5D=2026-01-05T10%3A00%3A00.000Z"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["a,b", "c"], datetime(2026, 1, 5)],  # noqa: DTZ001 - that is the point
+    ids=["comma-in-a-list", "no-zone"],
+)
+def test_a_value_that_would_be_read_as_another_is_refused(value: list[str] | datetime) -> None:
+    with pytest.raises(ValueError, match="query"):
+        build_call("GET", "/x", params={"id[in]": value})
+
+
+def test_a_request_has_one_body() -> None:
+    with pytest.raises(ValueError, match="one body"):
+        build_call("POST", "/x", body={}, raw=RawBody(b""))
+
+
+@pytest.mark.parametrize(
+    ("params", "body", "account"),
+    [
+        ({"integrated_account_id": "a"}, {"integrated_account_id": "b"}, "a"),
+        (None, {"integrated_account_id": "b"}, "b"),
+        ({"integrated_account_id": None}, [{"integrated_account_id": "b"}], None),
+        ({}, {"integrated_account_id": 5}, None),
+    ],
+    ids=["query", "body", "none", "no-text"],
+)
+def test_a_call_knows_the_account_it_names(params: Any, body: Any, account: str | None) -> None:
+    assert build_call("POST", "/x", params=params, body=body).account_id == account
+
+
+def test_a_path_with_a_secret_is_shown_as_another() -> None:
+    call = build_call("POST", "/mcp/secret", raw=RawBody(b"private"), shown="/mcp/…")
+    assert str(call) == "POST /mcp/…"
+    assert "secret" not in repr(call)
+    assert "private" not in repr(call)

@@ -373,5 +373,194 @@ async def test_a_transport_error_tells_whether_truto_may_have_acted(
     assert caught.value.sent is sent
 
 
+KEYED_WITHOUT_ASKING: dict[str, tuple[Callable[[AsyncTruto], Any], bool]] = {
+    "unified-create": (lambda t: t.unified("crm", "contacts").create({}, integrated_account_id="a"), True),
+    "proxy-update": (lambda t: t.proxy("contacts").update("1", {}, integrated_account_id="a"), True),
+    "custom-post": (lambda t: t.custom.request("post", "x", integrated_account_id="a"), True),
+    "batch": (lambda t: t.batch([], integrated_account_id="a"), True),
+    "unified-delete": (lambda t: t.unified("crm", "contacts").delete("1", integrated_account_id="a"), False),
+    "unified-model": (lambda t: t.unified_models.create(name="x"), False),
+    "run": (lambda t: t.sync_job_runs.create(sync_job_id="j"), False),
+}
+
+
+@pytest.mark.parametrize("name", KEYED_WITHOUT_ASKING)
+async def test_a_call_has_a_key_of_its_own_where_truto_heeds_one(name: str) -> None:
+    act, keyed = KEYED_WITHOUT_ASKING[name]
+    api = Api(ok())
+    async with make(api) as client:
+        await act(client)
+        await act(client)
+    first, second = api.keys()
+    assert (first is not None, second is not None) == (keyed, keyed)
+    assert first != second or not keyed
+
+
+async def test_a_key_of_its_own_stays_the_same_when_the_answer_was_lost() -> None:
+    api = Api(httpx.ReadTimeout("x"), httpx.Response(502), ok())
+    async with make(api) as client:
+        await client.proxy("contacts").create({"name": "x"}, integrated_account_id="a")
+    assert len(api.keys()) == 3
+    assert len(set(api.keys())) == 1
+
+
+async def test_an_account_that_needs_its_tenant_is_named() -> None:
+    api = Api(httpx.Response(401, json={"message": "expired", "truto_is_remote_error": True}))
+    async with make(api) as client:
+        with pytest.raises(truto.NeedsReauth) as caught:
+            await client.unified("crm", "contacts").get("1", integrated_account_id="account-1")
+        assert caught.value.integrated_account_id == "account-1"
+        with pytest.raises(truto.NeedsReauth) as caught:
+            await client.batch([], integrated_account_id="account-2")
+        assert caught.value.integrated_account_id == "account-2"
+        with pytest.raises(truto.NeedsReauth) as caught:
+            await client.sync_jobs.get("1")
+        assert caught.value.integrated_account_id is None
+    assert len(api.requests) == 3
+
+
+async def test_a_view_can_have_other_bounds() -> None:
+    clock = Clock()
+    async with make(Api(httpx.Response(429)), clock) as client:
+        with pytest.raises(RateLimited):
+            await client.within(5).sync_jobs.get("1")
+        assert clock.waits == []
+        with pytest.raises(ValueError, match="deadline_seconds"):
+            client.within(0)
+        with pytest.raises(ValueError, match="timeout_seconds"):
+            client.within(5, timeout_seconds=-1)
+        with pytest.raises(RateLimited):
+            await client.sync_jobs.get("1")
+    assert clock.waits == [10.0, 10.0]
+
+
+class Gate:
+    """Notes who is admitted; raises or waits when told to."""
+
+    def __init__(self, *outcomes: Exception | float | None, clock: Clock | None = None) -> None:
+        self._outcomes = list(outcomes)
+        self._clock = clock
+        self.asked: list[str | None] = []
+
+    async def __call__(self, account_id: str | None) -> None:
+        self.asked.append(account_id)
+        match self._outcomes.pop(0) if self._outcomes else None:
+            case Exception() as error:
+                raise error
+            case float() as seconds if self._clock is not None:
+                await self._clock.sleep(seconds)
+            case float() as seconds:
+                await asyncio.sleep(seconds)
+
+
+async def test_each_attempt_is_admitted_for_the_account_whose_limit_it_uses() -> None:
+    gate = Gate()
+    api = Api(httpx.Response(502), ok())
+    async with make(api, admit=gate) as client:
+        await client.unified("crm", "contacts").get("1", integrated_account_id="a")
+        await client.custom.request("GET", "x", integrated_account_id="b")
+        await client.sync_job_runs.create(sync_job_id="j", integrated_account_id="c")
+        await client.keyed("k").webhooks.delete("1")
+    assert gate.asked == ["a", "a", "b", None, None]
+
+
+async def test_a_refused_admission_ends_the_call_before_anything_is_sent() -> None:
+    api = Api(ok())
+    async with make(api, admit=Gate(PermissionError("budget"))) as client:
+        with pytest.raises(PermissionError, match="budget"):
+            await client.sync_jobs.get("1")
+    assert api.requests == []
+
+
+async def test_a_timeout_of_the_admissions_own_stays_what_it_is() -> None:
+    async with make(Api(ok()), admit=Gate(TimeoutError("redis"))) as client:
+        with pytest.raises(TimeoutError, match="redis"):
+            await client.sync_jobs.get("1")
+
+
+async def test_waiting_for_admission_uses_up_the_deadline() -> None:
+    api = Api(ok())
+    async with make(api, admit=Gate(30.0)) as client:
+        with pytest.raises(CallTimeout, match="not admitted") as caught:
+            await client.request("GET", "/x", deadline_seconds=0.05)
+    assert api.requests == []
+    assert not caught.value.sent
+
+
+async def test_who_is_admitted_after_the_deadline_is_too_late() -> None:
+    clock = Clock()
+    api = Api(httpx.Response(502))
+    async with make(api, clock, admit=Gate(None, 100.0, clock=clock)) as client:
+        with pytest.raises(CallTimeout, match="too late") as caught:
+            await client.request("GET", "/x")
+    assert len(api.requests) == 1
+    assert caught.value.sent
+
+
+async def _chunks() -> AsyncIterator[bytes]:
+    yield b"a"
+    yield b"b"
+
+
+async def test_a_body_that_is_used_up_is_not_sent_again() -> None:
+    api = Api(httpx.Response(429), ok())
+    async with make(api) as client:
+        with pytest.raises(RateLimited):
+            await client.proxy("files").upload(_chunks(), content_type="image/png", integrated_account_id="a")
+        await client.proxy("files").upload(_chunks(), content_type="image/png", integrated_account_id="a")
+    assert [request.content for request in api.requests] == [b"ab", b"ab"]
+    assert [request.headers["content-type"] for request in api.requests] == ["image/png"] * 2
+
+
+async def test_a_body_of_bytes_is_sent_again() -> None:
+    api = Api(httpx.Response(502), ok())
+    async with make(api) as client:
+        await client.proxy("files").upload(b"ab", content_type="image/png", integrated_account_id="a")
+    assert [request.content for request in api.requests] == [b"ab", b"ab"]
+
+
+async def test_a_download_begins_again_until_its_answer_is_there() -> None:
+    api = Api(httpx.Response(502), httpx.Response(200, content=b"file", headers={"content-type": "image/png"}))
+    async with make(api) as client, client.proxy("files").download("1", integrated_account_id="a") as file:
+        assert (file.content_type, file.headers["Content-Type"]) == ("image/png", "image/png")
+        assert b"".join([chunk async for chunk in file]) == b"file"
+    assert api.requests[0].headers["accept"] == "*/*"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (httpx.Response(404), NotFound),
+        (httpx.Response(302, headers={"location": "http://evil.test"}), ProtocolError),
+        (httpx.Response(401, json={"truto_is_remote_error": True}), truto.NeedsReauth),
+    ],
+    ids=["404", "302", "401"],
+)
+async def test_a_download_that_is_none_is_the_error_it_is(answer: httpx.Response, error: type[Exception]) -> None:
+    async with make(Api(answer)) as client:
+        with pytest.raises(error):
+            await client.proxy("files").download("1", integrated_account_id="a").__aenter__()
+
+
+async def test_a_download_is_bounded_on_request() -> None:
+    async with (
+        make(lambda _: httpx.Response(200, stream=_Endless())) as client,
+        client.proxy("files").download("1", integrated_account_id="a", max_bytes=5000) as file,
+    ):
+        with pytest.raises(ProtocolError, match="larger than 5000"):
+            await file.read()
+
+
+async def test_a_download_is_read_inside_its_block_and_entered_once() -> None:
+    async with make(Api(ok())) as client:
+        download = client.proxy("files").download("1", integrated_account_id="a")
+        assert repr(download) == "Download(GET /proxy/files/1)"
+        with pytest.raises(RuntimeError, match="enter the download"):
+            await download.read()
+        async with download:
+            with pytest.raises(RuntimeError, match="once"):
+                await download.__aenter__()
+
+
 async def test_the_exported_names_exist() -> None:
     assert all(hasattr(truto, name) for name in truto.__all__)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 import tracemalloc
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import pytest
 
+from truto.answers import read_object
 from truto.calls import QueryValue
 from truto.errors import ProtocolError
-from truto.pages import iterate
+from truto.pages import Fetch, Listing
 
 
 class Pages:
@@ -24,8 +28,12 @@ class Pages:
         return next(self._answers)
 
 
-async def ids(pages: Any, **params: QueryValue) -> list[Any]:
-    return [record["id"] async for record in iterate(pages, params, what="GET /things")]
+def listing(fetch: Fetch, **params: QueryValue) -> Listing[dict[str, Any]]:
+    return Listing(fetch, params, partial(read_object, "GET /things"), what="GET /things")
+
+
+async def ids(pages: Fetch, **params: QueryValue) -> list[Any]:
+    return [record["id"] async for record in listing(pages, **params)]
 
 
 def page(*numbers: int, cursor: object = None, key: str = "result") -> dict[str, Any]:
@@ -104,13 +112,142 @@ async def test_a_long_list_takes_no_more_memory_than_a_short_one() -> None:
 
     async def peak(pages_to_read: int) -> int:
         tracemalloc.start()
-        listing = iterate(fetch, {}, what="GET /things")
+        records = aiter(listing(fetch))
         for _ in range(pages_to_read):
-            await anext(listing)
-        await listing.aclose()  # type: ignore[attr-defined] # an async generator, typed as what callers need
+            await anext(records)
+        await records.aclose()
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest
 
     await peak(10)
     assert await peak(3000) < await peak(100) + 16_384
+
+
+async def test_pages_come_as_lists() -> None:
+    pages = Pages(page(1, 2, cursor="a"), page(cursor="b"), page(3))
+    assert [[record["id"] for record in found] async for found in listing(pages).pages()] == [[1, 2], [], [3]]
+
+
+async def test_each_loop_starts_anew() -> None:
+    asked = []
+
+    async def fetch(query: Mapping[str, QueryValue]) -> Any:
+        asked.append(dict(query))
+        return page(1)
+
+    things = listing(fetch, status="active")
+    assert [await anext(aiter(things)), await anext(aiter(things))] == [{"id": 1}, {"id": 1}]
+    assert asked == [{"status": "active"}] * 2
+
+
+class Gated:
+    """An endless list whose pages come when they are let through; tells which fetches began and which were cut."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.cut = 0
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+
+    async def __call__(self, query: Mapping[str, QueryValue]) -> Any:
+        self.begun += 1
+        if self.begun > 1:
+            try:
+                await self.gate.wait()
+            except asyncio.CancelledError:
+                self.cut += 1
+                raise
+            if self.error is not None:
+                raise self.error
+        return page(self.begun, cursor=str(self.begun))
+
+
+async def _turns(number: int = 10) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_the_next_page_is_fetched_while_this_one_is_used_and_no_further() -> None:
+    pages = Gated()
+    pages.gate.set()
+    async with aclosing(aiter(listing(pages))) as records:
+        await anext(records)
+        await _turns()
+        assert pages.begun == 2
+        await anext(records)
+        await _turns()
+        assert pages.begun == 3
+
+
+async def test_leaving_the_loop_cancels_the_fetch_and_leaves_no_task() -> None:
+    pages = Gated()
+    async for _ in listing(pages):
+        await _turns()
+        break
+    await _turns()
+    assert (pages.begun, pages.cut) == (2, 1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_error_of_the_page_ahead_that_nobody_wants_is_dropped() -> None:
+    pages = Gated()
+    pages.gate.set()
+    pages.error = ProtocolError("of the next page")
+    async for _ in listing(pages):
+        await _turns()
+        break
+    await _turns()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_error_of_the_page_ahead_comes_after_the_records_before_it() -> None:
+    pages = Gated()
+    pages.gate.set()
+    pages.error = ProtocolError("of the next page")
+    records = aiter(listing(pages))
+    assert await anext(records) == {"id": 1}
+    with pytest.raises(ProtocolError, match="next page"):
+        await anext(records)
+
+
+async def test_cancelling_the_reader_cancels_the_fetch() -> None:
+    pages = Gated()
+    reader = asyncio.create_task(ids(pages))
+    await _turns()
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert (pages.begun, pages.cut) == (2, 1)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_error_in_the_loop_leaves_as_it_is() -> None:
+    async def fail() -> None:
+        async for _ in listing(Gated()):
+            await _turns()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    await _turns()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_a_loop_that_ends_with_its_program_leaves_no_warning() -> None:
+    """Warnings are errors here, also those of destructors."""
+
+    async def leave() -> None:
+        async for _ in listing(Gated()):
+            return
+
+    asyncio.run(leave())
+
+
+async def test_a_read_only_generator_of_pages_closes_too() -> None:
+    pages = Gated()
+    found: AsyncGenerator[Any, None] = listing(pages).pages()
+    await anext(found)
+    await _turns()
+    await found.aclose()
+    assert pages.cut == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -208,6 +209,24 @@ async def test_unified_delete_answers_nothing_and_passes_parameters_on() -> None
     async with client(api) as truto:
         await truto.unified("crm", "contacts").delete("1", integrated_account_id="a", truto_x=True)
     assert api.sent == ("DELETE", "/unified/crm/contacts/1?truto_x=true&integrated_account_id=a", None)
+
+
+@pytest.mark.parametrize(
+    ("window", "limit"),
+    [(timedelta(0), 100), (timedelta(days=-1), 100), (timedelta(days=32), 100), (timedelta(1), 0), (timedelta(1), 101)],
+    ids=["empty", "backwards", "too-long", "no-entries", "too-many"],
+)
+async def test_logs_that_truto_would_refuse_are_not_asked_for(window: timedelta, limit: int) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    async with client(Api({})) as truto:
+        with pytest.raises(ValueError, match="logs"):
+            truto.logs.list("mcp", after=start, before=start + window, limit=limit)
+
+
+async def test_documents_are_listed_for_something() -> None:
+    async with client(Api({})) as truto:
+        with pytest.raises(ValueError, match="entity_id"):
+            truto.documentation.list(limit=5)
 
 
 async def test_an_answer_of_another_shape_is_a_protocol_error() -> None:

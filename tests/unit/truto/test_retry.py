@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from truto.calls import build_call
 from truto.retry import Failure, RetryPolicy, is_repeatable, parse_retry_after, wait_before_next
 
 POLICY = RetryPolicy(attempts=3, base_seconds=1.0, cap_seconds=4.0)
@@ -44,7 +45,7 @@ def decide(
     ],
 )
 def test_only_what_can_do_no_harm_twice_is_repeatable(method: str, path: str, keyed: bool, expected: bool) -> None:
-    assert is_repeatable(method, path, keyed=keyed) is expected
+    assert is_repeatable(method, build_call(method, path).route, keyed=keyed) is expected
 
 
 @pytest.mark.parametrize("remote", [False, True], ids=["truto", "provider"])
