@@ -114,6 +114,7 @@ def _read_worker() -> WorkerSettings:
 
 
 async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
+    from worker.api_budget import ApiBudget
     from worker.cause import Describer
     from worker.dispatch import Dispatcher
     from worker.engine import Engine
@@ -128,7 +129,8 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
     token = settings.truto_api_token.get_secret_value()
     operators = [url.get_secret_value() for url in settings.notify_urls]
     store = _store(settings, settings.redis_url)
-    truto = AsyncTruto(token=token, base_url=settings.truto_api_url)
+    admit = ApiBudget(store, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
+    truto = AsyncTruto(token=token, base_url=settings.truto_api_url, admit=admit)
     notifier = Notifier(tenants, operators)
     try:
         dispatcher = Dispatcher(

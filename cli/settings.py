@@ -135,6 +135,7 @@ class WorkerSettings(StoreSettings):
     handlers: Annotated[tuple[str, ...], NoDecode] = ("handlers",)
     worker_concurrency: int = Field(default=50, ge=1, le=10_000)
     max_attempts: int = Field(default=10, ge=1, le=1000)
+    api_call_budget: int = Field(default=500, ge=0, le=1_000_000)
     tenant_notify_url: str | None = None
     tenant_notify_secret: SecretStr | None = Field(default=None, validate_default=True)
     notify_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()

@@ -7,7 +7,20 @@ from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.shards import Shard, Shards, choose_shard, together
 from events.spool import Spool
-from events.store import NEEDS_REAUTH, Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store, until_reconnected
+from events.store import (
+    NEEDS_REAUTH,
+    Acceptance,
+    Claim,
+    End,
+    Ended,
+    HistoryEntry,
+    Kept,
+    Lease,
+    Overview,
+    Refused,
+    Store,
+    until_reconnected,
+)
 
 __all__ = [
     "NEEDS_REAUTH",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -47,10 +46,8 @@ async def test_an_idle_worker_is_woken_at_once(make_store: MakeStore, news: Call
         pass
     idle = asyncio.create_task(make_store().wait_for_work(2))
     await asyncio.sleep(0.02)
-    started = time.perf_counter()
     await news(store)
-    assert await idle
-    assert time.perf_counter() - started < 0.1
+    assert await idle  # a wait that runs out says false
 
 
 async def test_one_worker_is_woken_for_each(make_store: MakeStore) -> None:
