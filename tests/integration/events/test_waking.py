@@ -65,9 +65,8 @@ async def test_news_that_came_before_the_wait_is_not_missed(store: Store) -> Non
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.05], ids=["zero", "negative", "brief"])
 async def test_a_wait_without_news_ends_in_time(store: Store, seconds: float) -> None:
-    started = time.perf_counter()
-    assert not await store.wait_for_work(seconds)
-    assert time.perf_counter() - started < 0.5
+    async with asyncio.timeout(1):
+        assert not await store.wait_for_work(seconds)
 
 
 async def test_a_wait_longer_than_redis_may_take_to_answer_is_no_failure(redis_server: EmbeddedRedis) -> None:
