@@ -11,7 +11,7 @@ CONNECTIONS_PER_POOL = 2
 
 
 class Pools(httpx.AsyncBaseTransport):
-    """Up to 100 kept connections in ten small pools.
+    """Up to 100 kept connections in fifty small pools.
 
     httpcore's pool looks, for each idle connection, at all its connections, whenever a request begins or ends: with
     fifty at once that costs several times the request itself. A request goes to the pool that has the fewest, so none
