@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.answers import Refusal, missing
 from sandbox.background import Background
 from sandbox.deliveries import Sender
-from sandbox.state import LINK_TOKEN_SECONDS, LinkToken, Row, State, new_id, touch, without_credentials
+from sandbox.state import LINK_TOKEN_SECONDS, LinkToken, Row, State, new_id, now_text, touch, without_credentials
 
 OUTCOMES = {
     "active": None,
@@ -42,7 +44,7 @@ class Accounts:
         self._step_seconds = step_seconds
         self._attempts: dict[str, object] = {}
 
-    def link_token(self, *, tenant_id: str | None, account_id: str | None, keeps_context: bool) -> str:
+    def link_token(self, wanted: Mapping[str, Any]) -> str:
         """A token for one connection attempt.
 
         Given both ids, the account's wins silently (skill: authentication).
@@ -50,11 +52,14 @@ class Accounts:
         moment = time.time()
         live = {key: value for key, value in self._state.link_tokens.items() if value.expires_at > moment}
         token = new_id()
+        account_id = wanted["integrated_account_id"]
         live[token] = LinkToken(
             expires_at=moment + LINK_TOKEN_SECONDS,
-            tenant_id=None if account_id else tenant_id,
+            tenant_id=None if account_id else wanted["tenant_id"],
             account_id=account_id,
-            keeps_context=keeps_context,
+            keeps_context=wanted["persist_previous_context"],
+            context=wanted["context"] or {},
+            region=wanted["region"],
         )
         self._state.link_tokens = live
         return token
@@ -72,6 +77,8 @@ class Accounts:
         tenant_id = token.tenant_id if token else wish.tenant_id
         assert tenant_id is not None
         account = self._state.add_account(tenant_id, wish.integration)
+        if token:
+            touch(account, {"region": token.region, "context": {**account["context"], **token.context}})
         self._publish("created", account)
         self._settle_later(account, wish.outcome)
         return account
@@ -83,6 +90,36 @@ class Accounts:
         touch(account, {"status": "needs_reauth", "last_error": reason})
         self._publish("authentication_error", account)
 
+    def heal(self, account: Row) -> None:
+        """A later call did not get a 401: ``active`` and ``reactivated``; nothing for an account that is well."""
+        if account["status"] == "needs_reauth":
+            touch(account, {"status": "active", "last_error": None})
+            self._publish("reactivated", account)
+
+    def forbid(self, account: Row, *, resource: str, method: str) -> None:
+        """The provider answered 403: noted on the account, no event (skill: diagnose-integrated-account)."""
+        lacking = {"resource": resource, "method": method, "missing_scopes": ["write"], "occurred_at": now_text()}
+        touch(account, {"last_forbidden_error": lacking})
+
+    def add(self, *, tenant_id: str, integration: str, context: Mapping[str, Any], method: str, region: str) -> Row:
+        """An account with credentials brought along; its checks play in the background as for any other."""
+        account = self._state.add_account(tenant_id, integration)
+        touch(account, {"context": dict(context), "authentication_method": method, "region": region})
+        self._publish("created", account)
+        self._settle_later(account, "active")
+        return account
+
+    def rerun(self, account: Row) -> None:
+        """Go through post-install and validation again: ``connecting``, then ``active``."""
+        touch(account, {"status": "connecting", "last_error": None})
+        self._settle_later(account, "active")
+
+    def resume(self) -> None:
+        """Let the connections go on that were under way when the state was saved."""
+        for account in self._state.accounts.rows():
+            if account["status"] == "connecting":
+                self._settle_later(account, "active")
+
     def changed(self, account: Row) -> None:
         """Tell of a change that was made through the API."""
         self._publish("updated", account)
@@ -90,6 +127,7 @@ class Accounts:
     def forget(self, account: Row) -> None:
         """Tell of a deletion: the payload is the id alone (skill: connection-flow)."""
         self._attempts.pop(account["id"], None)
+        self._state.records.forget(account["id"])
         self._sender.publish("integrated_account:deleted", {"id": account["id"]})
 
     def _redeem(self, text: str) -> LinkToken:
@@ -107,7 +145,7 @@ class Accounts:
         account = self._state.accounts.get(token.account_id)
         assert account is not None
         granted = {"oauth": {"scope": ["read"], "token": {"access_token": new_id()}}}
-        context = {**account["context"], **granted} if token.keeps_context else granted
+        context = {**(account["context"] if token.keeps_context else {}), **token.context, **granted}
         touch(account, {"status": "connecting", "last_error": None, "context": context})
         self._publish("updated", account)
         self._settle_later(account, outcome)
