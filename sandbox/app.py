@@ -18,6 +18,7 @@ from sandbox.background import Background
 from sandbox.batch_api import Batches
 from sandbox.calls import Endpoints
 from sandbox.config import SandboxConfig
+from sandbox.connect_page import ConnectPage
 from sandbox.control import Control
 from sandbox.data_api import Data
 from sandbox.deliveries import Sender
@@ -92,6 +93,7 @@ def _routes(config: SandboxConfig, state: State, sender: Sender, accounts: Accou
     sync_job_runs = SyncJobRuns(state, runs)
     # Where two routes fit a path, the first one wins: fixed words before ids.
     families: list[Family] = [
+        ConnectPage(state, config.link_token_url, config.link_token_key),
         Control(state, accounts),
         Meta(state),
         Data(provider, limited=config.rate_limits),

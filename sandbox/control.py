@@ -11,15 +11,16 @@ from sandbox import fields
 from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
 from sandbox.faults import FAULTS_SCHEMA, Faults
-from sandbox.lifecycle import OUTCOMES, Accounts, Connecting
+from sandbox.lifecycle import OUTCOMES, REFUSED, Accounts, Connecting
 from sandbox.state import Row, State, without_credentials
 from truto.samples import INTEGRATION
 
 _CONNECT_FIELDS = {
     "tenant_id": fields.text(),
     "integration": fields.text(default=INTEGRATION),
-    "outcome": fields.choice(*OUTCOMES, default="active"),
+    "outcome": fields.choice(*OUTCOMES, REFUSED, default="active"),
     "link_token": fields.text(),
+    "account_id": fields.text(),
 }
 
 
@@ -44,10 +45,16 @@ class Control:
         ]
 
     async def connect(self, call: Call) -> Answer:
-        """201 with the account as it is now; its lifecycle goes on in the background."""
+        """201 with the account as it is now; its lifecycle goes on in the background.
+
+        A ``link_token`` says who connects; without one, ``tenant_id`` connects anew and ``account_id`` again. The
+        outcome ``connection_error`` makes no account and answers 400.
+        """
         wanted = call.read()
-        if not wanted["tenant_id"] and not wanted["link_token"]:
-            raise invalid("tenant_id", "is required, or a link_token")
+        if not (wanted["tenant_id"] or wanted["link_token"] or wanted["account_id"]):
+            raise invalid("tenant_id", "is required, or a link_token, or the account_id to reconnect")
+        if wanted["account_id"] and self._state.accounts.get(wanted["account_id"]) is None:
+            raise missing("Integrated account")
         return answer(without_credentials(self._accounts.connect(Connecting(**wanted))), 201)
 
     async def revoke(self, call: Call) -> Answer:

@@ -6,6 +6,7 @@ Sequences: skill, connection-flow; docs, integrated accounts connection flow.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ OUTCOMES = {
     "post_install_error": "The post-install step failed (asked for at the sandbox)",
     "validation_error": "The validation step failed (asked for at the sandbox)",
 }
-"""How a connection attempt can end, each with its ``last_error``."""
+"""How a connection attempt can end that made an account, each with its ``last_error``."""
+
+REFUSED = "connection_error"
+"""How an attempt ends that made none: ``link_token:connection_error`` is all that is heard of it (sdk: rust)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Connecting:
     integration: str
     outcome: str
     link_token: str | None
+    account_id: str | None = None
 
 
 class Accounts:
@@ -69,9 +74,13 @@ class Accounts:
 
         New: ``created``, then the outcome. With a reconnect token: ``updated``, then the outcome on the same
         account, with no ``created`` and no ``reactivated`` (skill: connection-flow). Raises a
-        :class:`Refusal` for a bad link token.
+        :class:`Refusal` for a bad link token, and for an attempt that is to fail.
         """
         token = self._redeem(wish.link_token) if wish.link_token else None
+        if wish.account_id and token is None:
+            token = LinkToken(expires_at=math.inf, account_id=wish.account_id, keeps_context=True)
+        if wish.outcome == REFUSED:
+            raise self._fail(wish, token)
         if token and token.account_id:
             return self._reconnect(token, wish.outcome)
         tenant_id = token.tenant_id if token else wish.tenant_id
@@ -140,6 +149,19 @@ class Accounts:
             raise missing("Integrated account")
         token.used = True
         return token
+
+    def _fail(self, wish: Connecting, token: LinkToken | None) -> Refusal:
+        message = "The connection attempt failed (asked for at the sandbox)"
+        account = self._state.accounts.get(token.account_id) if token else None
+        tenant_id = account["tenant_id"] if account else (token.tenant_id if token else wish.tenant_id)
+        payload = {
+            "tenant_id": tenant_id,
+            "integrated_account_id": account["id"] if account else None,
+            "integration": {"name": account["integration"]["name"] if account else wish.integration},
+            "error": message,
+        }
+        self._sender.publish("link_token:connection_error", payload)
+        return Refusal(400, message)
 
     def _reconnect(self, token: LinkToken, outcome: str) -> Row:
         account = self._state.accounts.get(token.account_id)
