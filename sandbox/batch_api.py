@@ -82,7 +82,11 @@ class Batches:
             return [], [Refusal(424, f"It depends on {', '.join(broken)}, which failed").body()]
         records: list[Any] = []
         failed: list[Any] = []
-        for scope in _repetitions(definition, context):
+        try:
+            scopes = _repetitions(definition, context)
+        except Refusal as refusal:
+            return [], [refusal.body()]
+        for scope in scopes:
             try:
                 records += self._perform(account, definition, scope)
             except Refusal as refusal:
