@@ -52,6 +52,7 @@ def create_app(config: SandboxConfig) -> Starlette:
     state = State.seeded(config)
     file = StateFile(config.state_file) if config.state_file else None
     resumed = file is not None and file.load(state)
+    state.register(config)
     background = Background()
     sender = Sender(state, config, background)
     accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)

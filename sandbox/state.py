@@ -162,17 +162,18 @@ class State:
                 "resources": [{"resource": "crm/contacts"}, {"resource": "crm/companies"}],
             }
         )
-        if config.webhook_url:
-            state.webhooks.insert(
-                {
-                    "id": WEBHOOK_ID,
-                    "target_url": config.webhook_url,
-                    "is_active": True,
-                    "event_types": None,
-                    "secret": config.webhook_secret,
-                }
-            )
+        state.register(config)
         return state
+
+    def register(self, config: SandboxConfig) -> None:
+        """Make sure that the configured webhook is there, as it is configured now."""
+        if not config.webhook_url:
+            return
+        wanted = {"target_url": config.webhook_url, "is_active": True, "secret": config.webhook_secret}
+        if row := self.webhooks.get(WEBHOOK_ID):
+            touch(row, wanted)
+        else:
+            self.webhooks.insert({"id": WEBHOOK_ID, **wanted, "event_types": None})
 
     def install(self, integration: str) -> Row:
         """The environment integration of *integration*; made at the first call, the same one after."""

@@ -118,14 +118,14 @@ async def test_the_response_format_can_be_chosen(api: httpx.AsyncClient, wanted:
 
 
 async def test_a_list_can_be_keyed_by_a_field(api: httpx.AsyncClient) -> None:
-    params = {**MINE, "truto_key_by": "email", "truto_exclude_fields": "email", "limit": 2}
+    params: dict[str, str | int] = {**MINE, "truto_key_by": "email", "truto_exclude_fields": "email", "limit": 2}
     page = (await api.get(CONTACTS, params=params)).json()
     assert page["result"]["grace.hopper@contoso.example"]["id"] == "1"
     assert page["result_count"] == 2
 
 
 async def test_synced_data_can_be_sorted_page_by_page(api: httpx.AsyncClient) -> None:
-    params = {**MINE, "truto_super_query": "wnam", "sort_by": "employee_count", "limit": 5}
+    params: dict[str, str | int] = {**MINE, "truto_super_query": "wnam", "sort_by": "employee_count", "limit": 5}
     path = "/unified/crm/companies"
     first = (await api.get(path, params=params)).json()
     rest = (await api.get(path, params={**params, "next_cursor": first["next_cursor"]})).json()
