@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -136,7 +136,7 @@ def request_of(case: Case[Any]) -> dict[str, Any]:
     if case.media_type == "multipart/form-data":
         return {**request, "files": {"file": ("name", b"content")}}
     if case.media_type is not None and case.body is not NOT_SET:
-        request["content"] = orjson.dumps(case.body)
+        request["content"] = json.dumps(case.body)
     return request
 
 
