@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -41,6 +41,12 @@ from sandbox.sync_api import CronTriggers, RunStates, SyncJobRuns, SyncJobs
 from sandbox.webhooks_api import Webhooks
 from sandbox.workflows_api import WorkflowRuns, Workflows
 
+_ANSWERS: dict[int | type[Exception], Any] = {
+    Refusal: answer_refusal,
+    HTTPException: answer_http_error,
+    ClientDisconnect: answer_disconnect,
+}
+
 
 def create_app(config: SandboxConfig) -> Starlette:
     """A sandbox with its own memory, seeded with the account and the sync job of :mod:`truto.samples`.
@@ -76,11 +82,7 @@ def create_app(config: SandboxConfig) -> Starlette:
     app = Starlette(
         routes=_routes(config, state, sender, accounts, runs),
         middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
-        exception_handlers={
-            Refusal: answer_refusal,
-            HTTPException: answer_http_error,
-            ClientDisconnect: answer_disconnect,
-        },
+        exception_handlers=_ANSWERS,
         lifespan=lifespan,
     )
     # A redirect would be an answer outside Truto's envelope.

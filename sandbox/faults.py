@@ -56,7 +56,7 @@ class Faults:
             rate_limited=body.get("rate_limited", False),
             latency_seconds=_number(body, "latency_seconds", _MAX_LATENCY_SECONDS),
             error_rate=_number(body, "error_rate", 1.0),
-            provider_status=status,
+            provider_status=None if status is None else int(status),
         )
 
     def as_dict(self) -> dict[str, Any]:

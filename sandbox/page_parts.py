@@ -23,10 +23,12 @@ h2 { font-size: 1.05rem; margin: 1.8rem 0 .5rem; } h2 small { font-weight: 400; 
 .card { padding: 1rem 1.1rem; margin-top: 1.3rem; display: flex; flex-wrap: wrap; gap: .8rem 1rem; align-items: end; }
 .card h2 { margin: 0; flex-basis: 100%; } .card p { margin: 0; flex-basis: 100%; color: var(--mute); }
 label { display: grid; gap: .2rem; font-size: .8rem; font-weight: 600; color: var(--mute); min-width: 12rem; }
-input, select, button { font: 400 .93rem/1.4 system-ui, sans-serif; color: var(--ink); padding: .4rem .7rem; border: 1px solid var(--line);
+input, select, button { font: 400 .93rem/1.4 system-ui, sans-serif; color: var(--ink);
+  padding: .4rem .7rem; border: 1px solid var(--line);
   border-radius: 7px; background: var(--back); }
 button { cursor: pointer; background: var(--card); } button:hover { border-color: var(--key); }
-form button:not([type=button]) { background: var(--key); border-color: var(--key); color: var(--card); font-weight: 600; }
+form button:not([type=button]) { background: var(--key); border-color: var(--key); color: var(--card);
+  font-weight: 600; }
 :focus-visible { outline: 2px solid var(--key); outline-offset: 1px; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .4rem .8rem; white-space: nowrap; }

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from tests.integration.sandbox.conftest import open_sandbox
+from tests.integration.sandbox.conftest import Receiver, open_sandbox
 from tests.servers import free_port, serve
 from truto.samples import ACCOUNT_ID
 
@@ -154,3 +154,16 @@ async def test_the_connect_page_says_what_it_needs_and_lists_accounts() -> None:
 async def test_many_can_look_at_once(api: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(api.get("/") for _ in range(5)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_delivery_is_shown_with_its_answer(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    receiver.answers["*"] = [418, 200]
+    await wired.patch(f"/integrated-account/{ACCOUNT_ID}", json={"context": {}})
+    for _ in range(1000):
+        if len((await wired.get("/sandbox/deliveries")).json()["result"]) == 2:
+            break
+        await asyncio.sleep(0.005)
+    page = (await wired.get("/")).text
+    assert page.count("integrated_account:updated") == 2
+    assert '<td class="bad">418</td>' in page
+    assert '<td class="good">200</td>' in page
