@@ -93,7 +93,8 @@ def create_app(config: SandboxConfig) -> Starlette:
 def _routes(config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs) -> list[BaseRoute]:
     endpoint = Endpoints()
     provider = Provider(state, accounts)
-    sync_job_runs = SyncJobRuns(state, runs)
+    run_api = SyncJobRuns(state, runs)
+    trigger_api = CronTriggers(state, run_api, sender)
     # Where two routes fit a path, the first one wins: fixed words before ids.
     families: list[Family] = [
         ConnectPage(state, config.link_token_url, config.link_token_key),
@@ -106,9 +107,9 @@ def _routes(config: SandboxConfig, state: State, sender: Sender, accounts: Accou
         McpServer(state, provider, config.token),
         EnvironmentIntegrations(state, sender, accounts),
         SyncJobs(state.sync_jobs),
-        sync_job_runs,
+        run_api,
         RunStates(state),
-        CronTriggers(state, sync_job_runs, sender),
+        trigger_api,
         Workflows(state),
         WorkflowRuns(state),
         Webhooks(state, sender),
