@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import Route
 
 from sandbox import dataset, fields
-from sandbox.answers import Answer, Refusal, answer
+from sandbox.answers import Answer, Refusal, answer, missing
 from sandbox.calls import Call, Endpoints, parse_object, read_json
 from sandbox.limits import PER_ACCOUNT, Limit
 from sandbox.provider import PARAMETERS, Provider, Wish
 from sandbox.query import LIST_PARAMETERS
+from sandbox.state import Row
 
 _LIST = {**LIST_PARAMETERS, **PARAMETERS}
 _WRITE = {"anyOf": [fields.json_schema(table) for table in dataset.UNIFIED_FIELDS.values()]}
@@ -82,9 +85,10 @@ class Data:
     async def action(self, call: Call) -> Answer:
         """``{result}`` of a named action; the sandbox knows ``whoami``, which answers the account's identity."""
         account, headers = self._enter(call)
-        self._provider.check_alive(account, Wish("proxy", "_", "get"))
-        if call.path["action"] != "whoami":
-            raise Refusal(404, "Action not found")
+        with _carrying(headers):
+            self._provider.check_alive(account, Wish("proxy", "_", "get"))
+            if call.path["action"] != "whoami":
+                raise missing("Action")
         return answer({"result": {key: account[key] for key in ("id", "tenant_id", "status")}}, headers=headers)
 
     async def custom(self, call: Call) -> Answer:
@@ -93,6 +97,10 @@ class Data:
         ``methodConfig`` is taken out of the body and ``integrated_account_id`` out of the query (skill: custom).
         """
         account, headers = self._enter(call)
+        with _carrying(headers):
+            return answer(self._custom(account, call), headers=headers)
+
+    def _custom(self, account: Row, call: Call) -> dict[str, Any]:
         query = [(name, value) for name, value in call.query if name != "integrated_account_id"]
         body = {name: value for name, value in call.body.items() if name != "methodConfig"}
         resource, _, record_id = call.path["path"].partition("/")
@@ -100,14 +108,14 @@ class Data:
             wish = Wish("custom", resource, _custom_verb(call.method, record_id), record_id or None, query, body)
             found = self._provider.perform(account, wish)
             if wish.method == "list":
-                return answer({key: found[key] for key in ("result", "next_cursor", "prev_cursor")}, headers=headers)
+                return {key: found[key] for key in ("result", "next_cursor", "prev_cursor")}
         else:
             # One that writes is refused for a sandbox account, whatever it would write.
             self._provider.check_alive(account, Wish("custom", "_", "get" if call.method in _READS else "update"))
             found = {"method": call.method, "path": f"/{call.path['path']}", "query": query, "body": body}
-        return answer({"result": found, "next_cursor": None, "prev_cursor": None}, headers=headers)
+        return {"result": found, "next_cursor": None, "prev_cursor": None}
 
-    def _enter(self, call: Call) -> tuple[dict[str, Any], dict[str, str]]:
+    def _enter(self, call: Call) -> tuple[Row, dict[str, str]]:
         """The account of a call, and the headers that its rate limit gives the answer."""
         account = self._provider.account(call.account_id or call.param("integrated_account_id"))
         return account, self._limit.take(account["id"]) if self._limit else {}
@@ -116,10 +124,21 @@ class Data:
         account, headers = self._enter(call)
         api = "unified" if "model" in call.path else "proxy"
         wish = Wish(api, call.path["resource"], method, call.path.get("id"), call.query, call.body)
-        return answer(self._provider.perform(account, wish), headers=headers)
+        with _carrying(headers):
+            return answer(self._provider.perform(account, wish), headers=headers)
 
 
 _READS = frozenset({"GET", "HEAD"})
+
+
+@contextmanager
+def _carrying(headers: Mapping[str, str]) -> Iterator[None]:
+    """Give a refusal the headers of the rate limit, which every answer carries."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.headers = {**headers, **(refusal.headers or {})}
+        raise
 
 
 def _custom_verb(method: str, record_id: str) -> str:

@@ -66,7 +66,7 @@ class Gate:
             return
         entry = {
             "method": scope["method"],
-            "path": scope["path"],
+            "path": "/mcp/…" if _family(scope["path"]) == "mcp" else scope["path"],  # a token is in it
             "status": None,
             "at": time.time(),
             "idempotency_key": headers.get("idempotency-key"),
@@ -103,8 +103,8 @@ class Gate:
         account_id, expires_at = self._state.account_tokens.get(presented.strip(), ("", 0.0))
         if expires_at <= time.time() or scheme.lower() != "bearer":
             return Refusal(401, "Unknown or missing API token")
-        path = scope["path"]
-        if path != "/integrated-account/me" and _family(path) not in _DATA_PLANE:
+        own = scope["path"] == "/integrated-account/me" and scope["method"] in ("GET", "HEAD", "PATCH")
+        if not own and _family(scope["path"]) not in _DATA_PLANE:
             return Refusal(403, "An integrated account token does not reach this route")
         scope["sandbox.account_id"] = account_id
         return None

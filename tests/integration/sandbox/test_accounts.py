@@ -295,6 +295,8 @@ async def test_a_sandbox_copy_is_an_account_of_its_own(api: httpx.AsyncClient) -
         ("GET", "/integrated-account/me", 200),
         ("GET", ACCOUNT, 403),
         ("GET", "/log", 403),
+        ("POST", "/integrated-account/me", 403),
+        ("DELETE", "/integrated-account/me", 403),
         ("POST", "/link-token", 403),
         ("POST", "/file", 403),
     ],

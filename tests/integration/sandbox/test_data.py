@@ -289,6 +289,29 @@ async def test_the_51st_request_of_an_account_within_ten_seconds_is_too_many() -
         assert (await api.get("/ping")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/proxy/users/99", "/custom/users/99", "/unified/crm/users/99"])
+async def test_a_refusal_also_says_what_is_left_of_the_limit(path: str) -> None:
+    async with open_sandbox(rate_limits=True) as api:
+        answer = await api.get(path, params=MINE)
+        assert (answer.status_code, answer.headers["ratelimit-remaining"]) == (404, "49")
+
+
+@pytest.mark.parametrize("path", [CONTACTS, "/proxy/contacts", "/custom/contacts"])
+async def test_a_repeated_key_writes_once(api: httpx.AsyncClient, path: str) -> None:
+    keyed = {"Idempotency-Key": "k"}
+    first, again = [await api.post(path, params=MINE, json={"email": "a@b.example"}, headers=keyed) for _ in range(2)]
+    assert first.content == again.content
+    assert (await api.get("/proxy/contacts/27", params=MINE)).status_code == 404
+
+
+async def test_a_key_is_an_account_s_own(api: httpx.AsyncClient) -> None:
+    other = (await api.post("/sandbox/connect", json={"tenant_id": "t"})).json()["id"]
+    for account in (ACCOUNT_ID, other):
+        params = {"integrated_account_id": account}
+        await api.post(CONTACTS, params=params, json={"email": account}, headers={"Idempotency-Key": "k"})
+        assert (await api.get(f"{CONTACTS}/26", params=params)).json()["email"] == account
+
+
 async def test_the_501st_request_of_a_token_within_ten_seconds_is_too_many() -> None:
     async with open_sandbox(rate_limits=True) as api:
         for _ in range(500):

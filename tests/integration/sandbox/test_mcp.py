@@ -65,6 +65,14 @@ async def test_a_call_that_the_provider_refuses_is_an_error_result(api: httpx.As
     assert (found["result"]["isError"], "404" in found["result"]["content"][0]["text"]) == (True, True)
 
 
+async def test_the_log_of_calls_does_not_show_the_token(api: httpx.AsyncClient) -> None:
+    made = await token(api)
+    await rpc(api, made["url"], "ping")
+    calls = await api.get("/sandbox/calls")
+    assert made["token"] not in calls.text
+    assert calls.json()["result"][-1]["path"] == "/mcp/…"
+
+
 @pytest.mark.parametrize(
     ("config", "names"),
     [
