@@ -80,14 +80,28 @@ def sandbox(
         str | None, typer.Option(help="Deliver all events there, signed with TRUTO_WEBHOOK_SECRET.")
     ] = None,
     step_seconds: Annotated[float, typer.Option(help="Time between two steps of a lifecycle.")] = 0.2,
+    state: Annotated[Path | None, typer.Option(help="File that keeps the state from run to run.")] = None,
+    rate_limits: Annotated[bool, typer.Option(help="Answer 429 where Truto would.")] = True,
+    link_token_url: Annotated[
+        str | None, typer.Option(help="Link-token route for the page /connect; default: that of --webhook-url.")
+    ] = None,
 ) -> None:
     """Imitate the Truto API and deliver signed webhooks.
 
-    Accepts TRUTO_API_TOKEN (default: sandbox-token) as its token; TENANT_NOTIFY_SECRET is for its tenant inbox.
+    Accepts TRUTO_API_TOKEN (default: sandbox-token) as its token; TENANT_NOTIFY_SECRET is for its tenant inbox,
+    LINK_TOKEN_KEY for its page /connect. docs/sandbox.md tells what it imitates.
     """
     from cli.sandbox import run_sandbox
 
-    run_sandbox(host=host, port=port, webhook_url=webhook_url, step_seconds=step_seconds)
+    run_sandbox(
+        host=host,
+        port=port,
+        webhook_url=webhook_url,
+        step_seconds=step_seconds,
+        state=state,
+        rate_limits=rate_limits,
+        link_token_url=link_token_url,
+    )
 
 
 @app.command()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
 from cli.logs import configure_logging
-from sandbox import SandboxConfig, create_app
+from sandbox import SandboxConfig, StateFileError, create_app
 from worker.errors import ConfigError
 
 log = structlog.get_logger("cli")
@@ -16,8 +18,20 @@ log = structlog.get_logger("cli")
 DEFAULT_TOKEN = "sandbox-token"  # noqa: S105  the documented token of a local imitation
 
 
-def run_sandbox(*, host: str, port: int, webhook_url: str | None, step_seconds: float) -> None:
-    """Serve until a signal ends it. Raises ``ConfigError`` for settings that do not fit together."""
+def run_sandbox(
+    *,
+    host: str,
+    port: int,
+    webhook_url: str | None,
+    step_seconds: float,
+    state: Path | None = None,
+    rate_limits: bool = True,
+    link_token_url: str | None = None,
+) -> None:
+    """Serve until a signal ends it.
+
+    Raises ``ConfigError`` for settings that do not fit together and for a state file that cannot be used.
+    """
     secret = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip() or None
     if webhook_url and not secret:
         raise ConfigError("TRUTO_WEBHOOK_SECRET is not set: --webhook-url needs a secret to sign with")
@@ -28,9 +42,24 @@ def run_sandbox(*, host: str, port: int, webhook_url: str | None, step_seconds: 
             tenant_secret=os.environ.get("TENANT_NOTIFY_SECRET") or None,
             webhook_url=webhook_url,
             webhook_secret=secret if webhook_url else None,
+            rate_limits=rate_limits,
+            state_file=state,
+            link_token_url=link_token_url or beside(webhook_url),
+            link_token_key=os.environ.get("LINK_TOKEN_KEY") or None,
         )
-    except ValueError as exc:
+        app = create_app(config)
+    except (ValueError, StateFileError) as exc:
         raise ConfigError(str(exc)) from None
     configure_logging("info", "console")
-    log.info("sandbox_started", url=f"http://{host}:{port}", delivers_to=webhook_url)
-    uvicorn.run(create_app(config), host=host, port=port, access_log=False, log_config=None, ws="none")
+    log.info(
+        "sandbox_started", url=f"http://{host}:{port}", delivers_to=webhook_url, state=str(state) if state else None
+    )
+    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, ws="none")
+
+
+def beside(webhook_url: str | None) -> str | None:
+    """The link-token route of the ingress that *webhook_url* belongs to; ``None`` for what is no ingress' address."""
+    if not webhook_url or not urlsplit(webhook_url).path.startswith("/webhooks/"):
+        return None
+    parts = urlsplit(webhook_url)
+    return f"{parts.scheme}://{parts.netloc}/api/truto/link-token"

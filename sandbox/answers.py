@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -15,26 +15,28 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON answer that can be kept and given again."""
+    """An answer that can be kept and given again; JSON unless said otherwise."""
 
     body: bytes
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
 
     def response(self) -> Response:
         """What goes on the wire."""
-        return Response(self.body, self.status, media_type="application/json")
+        return Response(self.body, self.status, dict(self.headers), media_type=self.media_type)
 
 
-def answer(body: object, status: int = 200) -> Answer:
-    """*body* as a JSON :class:`Answer`."""
-    return Answer(orjson.dumps(body), status)
+def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """*body* as a JSON :class:`Answer`. Keys that are no text are written as text."""
+    return Answer(orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS), status, headers or {})
 
 
 class Refusal(Exception):
     """The request cannot be done; answered as ``{statusCode, error, message}`` (docs: errors).
 
     *failures* become ``details.failures[]`` (skill: error-and-evidence-model). *remote* marks the provider's
-    own refusal with ``truto_is_remote_error``.
+    own refusal with ``truto_is_remote_error``; *insight* is what the unified API says about it.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Refusal(Exception):
         *,
         failures: Sequence[Mapping[str, str]] = (),
         remote: bool = False,
+        insight: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -51,10 +54,15 @@ class Refusal(Exception):
         self.message = message
         self.failures = failures
         self.remote = remote
+        self.insight = insight
         self.headers = headers
 
     def response(self) -> Response:
         """The error envelope."""
+        return Response(orjson.dumps(self.body()), self.status, self.headers, media_type="application/json")
+
+    def body(self) -> dict[str, Any]:
+        """The envelope as a value."""
         body: dict[str, Any] = {
             "statusCode": self.status,
             "error": HTTPStatus(self.status).phrase,
@@ -65,7 +73,9 @@ class Refusal(Exception):
         if self.remote:
             body["truto_is_remote_error"] = True
             body["raw_response"] = {"message": self.message}
-        return Response(orjson.dumps(body), self.status, self.headers, media_type="application/json")
+        if self.insight:
+            body["truto_error_insight"] = dict(self.insight)
+        return body
 
 
 def invalid(field: str, message: str) -> Refusal:

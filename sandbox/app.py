@@ -4,59 +4,85 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from sandbox.accounts_api import EnvironmentIntegrations, IntegratedAccounts
 from sandbox.answers import Refusal, answer_disconnect, answer_http_error, answer_refusal
 from sandbox.background import Background
+from sandbox.batch_api import Batches
 from sandbox.calls import Endpoints
-from sandbox.collection import Collection
 from sandbox.config import SandboxConfig
+from sandbox.connect_page import ConnectPage
 from sandbox.control import Control
 from sandbox.data_api import Data
 from sandbox.deliveries import Sender
+from sandbox.files_api import Files
 from sandbox.gate import Gate
+from sandbox.inbound_api import Inbound
 from sandbox.inbox import Inbox
 from sandbox.lifecycle import Accounts
+from sandbox.logs_api import Logs
+from sandbox.mcp_api import McpServer, McpTokens
+from sandbox.meta_api import Meta
+from sandbox.openapi import openapi_route
 from sandbox.page import page_route
+from sandbox.platform_api import RESOURCES, PlatformResource
+from sandbox.provider import Provider
 from sandbox.runs import Runs
 from sandbox.state import State
-from sandbox.sync_api import CronTriggers, SyncJobRuns, SyncJobs
-from sandbox.webhooks_api import Logs, Webhooks
+from sandbox.statefile import StateFile
+from sandbox.sync_api import CronTriggers, RunStates, SyncJobRuns, SyncJobs
+from sandbox.webhooks_api import Webhooks
 from sandbox.workflows_api import WorkflowRuns, Workflows
+
+_ANSWERS: dict[int | type[Exception], Any] = {
+    Refusal: answer_refusal,
+    HTTPException: answer_http_error,
+    ClientDisconnect: answer_disconnect,
+}
 
 
 def create_app(config: SandboxConfig) -> Starlette:
     """A sandbox with its own memory, seeded with the account and the sync job of :mod:`truto.samples`.
 
     Serve it with its lifespan: at shutdown the work in the background is cancelled and the connections are
-    closed; an app that was shut down sends nothing more.
+    closed; an app that was shut down sends nothing more. Raises :class:`StateFileError` for a state file that
+    cannot be used.
     """
     state = State.seeded(config)
+    file = StateFile(config.state_file) if config.state_file else None
+    resumed = file is not None and file.load(state)
+    state.register(config)
     background = Background()
     sender = Sender(state, config, background)
+    accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)
+    runs = Runs(state, sender, background, step_seconds=config.step_seconds)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        if resumed:
+            accounts.resume()
+            runs.resume()
+        if file:
+            background.spawn(file.keep(state))
         try:
             yield
         finally:
             await background.close()
             await sender.close()
+            if file:
+                file.save(state)
 
     app = Starlette(
-        routes=_routes(config, state, sender, background),
-        middleware=[Middleware(Gate, state=state, token=config.token)],
-        exception_handlers={
-            Refusal: answer_refusal,
-            HTTPException: answer_http_error,
-            ClientDisconnect: answer_disconnect,
-        },
+        routes=_routes(config, state, sender, accounts, runs),
+        middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
+        exception_handlers=_ANSWERS,
         lifespan=lifespan,
     )
     # A redirect would be an answer outside Truto's envelope.
@@ -64,24 +90,43 @@ def create_app(config: SandboxConfig) -> Starlette:
     return app
 
 
-def _routes(config: SandboxConfig, state: State, sender: Sender, background: Background) -> list[BaseRoute]:
-    accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)
-    runs = Runs(state, sender, background, step_seconds=config.step_seconds)
+def _routes(config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs) -> list[BaseRoute]:
     endpoint = Endpoints()
-    families: list[Collection | Control | Data | Logs] = [
+    provider = Provider(state, accounts)
+    run_api = SyncJobRuns(state, runs)
+    trigger_api = CronTriggers(state, run_api, sender)
+    # Where two routes fit a path, the first one wins: fixed words before ids.
+    families: list[Family] = [
+        ConnectPage(state, config.link_token_url, config.link_token_key),
         Control(state, accounts),
-        Data(state),
+        Meta(state),
+        Data(provider, limited=config.rate_limits),
+        Batches(provider),
         IntegratedAccounts(state, accounts),
-        EnvironmentIntegrations(state, sender),
+        McpTokens(state),
+        McpServer(state, provider, config.token),
+        EnvironmentIntegrations(state, sender, accounts),
         SyncJobs(state.sync_jobs),
-        SyncJobRuns(state, runs),
-        CronTriggers(state),
+        run_api,
+        RunStates(state),
+        trigger_api,
         Workflows(state),
         WorkflowRuns(state),
         Webhooks(state, sender),
+        Inbound(state, sender),
+        Files(state),
         Logs(state),
+        *(PlatformResource(resource, state, sender) for resource in RESOURCES),
     ]
     routes: list[BaseRoute] = [page_route(state), *Inbox(state, config.tenant_secret).routes()]
     for family in families:
         routes += family.routes(endpoint)
-    return routes
+    return [*routes, openapi_route(routes)]
+
+
+class Family(Protocol):
+    """What has routes."""
+
+    def routes(self, endpoint: Endpoints) -> list[Route]:
+        """All of them."""
+        ...

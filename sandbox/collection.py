@@ -34,15 +34,15 @@ class Collection:
         """The routes below ``path``."""
         one = f"{self.path}/{{id}}"
         found = [
-            Route(self.path, endpoint(self.list), methods=["GET"]),
+            Route(self.path, endpoint(self.list, query=query.LIST_PARAMETERS, shape="List"), methods=["GET"]),
             Route(one, endpoint(self.get), methods=["GET"]),
         ]
         if "create" in self.verbs:
-            found.append(Route(self.path, endpoint(self.create), methods=["POST"]))
+            found.append(Route(self.path, endpoint(self.create, body=self.writable), methods=["POST"]))
         if "update" in self.verbs:
-            found.append(Route(one, endpoint(self.update), methods=["PATCH"]))
+            found.append(Route(one, endpoint(self.update, body=self._changeable(), partial=True), methods=["PATCH"]))
         if "delete" in self.verbs:
-            found.append(Route(one, endpoint(self.delete), methods=["DELETE"]))
+            found.append(Route(one, endpoint(self.delete, shape="Deleted"), methods=["DELETE"]))
         return found
 
     async def list(self, call: Call) -> Answer:
@@ -65,8 +65,7 @@ class Collection:
     async def update(self, call: Call) -> Answer:
         """The object after the change."""
         row = self.find(call.path["id"])
-        wanted = self.writable if self.updatable is None else self.updatable
-        values = fields.read(call.body, wanted, partial=True)
+        values = fields.read(call.body, self._changeable(), partial=True)
         self.check({**row, **values})
         touch(row, self.merged(row, values))
         self.after_update(row, values)
@@ -78,6 +77,9 @@ class Collection:
         self._table.remove(row["id"])
         self.after_delete(row)
         return answer({"id": row["id"]})
+
+    def _changeable(self) -> Mapping[str, Field]:
+        return self.writable if self.updatable is None else self.updatable
 
     def find(self, row_id: object) -> Row:
         """The row; a 404 :class:`Refusal` where there is none."""

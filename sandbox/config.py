@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -18,8 +19,10 @@ class SandboxConfig:
     each retry of a delivery: Truto retries three times within about 10 s (docs: webhooks overview). After
     ``deactivate_after`` events given up in a row a webhook is switched off; Truto does so too, at a threshold
     it does not state. ``webhook_url`` with ``webhook_secret`` registers one webhook for all event types.
-    Without a ``tenant_secret`` (Standard Webhooks, ``whsec_…``) the inbox refuses everything. The three logs
-    keep the last ``log_size`` entries.
+    Without a ``tenant_secret`` (Standard Webhooks, ``whsec_…``) the inbox refuses everything. Each log
+    keeps its last ``log_size`` entries. ``rate_limits`` switches Truto's own limits on; off, a test may ask as
+    often as it likes. With a ``state_file`` the state outlives the process. ``link_token_url`` is your backend's
+    link-token route, which the page at ``/connect`` calls with ``link_token_key``.
     """
 
     token: str = field(default="sandbox-token", repr=False)
@@ -31,6 +34,10 @@ class SandboxConfig:
     deactivate_after: int = 5
     signature_encoding: Literal["hex", "base64"] = "hex"
     log_size: int = 10_000
+    rate_limits: bool = False
+    state_file: Path | None = None
+    link_token_url: str | None = None
+    link_token_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.token:
@@ -39,6 +46,8 @@ class SandboxConfig:
             raise ValueError("webhook_url and webhook_secret belong together")
         if self.webhook_url and not is_http_url(self.webhook_url):
             raise ValueError("webhook_url must be an http or https URL")
+        if self.link_token_url and not is_http_url(self.link_token_url):
+            raise ValueError("link_token_url must be an http or https URL")
         if self.step_seconds < 0 or any(delay < 0 for delay in self.retry_delays):
             raise ValueError("seconds must not be negative")
         if self.deactivate_after < 1 or self.log_size < 1:

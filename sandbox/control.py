@@ -10,16 +10,17 @@ from starlette.routing import Route
 from sandbox import fields
 from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
-from sandbox.faults import Faults
-from sandbox.lifecycle import OUTCOMES, Accounts, Connecting
-from sandbox.state import State, without_credentials
+from sandbox.faults import FAULTS_SCHEMA, Faults
+from sandbox.lifecycle import OUTCOMES, REFUSED, Accounts, Connecting
+from sandbox.state import Row, State, without_credentials
 from truto.samples import INTEGRATION
 
 _CONNECT_FIELDS = {
     "tenant_id": fields.text(),
     "integration": fields.text(default=INTEGRATION),
-    "outcome": fields.choice(*OUTCOMES, default="active"),
+    "outcome": fields.choice(*OUTCOMES, REFUSED, default="active"),
     "link_token": fields.text(),
+    "account_id": fields.text(),
 }
 
 
@@ -32,29 +33,47 @@ class Control:
 
     def routes(self, endpoint: Endpoints) -> list[Route]:
         """All of them."""
+        kept = {"shape": "Results"}
         return [
-            Route("/sandbox/connect", endpoint(self.connect), methods=["POST"]),
+            Route("/sandbox/connect", endpoint(self.connect, body=_CONNECT_FIELDS), methods=["POST"]),
             Route("/sandbox/accounts/{id}/revoke", endpoint(self.revoke), methods=["POST"]),
-            Route("/sandbox/deliveries", endpoint(self.deliveries), methods=["GET"]),
-            Route("/sandbox/calls", endpoint(self.calls), methods=["GET"]),
+            Route("/sandbox/accounts/{id}/heal", endpoint(self.heal), methods=["POST"]),
+            Route("/sandbox/deliveries", endpoint(self.deliveries, **kept), methods=["GET"]),
+            Route("/sandbox/calls", endpoint(self.calls, **kept), methods=["GET"]),
             Route("/sandbox/faults", endpoint(self.faults), methods=["GET"]),
-            Route("/sandbox/faults", endpoint(self.set_faults), methods=["PUT"]),
+            Route("/sandbox/faults", endpoint(self.set_faults, takes=FAULTS_SCHEMA), methods=["PUT"]),
         ]
 
     async def connect(self, call: Call) -> Answer:
-        """201 with the account as it is now; its lifecycle goes on in the background."""
-        wanted = fields.read(call.body, _CONNECT_FIELDS)
-        if not wanted["tenant_id"] and not wanted["link_token"]:
-            raise invalid("tenant_id", "is required, or a link_token")
+        """201 with the account as it is now; its lifecycle goes on in the background.
+
+        A ``link_token`` says who connects; without one, ``tenant_id`` connects anew and ``account_id`` again. The
+        outcome ``connection_error`` makes no account and answers 400.
+        """
+        wanted = call.read()
+        if not (wanted["tenant_id"] or wanted["link_token"] or wanted["account_id"]):
+            raise invalid("tenant_id", "is required, or a link_token, or the account_id to reconnect")
+        if wanted["account_id"] and self._state.accounts.get(wanted["account_id"]) is None:
+            raise missing("Integrated account")
         return answer(without_credentials(self._accounts.connect(Connecting(**wanted))), 201)
 
     async def revoke(self, call: Call) -> Answer:
         """The account, which now needs to be reconnected."""
+        account = self._account(call)
+        self._accounts.revoke(account)
+        return answer(without_credentials(account))
+
+    async def heal(self, call: Call) -> Answer:
+        """The account, whose provider takes its credentials again: active, with ``reactivated``."""
+        account = self._account(call)
+        self._accounts.heal(account)
+        return answer(without_credentials(account))
+
+    def _account(self, call: Call) -> Row:
         account = self._state.accounts.get(call.path["id"])
         if account is None:
             raise missing("Integrated account")
-        self._accounts.revoke(account)
-        return answer(without_credentials(account))
+        return account
 
     async def deliveries(self, _call: Call) -> Answer:
         """Every delivery attempt kept, oldest first."""

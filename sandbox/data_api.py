@@ -1,108 +1,157 @@
-"""``/ping``, ``/unified`` and ``/proxy``: reading a tenant's data (skill: unified-api, proxy)."""
+"""``/ping``, ``/unified``, ``/proxy`` and ``/custom``: a tenant's data (skill: unified-api, proxy)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from starlette.requests import Request
 from starlette.routing import Route
 
-from sandbox import dataset, query
-from sandbox.accounts_api import refuse_dead_credentials
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
-from sandbox.calls import Call, Endpoints
-from sandbox.state import State
+from sandbox import dataset, fields
+from sandbox.answers import Answer, Refusal, answer, missing
+from sandbox.calls import Call, Endpoints, parse_object, read_json
+from sandbox.limits import PER_ACCOUNT, Limit
+from sandbox.provider import PARAMETERS, Provider, Wish
+from sandbox.query import LIST_PARAMETERS
+from sandbox.state import Row
 
-# No source states the real sizes. Small, so that code which forgets next_cursor is found out.
-_DEFAULT_LIMIT = 10
-_MAX_LIMIT = 100
-_RESERVED = frozenset(
-    {
-        "integrated_account_id",
-        "truto_ignore_remote_data",
-        "truto_exclude_fields",
-        "truto_response_format",
-        "truto_key_by",
-        "truto_super_query",
-        "sort_by",
-    }
-)
+_LIST = {**LIST_PARAMETERS, **PARAMETERS}
+_WRITE = {"anyOf": [fields.json_schema(table) for table in dataset.UNIFIED_FIELDS.values()]}
+_NATIVE = {"type": "object"}
+_METHODS = {"GET": "get", "PATCH": "update", "DELETE": "delete", "POST": "create"}
 
 
 class Data:
-    """Reads only, the same records for every account.
+    """Reads and writes, each account with its own copy of the data set; any unified model has every resource."""
 
-    A write answers 405, as on Truto's sandbox accounts (skill).
-    """
-
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, provider: Provider, *, limited: bool) -> None:
+        self._provider = provider
+        self._limit = Limit(PER_ACCOUNT) if limited else None
 
     def routes(self, endpoint: Endpoints) -> list[Route]:
-        """List and get, unified and native; any unified model has every resource."""
+        """CRUD and custom methods, unified and native, and ``/custom``."""
+        unified, proxy = "/unified/{model}/{resource}", "/proxy/{resource}"
+        found = [Route("/ping", endpoint(self.ping), methods=["GET"])]
+        for path, takes in ((unified, _WRITE), (proxy, _NATIVE)):
+            listed = endpoint(self.list, query=_LIST, shape="DataList")
+            one = endpoint(self.one, query=PARAMETERS)
+            change = endpoint(self.one, query=PARAMETERS, takes=_NATIVE, reads=read_data)
+            create = endpoint(self.create, query=PARAMETERS, takes=takes, reads=read_data)
+            found += [
+                Route(path, listed, methods=["GET"]),
+                Route(path, create, methods=["POST"]),
+                Route(f"{path}/{{id}}", one, methods=["GET"]),
+                Route(f"{path}/{{id}}", change, methods=["PATCH"]),
+                Route(f"{path}/{{id}}", endpoint(self.one, query=PARAMETERS, shape="Deleted"), methods=["DELETE"]),
+            ]
+        custom = {"query": PARAMETERS, "takes": _NATIVE, "reads": read_data, "shape": "Result"}
         return [
-            Route("/ping", endpoint(self.ping), methods=["GET"]),
-            Route("/unified/{model}/{resource}", endpoint(self.list_unified), methods=["GET"]),
-            Route("/unified/{model}/{resource}/{id}", endpoint(self.get_unified), methods=["GET"]),
-            Route("/proxy/{resource}", endpoint(self.list_native), methods=["GET"]),
-            Route("/proxy/{resource}/{id}", endpoint(self.get_native), methods=["GET"]),
+            *found,
+            Route("/proxy/_/{action}", endpoint(self.action, **custom), methods=["POST"]),
+            Route(f"{unified}/{{method}}", endpoint(self.custom_method, **custom), methods=["POST"]),
+            Route(f"{proxy}/{{method}}", endpoint(self.custom_method, **custom), methods=["POST"]),
+            Route(
+                "/custom/{path:path}",
+                endpoint(self.custom, **custom),
+                methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            ),
         ]
 
     async def ping(self, _call: Call) -> Answer:
         """Alive, and the token is good. The real body is in no source."""
         return answer({"success": True})
 
-    async def list_unified(self, call: Call) -> Answer:
-        """A page of unified records."""
-        return self._list(call, dataset.unified(call.path["resource"]))
+    async def list(self, call: Call) -> Answer:
+        """A page of records."""
+        return self._perform(call, "list")
 
-    async def get_unified(self, call: Call) -> Answer:
-        """One unified record."""
-        return self._get(call, dataset.unified(call.path["resource"]))
+    async def create(self, call: Call) -> Answer:
+        """A new record."""
+        return self._perform(call, "create")
 
-    async def list_native(self, call: Call) -> Answer:
-        """A page of the provider's own records."""
-        return self._list(call, dataset.native(call.path["resource"]))
+    async def one(self, call: Call) -> Answer:
+        """One record: read, changed, or deleted."""
+        return self._perform(call, _METHODS["GET" if call.method == "HEAD" else call.method])
 
-    async def get_native(self, call: Call) -> Answer:
-        """One of the provider's own records, verbatim."""
-        return self._get(call, dataset.native(call.path["resource"]))
+    async def custom_method(self, call: Call) -> Answer:
+        """``{result}`` of a method besides CRUD: ``search`` everywhere, ``close`` for tickets."""
+        method = call.path["method"]
+        if method in _METHODS.values() or method == "list":
+            raise Refusal(404, f"{method} is no custom method; it has a route of its own")
+        return self._perform(call, method)
 
-    def _list(self, call: Call, records: list[dict[str, Any]]) -> Answer:
-        self._check(call)
-        found = query.page(
-            enumerate(records, start=1),
-            call.query,
-            reserved=_RESERVED,
-            default_limit=_DEFAULT_LIMIT,
-            max_limit=_MAX_LIMIT,
-        )
-        shown = [_reduced(call, each) for each in found.result]
-        # The fuller envelope of unified and proxy lists (skill); nothing here needs to be walked backwards.
-        extra = {"prev_cursor": None, "result_count": len(shown), "is_partial_response": False}
-        return answer({**found.envelope(), "result": shown, **extra})
+    async def action(self, call: Call) -> Answer:
+        """``{result}`` of a named action; the sandbox knows ``whoami``, which answers the account's identity."""
+        account, headers = self._enter(call)
+        with _carrying(headers):
+            self._provider.check_alive(account, Wish("proxy", "_", "get"))
+            if call.path["action"] != "whoami":
+                raise missing("Action")
+        return answer({"result": {key: account[key] for key in ("id", "tenant_id", "status")}}, headers=headers)
 
-    def _get(self, call: Call, records: list[dict[str, Any]]) -> Answer:
-        self._check(call)
-        for record in records:
-            if record["id"] == call.path["id"]:
-                return answer(_reduced(call, record))
-        raise Refusal(404, "The provider has no such record", remote=True)
+    async def custom(self, call: Call) -> Answer:
+        """``/custom/<resource>`` and ``/custom/<resource>/<id>`` reach the provider's data; any other path echoes.
 
-    def _check(self, call: Call) -> None:
-        account_id = call.account_id or call.param("integrated_account_id")
-        if not account_id:
-            raise invalid("integrated_account_id", "is required")
-        account = self._state.accounts.get(account_id)
-        if account is None:
-            raise missing("Integrated account")
-        refuse_dead_credentials(account)
-        if call.path["resource"] not in dataset.RESOURCES:
-            raise missing("Resource")
+        ``methodConfig`` is taken out of the body and ``integrated_account_id`` out of the query (skill: custom).
+        """
+        account, headers = self._enter(call)
+        with _carrying(headers):
+            return answer(self._custom(account, call), headers=headers)
+
+    def _custom(self, account: Row, call: Call) -> dict[str, Any]:
+        query = [(name, value) for name, value in call.query if name != "integrated_account_id"]
+        body = {name: value for name, value in call.body.items() if name != "methodConfig"}
+        resource, _, record_id = call.path["path"].partition("/")
+        if resource in dataset.RESOURCES and call.method != "PUT":
+            wish = Wish("custom", resource, _custom_verb(call.method, record_id), record_id or None, query, body)
+            found = self._provider.perform(account, wish)
+            if wish.method == "list":
+                return {key: found[key] for key in ("result", "next_cursor", "prev_cursor")}
+        else:
+            # One that writes is refused for a sandbox account, whatever it would write.
+            self._provider.check_alive(account, Wish("custom", "_", "get" if call.method in _READS else "update"))
+            found = {"method": call.method, "path": f"/{call.path['path']}", "query": query, "body": body}
+        return {"result": found, "next_cursor": None, "prev_cursor": None}
+
+    def _enter(self, call: Call) -> tuple[Row, dict[str, str]]:
+        """The account of a call, and the headers that its rate limit gives the answer."""
+        account = self._provider.account(call.account_id or call.param("integrated_account_id"))
+        return account, self._limit.take(account["id"]) if self._limit else {}
+
+    def _perform(self, call: Call, method: str) -> Answer:
+        account, headers = self._enter(call)
+        api = "unified" if "model" in call.path else "proxy"
+        wish = Wish(api, call.path["resource"], method, call.path.get("id"), call.query, call.body)
+        with _carrying(headers):
+            return answer(self._provider.perform(account, wish), headers=headers)
 
 
-def _reduced(call: Call, record: dict[str, Any]) -> dict[str, Any]:
-    """Drop what ``truto_ignore_remote_data`` and ``truto_exclude_fields`` name (skill: unified-api)."""
-    dropped = set((call.param("truto_exclude_fields") or "").split(","))
-    if call.param("truto_ignore_remote_data") == "true":
-        dropped.add("remote_data")
-    return {key: value for key, value in record.items() if key not in dropped}
+_READS = frozenset({"GET", "HEAD"})
+
+
+@contextmanager
+def _carrying(headers: Mapping[str, str]) -> Iterator[None]:
+    """Give a refusal the headers of the rate limit, which every answer carries."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusal.headers = {**headers, **(refusal.headers or {})}
+        raise
+
+
+def _custom_verb(method: str, record_id: str) -> str:
+    if method in _READS:
+        return "get" if record_id else "list"
+    return _METHODS[method]
+
+
+async def read_data(request: Request) -> dict[str, Any]:
+    """A JSON object. With ``truto_body_passthrough`` (skill) the provider sees the bytes first: 422 for no JSON."""
+    if request.query_params.get("truto_body_passthrough") != "true":
+        return await read_json(request)
+    try:
+        return parse_object(await request.body())
+    except Refusal as refusal:
+        raise Refusal(422, f"The provider says: {refusal.message}", remote=True) from None

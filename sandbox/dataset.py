@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from sandbox import fields
+from sandbox.fields import Field
 
 Record = dict[str, Any]
 
@@ -57,6 +60,45 @@ _MAKERS: dict[str, tuple[int, Callable[[int], Record]]] = {
 RESOURCES = frozenset(_MAKERS)
 """The resources there are, under every unified model."""
 
+UNIFIED_FIELDS: Mapping[str, Mapping[str, Field]] = {
+    "contacts": {
+        "first_name": fields.text(),
+        "last_name": fields.text(),
+        "email": fields.text(),
+        "company_id": fields.text(),
+    },
+    "companies": {"name": fields.text(required=True), "website": fields.text(), "employee_count": fields.number()},
+    "tickets": {
+        "subject": fields.text(required=True),
+        "status": fields.choice(*_STATUSES, default="open"),
+        "requester_id": fields.text(),
+        "assignee_id": fields.text(),
+    },
+    "users": {"name": fields.text(required=True), "email": fields.text(), "is_active": fields.flag(default=True)},
+}
+"""The writable fields of each resource in unified words; a provider writes the same in camel case."""
+
+CUSTOM_METHODS: Mapping[str, tuple[str, ...]] = {
+    "contacts": ("search",),
+    "companies": ("search",),
+    "tickets": ("search", "close"),
+    "users": ("search",),
+}
+"""What can be done besides list, get, create, update and delete."""
+
+TAGS: Mapping[str, tuple[str, ...]] = {
+    "contacts": ("crm",),
+    "companies": ("crm",),
+    "tickets": ("ticketing",),
+    "users": ("directory",),
+}
+"""The tool tags of each resource."""
+
+
+def native_fields(resource: str) -> dict[str, Field]:
+    """The writable fields of *resource* as its provider names them."""
+    return {camel(name): field for name, field in UNIFIED_FIELDS[resource].items()}
+
 
 def native(resource: str) -> list[Record]:
     """The records as the provider itself would write them; empty for an unknown *resource*."""
@@ -64,18 +106,29 @@ def native(resource: str) -> list[Record]:
     return [{"id": str(n), **make(n), "createdAt": _moment(n), "updatedAt": _moment(n)} for n in range(1, count + 1)]
 
 
+def to_unified(resource: str, record: Record) -> Record:
+    """A native record in unified words, with itself as ``remote_data``."""
+    names = ("id", *UNIFIED_FIELDS[resource], "created_at", "updated_at")
+    return {**{name: record.get(camel(name)) for name in names}, "remote_data": record}
+
+
+def to_native(values: Mapping[str, Any]) -> Record:
+    """Unified values in the provider's words."""
+    return {camel(name): value for name, value in values.items()}
+
+
 def unified(resource: str) -> list[Record]:
     """The same records in unified words, each with the native one as ``remote_data``."""
-    return [
-        {**{_snake(key): value for key, value in record.items()}, "remote_data": record} for record in native(resource)
-    ]
+    return [to_unified(resource, record) for record in native(resource)]
 
 
-def batches(resource: str, size: int = 10) -> list[list[Record]]:
-    """The unified records in the portions that a sync job run delivers, without ``remote_data``."""
-    records = [{key: value for key, value in each.items() if key != "remote_data"} for each in unified(resource)]
-    return [records[start : start + size] for start in range(0, len(records), size)]
+def batches(records: Sequence[Record], size: int = 10) -> list[list[Record]]:
+    """Unified records in the portions that a sync job run delivers, without ``remote_data``."""
+    bare = [{key: value for key, value in each.items() if key != "remote_data"} for each in records]
+    return [bare[start : start + size] for start in range(0, len(bare), size)]
 
 
-def _snake(name: str) -> str:
-    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name)
+def camel(name: str) -> str:
+    """``first_name`` as ``firstName``."""
+    first, *rest = name.split("_")
+    return first + "".join(each.capitalize() for each in rest)

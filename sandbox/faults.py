@@ -10,6 +10,22 @@ from typing import Any
 from sandbox.answers import Refusal, invalid
 
 _MAX_LATENCY_SECONDS = 60.0
+PROVIDER_STATUSES = (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)
+"""What a provider may be told to answer (skill: error-and-evidence-model)."""
+
+
+FAULTS_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "outage": {"type": "boolean"},
+        "rate_limited": {"type": "boolean"},
+        "latency_seconds": {"type": "number", "minimum": 0, "maximum": _MAX_LATENCY_SECONDS},
+        "error_rate": {"type": "number", "minimum": 0, "maximum": 1},
+        "provider_status": {"enum": [None, *PROVIDER_STATUSES]},
+    },
+    "additionalProperties": False,
+}
+"""The JSON Schema of what :meth:`Faults.parse` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +36,8 @@ class Faults:
     latency_seconds: float = 0.0
     error_rate: float = 0.0
     rate_limited: bool = False
+    provider_status: int | None = None
+    """What every third-party product answers; the platform itself is well."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Faults:
@@ -30,11 +48,15 @@ class Faults:
         for name in ("outage", "rate_limited"):
             if not isinstance(body.get(name, False), bool):
                 raise invalid(name, "must be true or false")
+        status = body.get("provider_status")
+        if isinstance(status, bool) or status not in (None, *PROVIDER_STATUSES):
+            raise invalid("provider_status", f"must be null or one of {', '.join(map(str, PROVIDER_STATUSES))}")
         return cls(
             outage=body.get("outage", False),
             rate_limited=body.get("rate_limited", False),
             latency_seconds=_number(body, "latency_seconds", _MAX_LATENCY_SECONDS),
             error_rate=_number(body, "error_rate", 1.0),
+            provider_status=None if status is None else int(status),
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,12 +12,33 @@ from sandbox.config import is_http_url
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One writable field. ``null`` stands for *default*, on create as on update."""
+    """One writable field. ``null`` stands for *default*, on create as on update.
+
+    *schema* says the same as *accepts* in JSON Schema, as far as that can.
+    """
 
     expected: str
     accepts: Callable[[Any], bool]
+    schema: Mapping[str, Any]
     required: bool = False
     default: Any = None
+
+    def json_schema(self) -> dict[str, Any]:
+        """What this field takes, with its default; anything but a required field also takes null."""
+        if self.required:
+            return dict(self.schema)
+        shown: dict[str, Any] = {"anyOf": [dict(self.schema), {"type": "null"}]}
+        return shown if self.default is None else {**shown, "default": self.default}
+
+
+def json_schema(fields: Mapping[str, Field], *, partial: bool = False) -> dict[str, Any]:
+    """The JSON Schema of a body that :func:`read` takes."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: field.json_schema() for name, field in fields.items()},
+    }
+    required = [name for name, field in fields.items() if field.required]
+    return {**schema, "required": required} if required and not partial else schema
 
 
 def read(body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool = False) -> dict[str, Any]:
@@ -45,40 +66,79 @@ def read(body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool 
 
 def text(*, required: bool = False, default: str | None = None) -> Field:
     """A string with something in it."""
-    return Field("a non-empty string", lambda value: isinstance(value, str) and value != "", required, default)
+    return Field(
+        "a non-empty string",
+        lambda value: isinstance(value, str) and value != "",
+        {"type": "string", "minLength": 1},
+        required,
+        default,
+    )
 
 
 def flag(*, default: bool) -> Field:
     """True or false."""
-    return Field("true or false", lambda value: isinstance(value, bool), default=default)
+    return Field("true or false", lambda value: isinstance(value, bool), {"type": "boolean"}, default=default)
 
 
 def number(*, default: int | None = None) -> Field:
     """A whole number."""
-    return Field("a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool), False, default)
+    return Field(
+        "a whole number",
+        lambda value: isinstance(value, int) and not isinstance(value, bool),
+        {"type": "integer"},
+        default=default,
+    )
 
 
 def mapping(*, required: bool = False) -> Field:
     """A JSON object."""
-    return Field("an object", lambda value: isinstance(value, dict), required)
+    return Field("an object", lambda value: isinstance(value, dict), {"type": "object"}, required)
 
 
-def array() -> Field:
+def anything(*, required: bool = False) -> Field:
+    """Any JSON value but null."""
+    return Field("a value", lambda value: True, {"not": {"type": "null"}}, required)
+
+
+def array(*, required: bool = False) -> Field:
     """A JSON array."""
-    return Field("an array", lambda value: isinstance(value, list))
+    return Field("an array", lambda value: isinstance(value, list), {"type": "array"}, required)
 
 
-def texts() -> Field:
+def objects(*, required: bool = False) -> Field:
+    """An array of objects."""
+    return Field(
+        "an array of objects",
+        lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+        {"type": "array", "items": {"type": "object"}},
+        required,
+    )
+
+
+def texts(*, required: bool = False) -> Field:
     """An array of strings."""
     return Field(
         "an array of strings",
         lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+        {"type": "array", "items": {"type": "string"}},
+        required,
+    )
+
+
+def one_or_many_texts() -> Field:
+    """A string or an array of strings, where the sources disagree."""
+    return Field(
+        "a string or an array of strings",
+        lambda value: (
+            isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+        ),
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
     )
 
 
 def url(*, required: bool = False) -> Field:
     """An http or https address."""
-    return Field("an http or https URL", is_http_url, required)
+    return Field("an http or https URL", is_http_url, {"type": "string", "format": "uri"}, required)
 
 
 def choice(*options: str, required: bool = False, default: str | None = None) -> Field:
@@ -86,6 +146,7 @@ def choice(*options: str, required: bool = False, default: str | None = None) ->
     return Field(
         f"one of {', '.join(options)}",
         lambda value: isinstance(value, str) and value in options,
+        {"type": "string", "enum": list(options)},
         required,
         default,
     )
@@ -96,5 +157,6 @@ def cron(*, required: bool = False) -> Field:
     return Field(
         "a cron expression of five fields",
         lambda value: isinstance(value, str) and len(value.split()) == 5,
+        {"type": "string", "pattern": r"^\s*\S+(\s+\S+){4}\s*$"},
         required,
     )

@@ -6,15 +6,19 @@ import asyncio
 import hmac
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.answers import Refusal
+from sandbox.limits import PER_TOKEN, Limit
 from sandbox.state import State
 
-_CONTROL = frozenset({"", "sandbox", "inbox", "favicon.ico"})
+_CONTROL = frozenset({"", "sandbox", "connect", "inbox", "files", "openapi.json", "favicon.ico"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Providers and agents call these, and have no API token: what lets them in is in the path.
+_OPEN = frozenset({"mcp", "integrated-account-webhook", "environment-integration-webhook"})
 _DATA_PLANE = frozenset({"unified", "proxy", "custom"})
 
 
@@ -22,29 +26,47 @@ def _family(path: str) -> str:
     return path.lstrip("/").partition("/")[0]
 
 
+def needs_token(path: str) -> bool:
+    """Whether a route at *path* wants a bearer token."""
+    return _family(path) not in _CONTROL | _OPEN
+
+
 class Gate:
     """ASGI middleware before the Truto API routes: faults, the bearer token, and the log of calls.
 
-    Control routes pass untouched. An integrated account token reaches ``/unified``, ``/proxy``, ``/custom``
-    and ``/integrated-account/me``, all else answers 403 (skill: authentication); its account is left in the
-    scope as ``sandbox.account_id``.
+    Control routes need no token, so what a web page elsewhere could make a browser send there is refused. An
+    integrated account token reaches ``/unified``, ``/proxy``, ``/custom`` and ``/integrated-account/me``, all
+    else answers 403 (skill: authentication); its account is left in the scope as ``sandbox.account_id``.
     """
 
-    def __init__(self, app: ASGIApp, *, state: State, token: str, draw: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        state: State,
+        token: str,
+        limited: bool = False,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self._app = app
         self._state = state
         self._token = token.encode()
+        self._limit = Limit(PER_TOKEN) if limited else None
         self._draw = draw
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or _family(scope["path"]) in _CONTROL:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        if _family(scope["path"]) in _CONTROL:
+            stranger = scope["method"] not in _SAFE and is_cross_origin(headers)
+            await (_FOREIGN if stranger else self._app)(scope, receive, send)
+            return
         entry = {
             "method": scope["method"],
-            "path": scope["path"],
+            "path": "/mcp/…" if _family(scope["path"]) == "mcp" else scope["path"],  # a token is in it
             "status": None,
             "at": time.time(),
             "idempotency_key": headers.get("idempotency-key"),
@@ -56,11 +78,22 @@ class Gate:
             await send(message)
 
         await asyncio.sleep(self._state.faults.latency_seconds)
-        refusal = self._state.faults.refusal(self._draw()) or self._identify(scope, headers)
+        refusal = self._state.faults.refusal(self._draw()) or self._admit(scope, headers)
         if refusal:
             await refusal.response()(scope, receive, recorded)
         else:
             await self._app(scope, receive, recorded)
+
+    def _admit(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if _family(scope["path"]) in _OPEN:
+            return None
+        refusal = self._identify(scope, headers)
+        if refusal is None and self._limit:
+            try:
+                self._limit.take(scope.get("sandbox.account_id", ""))
+            except Refusal as limit:
+                return limit
+        return refusal
 
     def _identify(self, scope: Scope, headers: Headers) -> Refusal | None:
         scheme, _, presented = headers.get("authorization", "").partition(" ")
@@ -70,8 +103,20 @@ class Gate:
         account_id, expires_at = self._state.account_tokens.get(presented.strip(), ("", 0.0))
         if expires_at <= time.time() or scheme.lower() != "bearer":
             return Refusal(401, "Unknown or missing API token")
-        path = scope["path"]
-        if path != "/integrated-account/me" and _family(path) not in _DATA_PLANE:
+        own = scope["path"] == "/integrated-account/me" and scope["method"] in ("GET", "HEAD", "PATCH")
+        if not own and _family(scope["path"]) not in _DATA_PLANE:
             return Refusal(403, "An integrated account token does not reach this route")
         scope["sandbox.account_id"] = account_id
         return None
+
+
+def is_cross_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a browser sent this for a page of another origin; a program that is no browser says nothing of it."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host")
+
+
+_FOREIGN = Refusal(403, "Pages of other origins cannot use the sandbox's own routes").response()

@@ -1,46 +1,40 @@
-"""The page for people at ``/``: what the sandbox holds, newest first, drawn on the server."""
+"""The page for people at ``/``: what the sandbox holds, newest first, and the Link flow played by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from sandbox.page_parts import HEADERS, SCRIPT, STYLE
 from sandbox.state import Row, State, iso
 
 _SHOWN = 50
-_HEADERS = {
-    # Everything on the page comes from strangers in part; nothing on it may run or load.
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Cache-Control": "no-store",
+_OUTCOME_LABELS = {
+    "active": "becomes active",
+    "post_install_error": "fails at post-install",
+    "validation_error": "fails at validation",
+    "connection_error": "fails before there is an account",
 }
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #8881; }
-:root { --good: #1a7f4b; --bad: #c4372c; --wait: #9a6700; }
-@media (prefers-color-scheme: dark) { :root { --good: #4cc38a; --bad: #ff8379; --wait: #e2b340; } }
-* { box-sizing: border-box; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1400px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.4rem; margin: 0; } h1 + p { margin: .2rem 0 0; opacity: .75; }
-h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; } h2 small { font-weight: 400; opacity: .65; }
-.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .4rem .7rem; white-space: nowrap; }
-th { font-size: .8rem; font-weight: 600; opacity: .7; background: var(--soft); }
-td { border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
-code { font: .85em ui-monospace, monospace; }
-.good { color: var(--good); } .bad { color: var(--bad); } .wait { color: var(--wait); }
-.empty, .faults { padding: .7rem; margin: 0; opacity: .75; }
-.faults { border-left: 4px solid var(--bad); background: var(--soft); margin-top: 1rem; opacity: 1; }
-"""
 
 _GOOD = frozenset({"active", "completed", "verified", "on"})
 _WAIT = frozenset({"connecting", "created", "running", "rate_limited", "stopped"})
+
+_LINKS = (("/", "Overview"), ("/connect", "Connect as a tenant"), ("/openapi.json", "API description"))
+_CONNECT = """<form class="card" data-post="/sandbox/connect">
+<h2>Connect an account</h2>
+<label>Tenant<input name="tenant_id" required maxlength="200" placeholder="acme-2" autocomplete="off"></label>
+<label>Integration<input name="integration" list="integrations" value="hubspot" maxlength="100" autocomplete="off">
+<datalist id="integrations">{names}</datalist></label>
+<label>Outcome<select name="outcome">{outcomes}</select></label>
+<button>Connect</button>
+</form>"""
 
 Cell = str
 Column = tuple[str, Callable[[Row], Cell]]
@@ -50,7 +44,8 @@ def page_route(state: State) -> Route:
     """``GET /``."""
 
     async def show(_request: Request) -> Response:
-        return HTMLResponse(render(state), headers=_HEADERS)
+        """The page for people."""
+        return HTMLResponse(render(state), headers=HEADERS)
 
     return Route("/", show, methods=["GET"])
 
@@ -59,21 +54,41 @@ def render(state: State) -> str:
     """The page as HTML; every value on it is escaped."""
     sections = "".join(
         [
-            _section("Accounts", state.accounts.rows(), _ACCOUNTS, "POST /sandbox/connect makes one."),
+            _section("Accounts", state.accounts.rows(), _ACCOUNTS, "Connect one above."),
             _section("Sync job runs", state.runs.rows(), _RUNS, "POST /sync-job-run starts one."),
             _section("Webhooks", state.webhooks.rows(), _WEBHOOKS, "POST /webhook registers one."),
             _section("Deliveries", state.deliveries.rows(), _DELIVERIES, "Nothing was sent yet."),
             _section("Inbox", state.inbox.rows(), _INBOX, "POST /inbox/{tenant_id} is the tenant's endpoint."),
         ]
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Truto sandbox</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="refresh" content="5"><style>{_STYLE}</style></head><body>'
-        "<header><h1>Truto sandbox</h1>"
-        "<p>A local imitation of the Truto API. Newest first, refreshed every 5 s.</p>"
-        f"</header>{_faults(state)}<main>{sections}</main></body></html>"
+    return document(
+        "Truto sandbox",
+        "A local imitation of the Truto API. Newest first, always up to date.",
+        f"{_CONNECT.format(names=integration_options(state), outcomes=outcome_options())}"
+        '<p id="said" role="status" aria-live="polite"></p>'
+        f'<main id="live">{_faults(state)}{sections}</main>',
     )
+
+
+def document(title: str, about: str, body: str) -> str:
+    """A whole page around *body*, which has to be HTML already."""
+    links = "".join(f'<a href="{path}">{name}</a>' for path, name in _LINKS)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><header><div><h1>{title}</h1><p>{about}</p></div>"
+        f"<nav>{links}</nav></header>{body}<script>{SCRIPT}</script></body></html>"
+    )
+
+
+def integration_options(state: State) -> str:
+    """The integrations there are, as options of a datalist."""
+    return "".join(f'<option value="{escape(row["name"])}">' for row in state.platform["/integration"].rows())
+
+
+def outcome_options() -> str:
+    """How an attempt can end, as options of a select."""
+    return "".join(f'<option value="{name}">{label}</option>' for name, label in _OUTCOME_LABELS.items())
 
 
 def _faults(state: State) -> str:
@@ -119,6 +134,33 @@ def _answer(row: Row) -> Cell:
     return f'<td class="{tone}">{escape(_text(status or row["error"]))}</td>'
 
 
+def _time(text: str) -> str:
+    return text.partition("T")[2].partition(".")[0]
+
+
+def _buttons(account: Row) -> Cell:
+    """What a person can do to an account; the words say what the tenant or the provider does."""
+    path = f"/sandbox/accounts/{quote(account['id'], safe='')}"
+    if account["status"] == "needs_reauth":
+        first = _button("Heal", f"{path}/heal", {}, "The provider accepts the credentials again: reactivated")
+    else:
+        first = _button("Revoke", f"{path}/revoke", {}, "The provider refuses the credentials: needs_reauth")
+    again = {"account_id": account["id"]}
+    return (
+        f'<td class="actions">{first}'
+        f"{_button('Reconnect', '/sandbox/connect', again, 'The tenant connects again, and it becomes active')}"
+        f"{_button('Fail', '/sandbox/connect', {**again, 'outcome': 'validation_error'}, 'It fails at validation')}"
+        "</td>"
+    )
+
+
+def _button(label: str, path: str, body: dict[str, Any], title: str) -> str:
+    said = escape(orjson.dumps(body).decode())
+    return (
+        f'<button type="button" data-post="{escape(path)}" data-body="{said}" title="{escape(title)}">{label}</button>'
+    )
+
+
 def _text(value: Any) -> str:
     return "-" if value is None else str(value)
 
@@ -129,7 +171,8 @@ _ACCOUNTS: list[Column] = [
     ("Integration", lambda row: _plain(row["integration"]["name"])),
     ("Status", lambda row: _status(row["status"])),
     ("Last error", lambda row: _wide(row["last_error"])),
-    ("Updated", lambda row: _plain(row["updated_at"])),
+    ("Updated", lambda row: _plain(_time(row["updated_at"]))),
+    ("", _buttons),
 ]
 _RUNS: list[Column] = [
     ("Run", lambda row: _code(row["id"])),

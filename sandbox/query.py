@@ -17,6 +17,12 @@ Entry = tuple[int, dict[str, Any]]
 PLATFORM_LIMIT = 5000
 """Platform lists show this page size in samples (skill)."""
 
+LIST_PARAMETERS = {
+    "limit": "The most objects on a page.",
+    "next_cursor": "The cursor of the page before; without it, the first page.",
+}
+"""What every list takes besides its filters ``field=value`` and ``field[op]=value``."""
+
 _PAGING = frozenset({"limit", "next_cursor", "fields"})
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
@@ -122,11 +128,18 @@ def _read(row: dict[str, Any], field: str) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A JSON value as it is written in a query string."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """Numbers first, then texts; what is null comes last."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 0, value, ""
+    return (2, 0.0, "") if value is None else (1, 0.0, text_of(value))
 
 
 def _order(value: Any, wanted: str) -> int | None:
@@ -139,19 +152,19 @@ def _order(value: Any, wanted: str) -> int | None:
         except ValueError:
             return None
         return (value > number) - (value < number)
-    text = _text(value)
+    text = text_of(value)
     return (text > wanted) - (text < wanted)
 
 
 def _like(value: Any, pattern: str) -> bool:
     """SQL's LIKE with ``%`` and ``_``, letters in either case; the sources name the operator only."""
     parts = ("." if each == "_" else ".*" if each == "%" else re.escape(each) for each in re.sub("%+", "%", pattern))
-    return re.fullmatch("".join(parts), _text(value), re.IGNORECASE | re.DOTALL) is not None
+    return re.fullmatch("".join(parts), text_of(value), re.IGNORECASE | re.DOTALL) is not None
 
 
 _OPERATORS: dict[str, Callable[[Any, str], bool]] = {
-    "eq": lambda value, wanted: _text(value) == wanted,
-    "ne": lambda value, wanted: _text(value) != wanted,
+    "eq": lambda value, wanted: text_of(value) == wanted,
+    "ne": lambda value, wanted: text_of(value) != wanted,
     "gt": lambda value, wanted: _order(value, wanted) == 1,
     "gte": lambda value, wanted: _order(value, wanted) in (0, 1),
     "lt": lambda value, wanted: _order(value, wanted) == -1,
@@ -167,4 +180,4 @@ def _compare(field: str, operator: str, wanted: str) -> Callable[[dict[str, Any]
 
 def _contain(field: str, operator: str, values: Sequence[str]) -> Callable[[dict[str, Any]], bool]:
     wanted = frozenset(values)
-    return lambda row: (_text(_read(row, field)) in wanted) == (operator == "in")
+    return lambda row: (text_of(_read(row, field)) in wanted) == (operator == "in")

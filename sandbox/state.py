@@ -1,10 +1,10 @@
-"""Everything the sandbox remembers, in memory. Performs no I/O."""
+"""Everything the sandbox remembers. Performs no I/O."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.config import SandboxConfig
 from sandbox.faults import Faults
+from sandbox.records import Records
 from truto.samples import ACCOUNT_ID, ENVIRONMENT_ID, INTEGRATION, SYNC_JOB_ID, TENANT_ID, WEBHOOK_ID
 
 Row = dict[str, Any]
@@ -20,6 +21,10 @@ LINK_TOKEN_SECONDS = 7 * 24 * 3600
 """A link token lives 7 days (skill: authentication)."""
 ACCOUNT_TOKEN_SECONDS = 15 * 60
 """An integrated account token lives 15 minutes (skill: authentication)."""
+
+
+JOURNALS = ("calls", "deliveries", "inbox", "api_log", "run_log", "trigger_log", "mcp_log")
+"""The attributes of :class:`State` that are logs; each is bounded, and none outlives the process."""
 
 
 class Table:
@@ -42,6 +47,15 @@ class Table:
         """The row itself, not a copy; ``None`` for anything that is no id of this table."""
         found = self._rows.get(row_id) if isinstance(row_id, str) else None
         return found[1] if found else None
+
+    def restore(self, dumped: Mapping[str, Any]) -> None:
+        """Take over what :meth:`dump` gave."""
+        self._rows = {row["id"]: (at, row) for at, row in dumped["rows"]}
+        self._next = dumped["next"]
+
+    def dump(self) -> dict[str, Any]:
+        """All rows with their positions, as JSON."""
+        return {"rows": self.entries(), "next": self._next}
 
     def remove(self, row_id: str) -> None:
         """Forget a row; a second call does nothing."""
@@ -77,6 +91,15 @@ class Journal:
         return [entry for _, entry in self._entries]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An uploaded file."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
 @dataclass(slots=True)
 class LinkToken:
     """One permitted connection attempt: of a new account, or of *account_id* again."""
@@ -85,6 +108,8 @@ class LinkToken:
     tenant_id: str | None = None
     account_id: str | None = None
     keeps_context: bool = False
+    context: Row = field(default_factory=dict)
+    region: str = "wnam"
     used: bool = False
 
 
@@ -100,6 +125,12 @@ class State:
     workflows: Table = field(default_factory=Table)
     workflow_runs: Table = field(default_factory=Table)
     webhooks: Table = field(default_factory=Table)
+    mcp_tokens: Table = field(default_factory=Table)
+    run_states: Table = field(default_factory=Table)
+    platform: defaultdict[str, Table] = field(default_factory=lambda: defaultdict(Table))
+    """The tables of the resources that nothing else here needs, by path."""
+    records: Records = field(default_factory=Records)
+    files: dict[str, StoredFile] = field(default_factory=dict)
     link_tokens: dict[str, LinkToken] = field(default_factory=dict)
     account_tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Token → account id and expiry, in unix seconds."""
@@ -107,15 +138,20 @@ class State:
     calls: Journal = field(default_factory=lambda: Journal(10_000))
     deliveries: Journal = field(default_factory=lambda: Journal(10_000))
     inbox: Journal = field(default_factory=lambda: Journal(10_000))
+    api_log: Journal = field(default_factory=lambda: Journal(10_000))
+    run_log: Journal = field(default_factory=lambda: Journal(10_000))
+    trigger_log: Journal = field(default_factory=lambda: Journal(10_000))
+    mcp_log: Journal = field(default_factory=lambda: Journal(10_000))
 
     @classmethod
     def seeded(cls, config: SandboxConfig) -> State:
         """A state with the account and sync job of :mod:`truto.samples`, and the configured webhook."""
-        state = cls(
-            calls=Journal(config.log_size),
-            deliveries=Journal(config.log_size),
-            inbox=Journal(config.log_size),
-        )
+        state = cls()
+        for name in JOURNALS:
+            setattr(state, name, Journal(config.log_size))
+        for path, rows in SEEDS.items():
+            for row in rows:
+                state.platform[path].insert(row)
         state.add_account(TENANT_ID, INTEGRATION, account_id=ACCOUNT_ID, status="active")
         state.sync_jobs.insert(
             {
@@ -126,31 +162,25 @@ class State:
                 "resources": [{"resource": "crm/contacts"}, {"resource": "crm/companies"}],
             }
         )
-        if config.webhook_url:
-            state.webhooks.insert(
-                {
-                    "id": WEBHOOK_ID,
-                    "target_url": config.webhook_url,
-                    "is_active": True,
-                    "event_types": None,
-                    "secret": config.webhook_secret,
-                }
-            )
+        state.register(config)
         return state
+
+    def register(self, config: SandboxConfig) -> None:
+        """Make sure that the configured webhook is there, as it is configured now."""
+        if not config.webhook_url:
+            return
+        wanted = {"target_url": config.webhook_url, "is_active": True, "secret": config.webhook_secret}
+        if row := self.webhooks.get(WEBHOOK_ID):
+            touch(row, wanted)
+        else:
+            self.webhooks.insert({"id": WEBHOOK_ID, **wanted, "event_types": None})
 
     def install(self, integration: str) -> Row:
         """The environment integration of *integration*; made at the first call, the same one after."""
         for row in self.installs.rows():
             if row["integration"]["name"] == integration:
                 return row
-        identity = {
-            "id": stable_id(f"integration:{integration}"),
-            "name": integration,
-            "category": "crm",
-            "is_beta": False,
-            "sharing": "allow",
-            "config": {"label": integration.replace("_", " ").title()},
-        }
+        identity = self.integration(integration)
         return self.installs.insert(
             {
                 "id": stable_id(f"install:{integration}"),
@@ -161,6 +191,14 @@ class State:
                 "integration": identity,
             }
         )
+
+    def integration(self, name: str) -> Row:
+        """The integration called *name*; made at the first call, the same one after."""
+        table = self.platform["/integration"]
+        for row in table.rows():
+            if row["name"] == name:
+                return row
+        return table.insert(integration_row(name))
 
     def add_account(
         self, tenant_id: str, integration: str, *, account_id: str | None = None, status: str = "connecting"
@@ -182,8 +220,24 @@ class State:
                 "integration": {key: install["integration"][key] for key in ("id", "name", "category", "config")},
                 "environment_integration": {"id": install["id"], "is_active": True},
                 "last_error": None,
+                "last_forbidden_error": None,
+                "last_action_run_result": None,
             }
         )
+
+
+def integration_row(name: str) -> Row:
+    """An integration as the sandbox imagines it (seed: Environment Integrations object)."""
+    return {
+        "id": stable_id(f"integration:{name}"),
+        "name": name,
+        "category": "crm",
+        "is_beta": False,
+        "sharing": "allow",
+        "team_id": TEAM_ID,
+        "config": {"label": name.replace("_", " ").title()},
+        "version": 1,
+    }
 
 
 def touch(row: Row, changes: Mapping[str, Any]) -> None:
@@ -235,3 +289,46 @@ def without_credentials(account: Row) -> Row:
         token = {key: value for key, value in oauth["token"].items() if key not in _OAUTH_CREDENTIALS}
         context["oauth"] = {**oauth, "token": token}
     return {**account, "context": context}
+
+
+TEAM_ID = stable_id("team")
+
+SEEDS: Mapping[str, list[Row]] = {
+    "/environment": [{"id": ENVIRONMENT_ID, "name": "Sandbox", "team_id": TEAM_ID}],
+    "/team": [
+        {
+            "id": TEAM_ID,
+            "name": "Sandbox team",
+            "domain": "sandbox.example",
+            "logo": None,
+            "is_verified": True,
+            "is_white_label": False,
+            "allow_impersonation": False,
+            "tos_link": None,
+        }
+    ],
+    "/user": [
+        {
+            "id": stable_id("user"),
+            "name": "Ada Lovelace",
+            "email": "ada@sandbox.example",
+            "is_active": True,
+            "is_staff": False,
+            "last_login_at": None,
+            "role": ["admin"],
+            "team": [TEAM_ID],
+            "environment": [ENVIRONMENT_ID],
+        }
+    ],
+    "/api-token": [{"id": stable_id("api-token"), "name": "Sandbox", "expires_at": None}],
+    "/category": [
+        {"id": stable_id(f"category:{name}"), "name": name, "label": label}
+        for name, label in (("crm", "CRM"), ("ticketing", "Ticketing"), ("directory", "Directory"))
+    ],
+    "/integration": [integration_row(name) for name in (INTEGRATION, "hubspot", "jira", "zendesk")],
+    "/unified-model": [
+        {"id": stable_id(f"unified-model:{name}"), "name": name, "label": label, "resources": {}, "version": 1}
+        for name, label in (("crm", "CRM"), ("ticketing", "Ticketing"), ("directory", "User directory"))
+    ],
+}
+"""What an environment has from the start, by path."""

@@ -34,7 +34,7 @@ TROUBLES: tuple[dict[str, object], ...] = (
 async def platform(rig: Rig) -> AsyncIterator[tuple[str, Proxy]]:
     """A sandbox process, and a proxy in front of it that the workers use."""
     port = free_port()
-    command = ("-m", "cli", "sandbox", "--port", str(port), "--step-seconds", "60")
+    command = ("-m", "cli", "sandbox", "--port", str(port), "--step-seconds", "60", "--no-rate-limits")
     sandbox = Supervised("sandbox", command, {"TRUTO_API_TOKEN": TOKEN}, rig.folder)
     proxy = Proxy(lambda: f"http://127.0.0.1:{port}")
     await proxy.start()

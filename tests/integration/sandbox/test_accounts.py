@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -190,7 +191,6 @@ async def test_an_environment_integration_replaces_its_override_whole(
     assert (await wired.patch(path, json={"override": None, "is_enabled": False})).json()["override"] == {}
     await eventually(lambda: len(receiver.of("environment_integration:updated")) == 3)
     assert (await wired.patch(path, json={"is_enabled": True})).json()["is_enabled"] is True
-    assert (await wired.delete(path)).status_code == 405
 
 
 async def test_accounts_of_one_integration_share_its_installation(api: httpx.AsyncClient) -> None:
@@ -199,3 +199,109 @@ async def test_accounts_of_one_integration_share_its_installation(api: httpx.Asy
         await connect(api, tenant_id="b", integration="jira"),
     )
     assert first["environment_integration_id"] == second["environment_integration_id"]
+
+
+async def test_a_failed_attempt_makes_no_account(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    token = await link_token(wired, tenant_id="hooli-4")
+    body = {"link_token": token, "integration": "jira", "outcome": "connection_error"}
+    assert (await wired.post("/sandbox/connect", json=body)).status_code == 400
+    await eventually(lambda: receiver.names() == ["link_token:connection_error"])
+    payload = receiver.events[0]["payload"]
+    assert (payload["tenant_id"], payload["integration"]["name"]) == ("hooli-4", "jira")
+    assert len((await wired.get("/integrated-account")).json()["result"]) == 1
+
+
+@pytest.mark.parametrize("by", ["account_id", "tenant_id"])
+async def test_a_failed_attempt_leaves_the_account_as_it_was(
+    wired: httpx.AsyncClient, receiver: Receiver, by: str
+) -> None:
+    who = {"account_id": ACCOUNT_ID} if by == "account_id" else {"tenant_id": TENANT_ID}
+    assert (await wired.post("/sandbox/connect", json={**who, "outcome": "connection_error"})).status_code == 400
+    await eventually(lambda: bool(receiver.events))
+    assert receiver.events[0]["payload"]["tenant_id"] == TENANT_ID
+    assert (await wired.get(ACCOUNT)).json()["status"] == "active"
+
+
+async def test_an_account_can_be_reconnected_by_hand(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    assert (await connect(wired, account_id=ACCOUNT_ID))["status"] == "connecting"
+    await eventually(lambda: len(receiver.events) == 2)
+    assert "integrated_account:created" not in receiver.names()
+    assert (await wired.post("/sandbox/connect", json={"account_id": "none"})).status_code == 404
+
+
+async def test_a_link_token_can_bring_context_and_region(api: httpx.AsyncClient) -> None:
+    token = await link_token(api, tenant_id="t", context={"plan": "gold"}, region="eu", scopes=["read"])
+    account = await connect(api, link_token=token)
+    assert (account["context"]["plan"], account["region"]) == ("gold", "eu")
+
+
+async def test_an_expired_link_token_is_unknown(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = await link_token(api, tenant_id="t")
+    later = time.time() + 7 * 24 * 3600 + 1
+    monkeypatch.setattr("sandbox.lifecycle.time.time", lambda: later)
+    assert (await api.post("/sandbox/connect", json={"link_token": token})).status_code == 404
+
+
+IMPORTED = {"tenant_id": "t", "context": {"api_key": "hush", "plan": "x"}, "authentication_method": "api_key"}
+
+
+async def test_credentials_can_be_imported(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    install = (await wired.get("/environment-integration")).json()["result"][0]["id"]
+    body = {**IMPORTED, "environment_integration_id": install, "region": "apac"}
+    made = (await wired.post("/integrated-account", json=body)).json()
+    assert (made["context"], made["region"], made["authentication_method"]) == ({"plan": "x"}, "apac", "api_key")
+    await eventually(lambda: bool(receiver.of("integrated_account:active")))
+    unknown = await wired.post("/integrated-account", json={**IMPORTED, "environment_integration_id": "none"})
+    assert unknown.status_code == 404
+
+
+async def test_credentials_alone_can_be_changed(api: httpx.AsyncClient) -> None:
+    changed = await api.patch(f"{ACCOUNT}/credentials", json={"context": {"api_key": "hush", "shop": "s"}})
+    assert changed.json()["context"]["shop"] == "s"
+    assert "hush" not in changed.text
+    assert (await api.patch(f"{ACCOUNT}/credentials", json={})).status_code == 400
+
+
+async def test_post_install_actions_can_be_run_again(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    answer = await wired.post("/integrated-account/run-post-install-actions", json={"id": ACCOUNT_ID})
+    assert answer.json() == {"success": True}
+    await eventually(lambda: receiver.names() == ["integrated_account:active"])
+
+
+async def test_many_accounts_can_be_deleted_at_once(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    body = {"ids": [ACCOUNT_ID, "unknown"]}
+    assert (await wired.post("/integrated-account/bulk-delete", json=body)).json() == {"success": True}
+    await eventually(lambda: receiver.names() == ["integrated_account:deleted"])
+    assert (await wired.get(ACCOUNT)).status_code == 404
+
+
+async def test_a_sandbox_copy_is_an_account_of_its_own(api: httpx.AsyncClient) -> None:
+    copy = (await api.post("/sandbox-integrated-account", json={"id": ACCOUNT_ID})).json()
+    assert (copy["is_sandbox"], copy["tenant_id"]) == (True, TENANT_ID)
+    listed = (await api.get("/sandbox-integrated-account")).json()["result"]
+    assert [row["id"] for row in listed] == [copy["id"]]
+    path = f"/sandbox-integrated-account/{copy['id']}"
+    assert (await api.get(path)).json()["id"] == copy["id"]
+    assert (await api.get(f"/sandbox-integrated-account/{ACCOUNT_ID}")).status_code == 404
+    assert (await api.delete(path)).json() == {"id": copy["id"]}
+    assert (await api.get(ACCOUNT)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/proxy/users", 200),
+        ("GET", "/custom/users", 200),
+        ("GET", "/integrated-account/me", 200),
+        ("GET", ACCOUNT, 403),
+        ("GET", "/log", 403),
+        ("POST", "/integrated-account/me", 403),
+        ("DELETE", "/integrated-account/me", 403),
+        ("POST", "/link-token", 403),
+        ("POST", "/file", 403),
+    ],
+)
+async def test_an_account_token_s_reach(api: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+    answer = await api.post("/integrated-account/token", json={"integrated_account_id": ACCOUNT_ID})
+    headers = {"Authorization": f"Bearer {answer.json()['integrated_account_token']}"}
+    assert (await api.request(method, path, headers=headers)).status_code == status

@@ -62,7 +62,7 @@ async def test_an_expired_account_token_is_unknown(api: httpx.AsyncClient, monke
         ("GET", "/webhook/none", 404, "Not Found"),
         ("PUT", "/webhook", 405, "Method Not Allowed"),
         ("POST", "/workflow-run", 405, "Method Not Allowed"),
-        ("POST", CONTACTS, 405, "Method Not Allowed"),
+        ("PUT", CONTACTS, 405, "Method Not Allowed"),
         ("GET", "/ping/", 404, "Not Found"),
     ],
 )
@@ -155,8 +155,9 @@ def test_no_query_can_crash_a_list(name: str, value: str) -> None:
 
 
 async def test_an_outage_answers_500_until_it_is_over(api: httpx.AsyncClient) -> None:
+    calm = {"rate_limited": False, "provider_status": None}
     shown = (await api.put("/sandbox/faults", json={"outage": True})).json()
-    assert shown == {"outage": True, "latency_seconds": 0.0, "error_rate": 0.0, "rate_limited": False}
+    assert shown == {"outage": True, "latency_seconds": 0.0, "error_rate": 0.0, **calm}
     assert (await api.get("/ping")).json()["statusCode"] == 500
     assert "Faults are on" in (await api.get("/")).text
     await api.put("/sandbox/faults", json={})

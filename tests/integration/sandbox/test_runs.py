@@ -256,3 +256,74 @@ async def test_closing_the_sandbox_ends_what_still_runs(receiver: Receiver) -> N
     assert not [each for each in left if getattr(each, "__qualname__", "").startswith(("Runs.", "Sender."))]
     await asyncio.sleep(0.25)
     assert set(told(receiver)) <= {"created", "started"}
+
+
+async def test_a_run_delivers_what_the_account_wrote(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    mine = {"integrated_account_id": ACCOUNT_ID}
+    await wired.post("/unified/directory/users", params=mine, json={"name": "Zoe"})
+    await finished(wired, (await start(wired, resources=["directory/users"]))["id"])
+    (batch,) = receiver.of("sync_job_run:record")
+    assert batch["payload"]["records"][-1]["name"] == "Zoe"
+
+
+async def test_runs_with_one_mutex_key_take_turns_across_accounts(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    other = (await wired.post("/sandbox/connect", json={"tenant_id": "t"})).json()["id"]
+    await eventually(lambda: bool(receiver.of("integrated_account:active")))
+    first = await start(wired, mutex_key="nightly", resources=["crm/users"])
+    second = await start(wired, mutex_key="nightly", resources=["crm/users"], integrated_account_id=other)
+    ended = [await finished(wired, run["id"]) for run in (first, second)]
+    assert ended[1]["started_at"] >= ended[0]["finished_at"]
+
+
+async def test_a_run_that_its_provider_limits_resumes_by_itself(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    await wired.put("/sandbox/faults", json={"provider_status": 429})
+    run = await start(wired, resources=["crm/users"])
+    await eventually(lambda: bool(receiver.of("sync_job_run:rate_limited")))
+    assert receiver.of("sync_job_run:rate_limited")[0]["payload"]["retryAfter"] == 10
+    assert (await wired.get(f"/sync-job-run/{run['id']}")).json()["status"] == "rate_limited"
+    await wired.put("/sandbox/faults", json={})
+    assert (await finished(wired, run["id"]))["status"] == "completed"
+
+
+async def test_a_limited_run_can_be_stopped(wired: httpx.AsyncClient, receiver: Receiver) -> None:
+    await wired.put("/sandbox/faults", json={"provider_status": 429})
+    run = await start(wired, resources=["crm/users"])
+    await eventually(lambda: bool(receiver.of("sync_job_run:rate_limited")))
+    await wired.delete(f"/sync-job-run/{run['id']}")
+    await eventually(lambda: bool(receiver.of("sync_job_run:deleted")))
+    assert receiver.of("sync_job_run:deleted")[0]["payload"]["status"] == "stopped"
+    await asyncio.sleep(0.03)
+    assert "sync_job_run:record" not in receiver.names()
+
+
+STATE = "/sync-job-run-state"
+
+
+async def test_run_state_is_kept_by_state_key(api: httpx.AsyncClient) -> None:
+    mine = {"state_key": "acme"}
+    made = (await api.post(STATE, params=mine, json={"key": "since", "value": "2024"})).json()
+    again = (await api.post(STATE, json={**mine, "key": "since", "value": {"at": 1}})).json()
+    assert (again["id"], again["value"]) == (made["id"], {"at": 1})
+    path = f"{STATE}/{made['id']}"
+    assert (await api.patch(path, params=mine, json={"value": 7})).json()["value"] == 7
+    assert (await api.get(path, params=mine)).json()["key"] == "since"
+    listed = [len((await api.get(STATE, params={"state_key": key})).json()["result"]) for key in ("acme", "other")]
+    assert listed == [1, 0]
+    assert (await api.delete(path, params=mine)).json() == {"id": made["id"]}
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+async def test_run_state_of_another_key_is_not_found(api: httpx.AsyncClient, method: str) -> None:
+    made = (await api.post(STATE, params={"state_key": "acme"}, json={"key": "since"})).json()
+    path = f"{STATE}/{made['id']}"
+    json = {"value": 1} if method == "PATCH" else None
+    assert (await api.request(method, path, params={"state_key": "other"}, json=json)).status_code == 404
+    assert (await api.request(method, path, json=json)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("GET", None), ("POST", {"key": "a"}), ("POST", {"key": "a", "state_key": 7})]
+)
+async def test_run_state_always_needs_its_key(api: httpx.AsyncClient, method: str, body: dict[str, Any] | None) -> None:
+    answer = await api.request(method, STATE, json=body)
+    assert answer.json()["details"]["failures"][0]["path"] == "state_key"

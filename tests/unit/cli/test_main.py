@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
+from cli.sandbox import beside
 from truto import EVENT_TYPES
 
 SECRET = "6e17561c-a20c-44ce-b8b5-caff0bf786fe"
@@ -117,6 +118,28 @@ def test_a_sandbox_with_settings_that_do_not_fit_says_so(
     monkeypatch.setenv("TENANT_NOTIFY_SECRET", "whsec_not base64!")
     assert run(monkeypatch, "sandbox") == 2
     assert "tenant_secret" in capsys.readouterr().err
+
+
+def test_a_sandbox_with_a_broken_state_file_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "state"
+    file.write_text("{}")
+    assert run(monkeypatch, "sandbox", "--state", str(file)) == 2
+    assert f"{file} is not a state of the sandbox" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("webhook_url", "found"),
+    [
+        ("https://ingress.example:8443/webhooks/truto", "https://ingress.example:8443/api/truto/link-token"),
+        ("https://other.example/hook", None),
+        (None, None),
+    ],
+    ids=["ingress", "other", "none"],
+)
+def test_the_link_token_route_is_looked_for_beside_the_webhook_s(webhook_url: str | None, found: str | None) -> None:
+    assert beside(webhook_url) == found
 
 
 def test_the_project_is_not_left_in_the_environment() -> None:

@@ -78,10 +78,26 @@ def test_no_stranger_can_crash_or_pass_the_inbox(headers: dict[str, str], body: 
     assert verify(Webhook(TENANT_SECRET), body, headers) is False
 
 
-@pytest.mark.parametrize("body", [{"speed": 1}, {"outage": 1}, {"error_rate": 2}, {"error_rate": True}], ids=str)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"speed": 1},
+        {"outage": 1},
+        {"error_rate": 2},
+        {"error_rate": True},
+        {"provider_status": 200},
+        {"provider_status": True},
+        {"provider_status": [500]},
+    ],
+    ids=str,
+)
 def test_a_fault_that_does_not_exist_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(Refusal):
         Faults.parse(body)
+
+
+def test_a_provider_s_status_is_a_whole_number() -> None:
+    assert Faults.parse({"provider_status": 429.0}).as_dict()["provider_status"].__class__ is int
 
 
 @pytest.mark.parametrize(("chance", "status"), [(0.2, 500), (0.3, None), (0.9, None)], ids=str)
@@ -106,7 +122,7 @@ def test_resource_names_pass_over_what_has_none(resources: object, names: list[s
 def test_the_data_is_the_same_every_time() -> None:
     for resource in RESOURCES:
         assert native(resource) == native(resource)
-        assert sum(map(len, batches(resource))) == len(unified(resource))
+        assert sum(map(len, batches(unified(resource)))) == len(unified(resource))
     assert native("dragons") == []
 
 

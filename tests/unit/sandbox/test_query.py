@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.answers import Refusal
-from sandbox.query import cursor_after, page
+from sandbox.query import cursor_after, page, sort_key
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "n": 1, "on": True, "integration": {"name": "calcom"}, "none": None},
@@ -117,3 +117,7 @@ def test_no_parameter_can_crash_it(name: str, value: str) -> None:
 
 def test_a_cursor_is_opaque() -> None:
     assert "7" not in cursor_after(7)
+
+
+def test_numbers_sort_before_texts_and_null_comes_last() -> None:
+    assert sorted([None, "b", 10, "a", 2, True], key=sort_key) == [2, 10, "a", "b", True, None]

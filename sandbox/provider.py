@@ -1,0 +1,242 @@
+"""The imitated third-party product behind every account: one operation on its data, however it was asked for.
+
+``/unified``, ``/proxy``, ``/custom``, batch requests and MCP tools all come here (skill: unified-api, proxy).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox import dataset, fields, query
+from sandbox.answers import Refusal, invalid, missing
+from sandbox.dataset import Record
+from sandbox.lifecycle import Accounts
+from sandbox.state import Row, State, now_text
+
+# No source states the real sizes. Small, so that code which forgets next_cursor is found out.
+DEFAULT_LIMIT = 10
+MAX_LIMIT = 100
+READS = frozenset({"list", "get", "search"})
+WRITES = frozenset({"create", "update", "delete"})
+FORMATS = ("unified", "raw", "normalized")
+
+PARAMETERS: Mapping[str, str] = {
+    "integrated_account_id": "The account whose data is meant; an integrated account token implies it.",
+    "truto_ignore_remote_data": "`true` leaves `remote_data` out.",
+    "truto_exclude_fields": "Fields to leave out, with commas.",
+    "truto_response_format": "`unified`, `raw` (as the provider writes it) or `normalized` (without `remote_data`).",
+    "truto_key_by": "The field by whose value the records of a list are keyed.",
+    "truto_body_passthrough": "`true` sends the body to the provider as it came.",
+    "truto_super_query": "Region of the synced data, `apac` or `wnam`; allows `sort_by`.",
+    "sort_by": "The field to sort by, with `truto_super_query`.",
+}
+"""The special query parameters (skill: unified-api)."""
+
+_REGIONS = ("apac", "wnam")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One operation: *method* of *resource*, in unified words or (``api`` proxy) in the provider's own."""
+
+    api: str
+    resource: str
+    method: str
+    record_id: str | None = None
+    query: Sequence[tuple[str, str]] = ()
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    def param(self, name: str) -> str | None:
+        """The last value of a query parameter."""
+        return next((value for key, value in reversed(self.query) if key == name), None)
+
+
+class Provider:
+    """Performs wishes, refuses as provider or platform would, and writes them into ``unified_proxy_api`` logs."""
+
+    def __init__(self, state: State, accounts: Accounts) -> None:
+        self._state = state
+        self._accounts = accounts
+
+    def account(self, account_id: str | None) -> Row:
+        """The account of a call; 400 where none is named, 404 for one that is unknown."""
+        if not account_id:
+            raise invalid("integrated_account_id", "is required")
+        account = self._state.accounts.get(account_id)
+        if account is None:
+            raise missing("Integrated account")
+        return account
+
+    def perform(self, account: Row, wish: Wish) -> dict[str, Any]:
+        """The JSON answer to *wish*. Raises a :class:`Refusal`; either way the log has an entry afterwards."""
+        started = time.time()
+        status = 200
+        try:
+            return self._perform(account, wish)
+        except Refusal as refusal:
+            status = refusal.status
+            raise
+        finally:
+            self._note(account, wish, status, started)
+
+    def check_alive(self, account: Row, wish: Wish) -> None:
+        """Refuse what an account in this state, or a provider in trouble, cannot answer."""
+        if account["status"] == "needs_reauth":
+            raise Refusal(401, "The account needs to be reconnected", remote=True, insight=_insight(wish, 401))
+        if status := self._state.faults.provider_status:
+            self._suffer(account, wish, status)
+        if account["is_sandbox"] and wish.method not in READS:
+            raise Refusal(405, "A sandbox account cannot be written to")
+
+    def _perform(self, account: Row, wish: Wish) -> dict[str, Any]:
+        self.check_alive(account, wish)
+        if wish.resource not in dataset.RESOURCES:
+            raise missing("Resource")
+        match wish.method:
+            case "list":
+                return self._list(account, wish)
+            case "create":
+                return self._create(account, wish)
+            case "get" | "update" | "delete":
+                return self._one(account, wish)
+        return {"result": self._custom(account, wish)}
+
+    def _list(self, account: Row, wish: Wish) -> dict[str, Any]:
+        records = self._state.records.all(account["id"], wish.resource)
+        entries = [(int(record["id"]), _shown(wish, record)) for record in records]
+        found = query.page(
+            _sorted(wish, entries),
+            wish.query,
+            reserved=frozenset(PARAMETERS),
+            default_limit=DEFAULT_LIMIT,
+            max_limit=MAX_LIMIT,
+        )
+        shown = [_reduced(wish, each) for each in found.result]
+        # The fuller envelope of unified and proxy lists (skill); nothing here needs to be walked backwards.
+        extra = {"prev_cursor": None, "result_count": len(shown), "is_partial_response": False}
+        return {**found.envelope(), "result": _keyed(wish, found.result, shown), **extra}
+
+    def _create(self, account: Row, wish: Wish) -> dict[str, Any]:
+        values = _values(wish, partial=False)
+        record = self._state.records.add(account["id"], wish.resource, values, now_text())
+        return _reduced(wish, _shown(wish, record))
+
+    def _one(self, account: Row, wish: Wish) -> dict[str, Any]:
+        records = self._state.records
+        record = records.find(account["id"], wish.resource, wish.record_id)
+        if record is None:
+            raise Refusal(404, "The provider has no such record", remote=True, insight=_insight(wish, 404))
+        if wish.method == "delete":
+            records.remove(account["id"], wish.resource, record["id"])
+            return {"id": record["id"]}
+        if wish.method == "update":
+            values = _values(wish, partial=True)
+            record = records.change(account["id"], wish.resource, record["id"], values, now_text())
+        return _reduced(wish, _shown(wish, record))
+
+    def _custom(self, account: Row, wish: Wish) -> Any:
+        if wish.method not in dataset.CUSTOM_METHODS[wish.resource]:
+            raise missing("Method")
+        if wish.method == "search":
+            wanted = fields.read(wish.body, {"query": fields.text(required=True)})["query"].lower()
+            records = self._state.records.all(account["id"], wish.resource)
+            found = [each for each in records if any(wanted in str(value).lower() for value in each.values())]
+            return [_reduced(wish, _shown(wish, each)) for each in found]
+        record_id = fields.read(wish.body, {"id": fields.text(required=True)})["id"]
+        close = Wish(wish.api, wish.resource, "update", record_id, wish.query, {"status": "closed"})
+        return self._one(account, close)
+
+    def _suffer(self, account: Row, wish: Wish, status: int) -> None:
+        """The provider answers *status* (sandbox fault: provider_status), with what Truto makes of it."""
+        if status == 401:
+            self._accounts.revoke(account)
+        if status == 403:
+            self._accounts.forbid(account, resource=wish.resource, method=wish.method)
+        headers = {"Retry-After": "10"} if status == 429 else None
+        message = f"The provider answered {status} (sandbox fault: provider_status)"
+        raise Refusal(status, message, remote=True, insight=_insight(wish, status), headers=headers)
+
+    def _note(self, account: Row, wish: Wish, status: int, started: float) -> None:
+        self._state.api_log.add(
+            {
+                "request_type": wish.api,
+                "resource": wish.resource,
+                "method": wish.method,
+                "status_code": status,
+                "integrated_account_id": account["id"],
+                "environment_id": account["environment_id"],
+                "integration": account["integration"]["name"],
+                "at": started,
+            }
+        )
+
+
+def _insight(wish: Wish, status: int) -> dict[str, Any]:
+    """``truto_error_insight``: the unified API says most, the proxy API only what a 403 lacks (skill: errors)."""
+    if status == 403:
+        value = {"missing_scopes": ["write"]}
+        return {"forbidden_error": {"description": "The account lacks a scope", "value": value}}
+    if wish.api != "unified":
+        return {}
+    name = "rate_limit_error" if status == 429 else "remote_error"
+    return {name: {"description": f"The provider answered {status}"}}
+
+
+def _shown(wish: Wish, record: Record) -> Record:
+    if wish.api != "unified":
+        return record
+    wanted = wish.param("truto_response_format") or "unified"
+    if wanted not in FORMATS:
+        raise invalid("truto_response_format", f"must be one of {', '.join(FORMATS)}")
+    if wanted == "raw":
+        return record
+    shown = dataset.to_unified(wish.resource, record)
+    return shown if wanted == "unified" else {key: value for key, value in shown.items() if key != "remote_data"}
+
+
+def _reduced(wish: Wish, record: Record) -> Record:
+    """Drop what ``truto_ignore_remote_data`` and ``truto_exclude_fields`` name (skill: unified-api)."""
+    dropped = set((wish.param("truto_exclude_fields") or "").split(","))
+    if wish.param("truto_ignore_remote_data") == "true":
+        dropped.add("remote_data")
+    return {key: value for key, value in record.items() if key not in dropped}
+
+
+def _keyed(wish: Wish, full: list[Record], shown: list[Record]) -> list[Record] | dict[str, Record]:
+    """The records as an object where ``truto_key_by`` asks for one; a field that nothing has is a 400."""
+    name = wish.param("truto_key_by")
+    if not name:
+        return shown
+    if any(name not in each for each in full):
+        raise invalid("truto_key_by", "names no field of these records")
+    return {query.text_of(before[name]): after for before, after in zip(full, shown, strict=True)}
+
+
+def _sorted(wish: Wish, entries: list[query.Entry]) -> list[query.Entry]:
+    """In the order of ``sort_by``, which only synced data has (skill: unified-api, SuperQuery)."""
+    region = wish.param("truto_super_query")
+    if not region:
+        return entries
+    if region not in _REGIONS:
+        raise invalid("truto_super_query", f"must be one of {', '.join(_REGIONS)}")
+    name = wish.param("sort_by")
+    if not name:
+        return entries
+    rows = sorted((row for _, row in entries), key=lambda row: query.sort_key(row.get(name)))
+    return list(enumerate(rows, start=1))
+
+
+def _values(wish: Wish, *, partial: bool) -> Record:
+    """The native values of a body: a unified one is checked here, a native one by the provider (422)."""
+    if wish.api == "unified" and wish.param("truto_body_passthrough") != "true":
+        return dataset.to_native(fields.read(wish.body, dataset.UNIFIED_FIELDS[wish.resource], partial=partial))
+    try:
+        fields.read(wish.body, dataset.native_fields(wish.resource), partial=partial)
+    except Refusal as refusal:
+        names = ", ".join(failure["path"] for failure in refusal.failures)
+        message = f"The provider refuses these fields: {names}"
+        raise Refusal(422, message, remote=True, insight=_insight(wish, 422)) from None
+    return dict(wish.body)
