@@ -4,6 +4,7 @@ from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent
 from events.event import Event, Verified
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
+from events.runs import Begun, Run, RunStatus, Waiting
 from events.spool import Spool
 from events.store import Acceptance, Claim, End, Ended, HistoryEntry, Kept, Lease, Overview, Refused, Store
 
@@ -11,6 +12,7 @@ __all__ = [
     "NO_LANE",
     "Acceptance",
     "BadStoreURL",
+    "Begun",
     "Claim",
     "CorruptEvent",
     "End",
@@ -26,10 +28,13 @@ __all__ = [
     "OrderedPattern",
     "Overview",
     "Refused",
+    "Run",
+    "RunStatus",
     "Spool",
     "SpoolUnusable",
     "Store",
     "StoreUnavailable",
     "Verified",
+    "Waiting",
     "lane_name",
 ]

@@ -13,6 +13,7 @@ from events import End, Event, Kept, Lease, Store
 from truto import AsyncTruto
 from worker.cause import Describer
 from worker.context import Context
+from worker.errors import PutAside
 from worker.limits import Limits
 from worker.notify import Notifier
 from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
@@ -121,11 +122,14 @@ class Dispatcher:
             return None
         return await self._run(handler, lease)
 
-    async def _run(self, handler: Handler, lease: Lease) -> End:
+    async def _run(self, handler: Handler, lease: Lease) -> End | None:
         event, policy = lease.event, self.policy
         bound = log.bind(event_id=event.id, event_type=event.type, handler=handler.name, attempt=lease.attempts + 1)
         started = time.perf_counter()
         error = await self._call(handler, event, self._context(handler, lease, bound))
+        if isinstance(error, PutAside):
+            bound.info("event_put_aside", why=str(error))
+            return None
         end = end_of_attempt(error, handler, lease.attempts, policy, self.describer)
         level = bound.info if end.kind in {"done", "discarded", "released"} else bound.warning
         level(

@@ -97,6 +97,16 @@ class Registry:
 
         return register
 
+    def add(self, handler: Handler) -> None:
+        """Register what is no decorated function, such as a workflow.
+
+        Raises :class:`ConfigError` for a name that is taken, and patterns that can match nothing.
+        """
+        _check_patterns(handler.patterns)
+        if handler.name in self._handlers:
+            raise ConfigError(f"{handler.name} is registered twice")
+        self._handlers[handler.name] = handler
+
     def ignore(self, *patterns: str) -> None:
         """Events of these types need nothing done: they count as handled, unless a handler wants them."""
         _check_patterns(patterns)

@@ -5,7 +5,17 @@ Importing this package takes about 0.2 s and is left to those who evaluate expre
 
 from truto.expressions.errors import ExpressionError
 from truto.expressions.expression import Expression, compile_expression
+from truto.expressions.inputs import Inputs
 from truto.expressions.limits import Limits
 from truto.expressions.values import UNDEFINED, Undefined, truthy
 
-__all__ = ["UNDEFINED", "Expression", "ExpressionError", "Limits", "Undefined", "compile_expression", "truthy"]
+__all__ = [
+    "UNDEFINED",
+    "Expression",
+    "ExpressionError",
+    "Inputs",
+    "Limits",
+    "Undefined",
+    "compile_expression",
+    "truthy",
+]

@@ -11,6 +11,7 @@ from truto.expressions.builtins import builtin_functions
 from truto.expressions.errors import ExpressionError
 from truto.expressions.evaluator import Evaluator
 from truto.expressions.functions import truto_functions
+from truto.expressions.inputs import Inputs, read_inputs
 from truto.expressions.library import JException, Jsonata, deep_stack
 from truto.expressions.limits import Limits, Meter
 from truto.expressions.values import to_internal, to_json
@@ -40,6 +41,10 @@ class Expression:
 
     def __repr__(self) -> str:
         return f"Expression({self.source[:60]!r})"
+
+    def inputs(self) -> Inputs:
+        """What it reads of its scope; told from the source, so ask once and keep the answer."""
+        return read_inputs(self._compiled.ast)
 
     def evaluate(self, scope: Any, bindings: Mapping[str, Any] | None = None) -> Any:
         """The value of the expression as plain JSON in fresh lists and dicts, or :data:`UNDEFINED`.
