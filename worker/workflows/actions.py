@@ -66,10 +66,10 @@ def trigger_of(event: Event) -> Trigger:
 
 
 class Actions:
-    """Actions by name."""
+    """Actions by name, at first those of *base*."""
 
-    def __init__(self) -> None:
-        self._actions: dict[str, Action] = {}
+    def __init__(self, base: Actions | None = None) -> None:
+        self._actions: dict[str, Action] = dict(base._actions) if base else {}  # noqa: SLF001  of this very class
 
     def action(
         self, name: str, *, durable: bool = False, check: Callable[[Step, str], None] | None = None
@@ -104,10 +104,6 @@ class Actions:
     def names(self) -> frozenset[str]:
         """What there is."""
         return frozenset(self._actions)
-
-    def remove(self, name: str) -> None:
-        """Forget an action; a second call does nothing."""
-        self._actions.pop(name, None)
 
 
 actions = Actions()

@@ -50,9 +50,9 @@ _LASTING = (WorkflowFailed, DeadLetter, BadRequest, NotFound, Forbidden)
 """What would fail again in the same way."""
 
 
-def run_id_of(workflow: str, event: Event) -> str:
-    """The one run of this workflow for this event."""
-    return str(uuid.uuid5(_NAMESPACE, f"{workflow}\0{event.key}"))
+def run_id_of(workflow: str, event_key: str) -> str:
+    """The one run of this workflow for the event with that key."""
+    return str(uuid.uuid5(_NAMESPACE, f"{workflow}\0{event_key}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class WorkflowHandler:
     async def run(self, event: Event, ctx: Context) -> None:
         """Run the workflow for *event*, or go on with it."""
         steps = ctx.steps
-        run_id = run_id_of(self.name, event)
+        run_id = run_id_of(self.name, event.key)
         if not self._kept:
             await confirmed(lambda: steps.store.keep_workflow(self.compiled.digest, self._document))
             self._kept = True
