@@ -31,6 +31,14 @@ class Waiting(NamedTuple):
     entry: bytes
 
 
+class Arrivals(NamedTuple):
+    """Events of one type: how many have come, the last of them, oldest first, and Redis' time (Unix seconds)."""
+
+    seen: int
+    documents: list[bytes]
+    now: float
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a workflow. ``steps`` are those that are done, by the names under which they were kept.

@@ -52,7 +52,7 @@ from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, Verified, event_key, read_stored
 from events.lanes import Lane, OrderedPattern
-from events.runs import Begun, Run, RunStatus, Waiting, read_run
+from events.runs import Arrivals, Begun, Run, RunStatus, Waiting, read_run
 
 PREFIX = "tw:"
 
@@ -655,13 +655,14 @@ class Store:
         """Remember an event for runs that begin to wait for its type a moment later; ``b""`` only counts it."""
         await self._run("remember_arrival", [event_type, event, _MOST_ARRIVALS, _ARRIVAL_MS])
 
-    async def arrivals(self, event_type: str) -> tuple[int, list[bytes]]:
-        """How many events of this type have come, and the last of them, oldest first."""
+    async def arrivals(self, event_type: str) -> Arrivals:
+        """How many events of this type have come, the last of them, and the time."""
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.get(f"{self._prefix}arrivals:{event_type}")
             pipe.lrange(f"{self._prefix}arrived:{event_type}", 0, -1)
-            count, events = await pipe.execute()
-        return int(count or 0), events
+            pipe.time()
+            count, events, (seconds, micro) = await pipe.execute()
+        return Arrivals(int(count or 0), events, seconds + micro / 1e6)
 
     async def each_waiting(self, bucket: str, page: int = _PAGE) -> AsyncIterator[list[Waiting]]:
         """The runs that wait in *bucket*, about *page* at a time. One may come twice; none that stays is left out."""

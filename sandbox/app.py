@@ -28,6 +28,7 @@ from sandbox.runs import Runs
 from sandbox.state import State
 from sandbox.sync_api import CronTriggers, SyncJobRuns, SyncJobs
 from sandbox.webhooks_api import Logs, Webhooks
+from sandbox.workflow_runs import WorkflowRunner
 from sandbox.workflows_api import WorkflowRuns, Workflows
 
 
@@ -67,6 +68,8 @@ def create_app(config: SandboxConfig) -> Starlette:
 def _routes(config: SandboxConfig, state: State, sender: Sender, background: Background) -> list[BaseRoute]:
     accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)
     runs = Runs(state, sender, background, step_seconds=config.step_seconds)
+    run_api, trigger_api = SyncJobRuns(state, runs), CronTriggers(state)
+    sender.tell(WorkflowRunner(state, background, run_api, trigger_api).observe)
     endpoint = Endpoints()
     families: list[Collection | Control | Data | Logs] = [
         Control(state, accounts),
@@ -74,8 +77,8 @@ def _routes(config: SandboxConfig, state: State, sender: Sender, background: Bac
         IntegratedAccounts(state, accounts),
         EnvironmentIntegrations(state, sender),
         SyncJobs(state.sync_jobs),
-        SyncJobRuns(state, runs),
-        CronTriggers(state),
+        run_api,
+        trigger_api,
         Workflows(state),
         WorkflowRuns(state),
         Webhooks(state, sender),

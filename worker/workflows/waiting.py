@@ -53,8 +53,9 @@ def _check_sleep(step: Step, at: str) -> None:
 async def sleep(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Go on after so many seconds."""
     wanted = read_config(Sleep, config, step.at)
-    until = await _until(step, wanted.seconds)
-    remaining = until - await confirmed(step.ctx.steps.store.now)
+    now = await confirmed(step.ctx.steps.store.now)
+    until = await step.ctx.step(_until_name(step), lambda: now + wanted.seconds)
+    remaining = until - now
     if remaining > 0:
         raise Postponed("sleeps", after=remaining)
     return {"slept_seconds": wanted.seconds}
@@ -147,22 +148,26 @@ async def _arrived(wanted: WaitForEvent, step: StepContext) -> dict[str, Any] | 
     name = _event_name(step.number)
     if (kept := steps.kept(name)) is not None:
         return dict(kept)
-    until = await _until(step, wanted.timeout)
-    held, came = await confirmed(lambda: store.stop_awaiting(steps.lease, wanted.bucket, name))
-    if not held:
-        raise LeaseLost("the run is another worker's by now")
-    if came is not None:
-        return dict(orjson.loads(came))
+    until = steps.kept(_until_name(step))
+    if until is not None:
+        held, came = await confirmed(lambda: store.stop_awaiting(steps.lease, wanted.bucket, name))
+        if not held:
+            raise LeaseLost("the run is another worker's by now")
+        if came is not None:
+            return dict(orjson.loads(came))
     while True:
-        seen, documents = await confirmed(lambda: store.arrivals(wanted.event))
-        early = await step.services.evaluate(lambda documents=documents: _first_match(documents, wanted, step))  # type: ignore[misc]
-        if early is not None:
-            await steps.keep(name, early)
-            return early
-        remaining = until - await confirmed(store.now)
+        arrivals = await confirmed(lambda: store.arrivals(wanted.event))
+        if until is None:
+            until = await step.ctx.step(_until_name(step), lambda: arrivals.now + wanted.timeout)  # noqa: B023  called now
+        if arrivals.documents:
+            early = await step.services.evaluate(functools.partial(_first_match, arrivals.documents, wanted, step))
+            if early is not None:
+                await steps.keep(name, early)
+                return early
+        remaining = until - arrivals.now
         if remaining <= 0:
             return None
-        if await _let_wait(wanted, step, remaining, seen):
+        if await _let_wait(wanted, step, remaining, arrivals.seen):
             raise PutAside(f"waits for {wanted.event}")
 
 
@@ -187,15 +192,9 @@ async def _let_wait(wanted: WaitForEvent, step: StepContext, seconds: float, see
     return answer
 
 
-async def _until(step: StepContext, seconds: float) -> float:
-    """When the time of this step is over, by Redis' clock, whatever happens meanwhile."""
-
-    async def end() -> float:
-        return await confirmed(step.ctx.steps.store.now) + seconds
-
-    found = await step.ctx.step(f"{step.number}.until", end)
-    assert isinstance(found, int | float)
-    return float(found)
+def _until_name(step: StepContext) -> str:
+    """Under this name the end of the step's time is kept, by Redis' clock, whatever happens meanwhile."""
+    return f"{step.number}.until"
 
 
 def _event_name(number: int) -> str:

@@ -12,7 +12,7 @@ import pytest
 from events import Store
 from events.embedded import EmbeddedRedis
 from tests.integration.worker.cutting import Crew, Moment
-from tests.integration.worker.workflow_shop import Shop, flow, results, run_of, say
+from tests.integration.worker.workflow_shop import Shop, flow, results, run_of, say, waiting_runs
 from tests.integration.worker.workshop import delivered, is_empty
 from worker.registry import Registry
 
@@ -78,7 +78,7 @@ class Walk:
         raise AssertionError("the run never came to its end")
 
     async def _waits(self) -> bool:
-        return bool(await self.store.redis.hlen("tw:waits:order:shipped|"))
+        return await waiting_runs(self.store, "order:shipped|") > 0
 
     async def check(self) -> None:
         """Every step is done, none of them after it was kept."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, cast
 
 import pytest
 
@@ -331,7 +331,7 @@ async def test_a_run_whose_worker_is_lost_again_and_again_has_failed(
     run = await store.run("run-1")
     assert run is not None
     assert run.status == "created"
-    await store.redis.hset(f"tw:work:{lease.member}", "claims", 3)
+    await cast("Awaitable[int]", store.redis.hset(f"tw:work:{lease.member}", "claims", "3"))
     await store.redis.zadd("tw:queue", {lease.member: 0})
     async with working(store, registry):
         await ended(store, event, "dead")

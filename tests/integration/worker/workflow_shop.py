@@ -91,3 +91,8 @@ def results(run: Run) -> list[Any]:
     """What the steps of an ended run returned."""
     assert run.result is not None
     return [step.get("result") for step in run.result["steps"]]
+
+
+async def waiting_runs(store: Store, bucket: str) -> int:
+    """How many runs wait in *bucket*."""
+    return len({waiting.member async for page in store.each_waiting(bucket) for waiting in page})
