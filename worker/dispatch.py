@@ -144,6 +144,8 @@ class Dispatcher:
         limit = self.policy.timeout_of(handler)
         try:
             async with asyncio.timeout(limit) as timer:
+                if handler.when is not None:
+                    await handler.when.check(event)
                 await handler.function(event, context)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()

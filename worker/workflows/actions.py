@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events import Event
-from truto.workflows import Step, Trigger, WorkflowFailed
+from truto.workflows import Step, WorkflowFailed
 from worker.context import Context
 from worker.errors import ConfigError
 
@@ -57,12 +57,6 @@ class Action:
     function: ActionFunction
     durable: bool = False
     check: Callable[[Step, str], None] | None = None
-
-
-def trigger_of(event: Event) -> Trigger:
-    """The event as expressions see it."""
-    created = event.created_at.isoformat() if event.created_at else None
-    return Trigger(event.id, event.type, event.payload, event.environment_id, event.webhook_id, created)
 
 
 class Actions:

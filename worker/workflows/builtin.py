@@ -19,8 +19,9 @@ from truto.workflows import (
     sync_job_cron_trigger,
     sync_job_run,
 )
+from worker.condition import trigger_of
 from worker.errors import DeadLetter
-from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config, trigger_of
+from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config
 
 WORKFLOWS_SOURCE = "workflows"
 """The source of events that workflows emit."""

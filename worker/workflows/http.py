@@ -83,13 +83,11 @@ def is_public(address: _Address) -> bool:
     An IPv6 address that carries an IPv4 one (mapped, 6to4, Teredo, NAT64) is judged by that one as well.
     """
     if isinstance(address, ipaddress.IPv6Address):
-        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
-            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if any(found is not None and not is_public(found) for found in inner):
+        translated = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else address.ipv4_mapped
+        if translated is not None:
+            return is_public(translated)
+        if any(found is not None and not is_public(found) for found in (address.sixtofour, *(address.teredo or ()))):
             return False
-        if address.ipv4_mapped is not None:
-            return True
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

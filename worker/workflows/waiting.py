@@ -21,10 +21,11 @@ from pydantic import Field
 from events import Event, Store, Waiting
 from truto.expressions import Expression, ExpressionError, compile_expression, truthy
 from truto.workflows import Step, Trigger, WorkflowFailed, scope_of
+from worker.condition import trigger_of
 from worker.context import Context
 from worker.errors import LeaseLost, Postponed, PutAside
 from worker.steps import confirmed
-from worker.workflows.actions import ActionConfig, StepContext, action, read_config, trigger_of
+from worker.workflows.actions import ActionConfig, StepContext, action, read_config
 from worker.workflows.services import Services
 
 WAKER = "workflows:wait_for_event"
