@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingress, verification, workers
+from benchmarks import ingress, verification, workers, workflows
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory"))
+    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory", "workflows"))
     options = parser.parse_args()
     workers.keep_to_load_core()
     console = Console(highlight=False)
@@ -52,6 +52,11 @@ def main() -> None:
             memory = workers.measure_memory(folder, events=10_000 if quick else 100_000)
             figures["memory"] = memory._asdict()
             _show(console, "a backlog in flight", memory._asdict())
+        if options.only in (None, "workflows"):
+            rounds, runs, waiting = (1, 3000, 2000) if quick else (3, 10_000, 10_000)
+            cost = workflows.measure(folder, rounds=rounds, runs=runs, waiting=waiting)
+            figures["workflows"] = cost._asdict()
+            _show(console, "workflows, one worker", cost._asdict())
     if options.json:
         options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
 

@@ -208,6 +208,7 @@ class Store:
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size)
         self._gating = GroupCommit(self._gate_batch)
+        self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
         self._beginning = GroupCommit(self._begin_runs)
         self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
@@ -334,8 +335,14 @@ class Store:
         return None if pairs is None else {n.decode(): r for n, r in zip(pairs[::2], pairs[1::2], strict=True)}
 
     async def keep_step(self, lease: Lease, handler: str, name: str, result: bytes) -> bool:
-        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost."""
-        return bool(await self._run("keep_step", [lease.member, lease.token, handler, name, result]))
+        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost.
+
+        Concurrent calls share one round trip.
+        """
+        return await self._keeping.submit((lease.member, lease.token, handler, name, result))
+
+    async def _keep_steps(self, steps: Sequence[tuple[str, str, str, str, bytes]]) -> list[bool]:
+        return [bool(kept) for kept in await self._run("keep_step", list(chain.from_iterable(steps)))]
 
     async def plan(self, lease: Lease, handlers: Sequence[str], ordered: Collection[str] = ()) -> bool:
         """Split an event into one piece of work per handler. Ends the lease; false if it was lost before.

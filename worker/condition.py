@@ -21,7 +21,7 @@ class Condition:
 
     def __init__(self, source: str) -> None:
         try:
-            self._formula = Formula(source, "when")
+            self._formula = Formula.compile(source, "when")
         except ExpressionError as exc:
             raise ConfigError(f"when={source[:60]!r} is not valid JSONata: {exc}") from None
 

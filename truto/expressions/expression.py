@@ -42,6 +42,10 @@ class Expression:
     def __repr__(self) -> str:
         return f"Expression({self.source[:60]!r})"
 
+    def within(self, limits: Limits) -> Expression:
+        """The same expression with other limits for its evaluations."""
+        return Expression(self.source, self._compiled, limits)
+
     def inputs(self) -> Inputs:
         """What it reads of its scope; told from the source, so ask once and keep the answer."""
         return read_inputs(self._compiled.ast)

@@ -4,6 +4,7 @@ Pure, and the same for the worker and the sandbox. Brings JSONata with it, so ``
 """
 
 from truto.workflows.compiled import (
+    QUICK,
     CompiledStep,
     CompiledWorkflow,
     EvaluationFailed,
@@ -23,6 +24,7 @@ from truto.workflows.tracing import TraceEntry
 __all__ = [
     "ACTIVE",
     "CONNECTED",
+    "QUICK",
     "RUN_SYNC_JOB",
     "TRUTO_TRIGGERS",
     "BadWorkflow",

@@ -5,6 +5,7 @@ An evaluation takes up to 0.2 s of CPU (:class:`truto.expressions.Limits`), so a
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Collection, Mapping
@@ -22,15 +23,29 @@ from truto.workflows.tracing import TraceEntry, trace_entry, why_false
 
 LIMITS = Limits(output_bytes=128 * 1024)
 
+QUICK = Limits(
+    seconds=0.005,
+    input_elements=5_000,
+    elements=20_000,
+    text_characters=500_000,
+    regex_characters=50_000,
+    output_bytes=128 * 1024,
+)
+"""What may be evaluated without a thread, since it holds up a loop for some milliseconds at most."""
+
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_.-]+)")
 
 
 class EvaluationFailed(WorkflowFailed):
-    """An expression failed or gave what its place cannot use; ``entry`` is its trace."""
+    """An expression failed or gave what its place cannot use; ``entry`` is its trace.
 
-    def __init__(self, message: str, *, at: str, entry: TraceEntry) -> None:
+    ``needs_more`` says that it crossed a limit, so that it may succeed with larger ones.
+    """
+
+    def __init__(self, message: str, *, at: str, entry: TraceEntry, code: str = "") -> None:
         super().__init__(message, at=at)
         self.entry = {**entry, "error": message}
+        self.needs_more = code == "input" or code.startswith("limit_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +65,23 @@ class Prepared:
     trace: tuple[TraceEntry, ...]
 
 
+@dataclass(frozen=True, slots=True)
 class Formula:
-    """One compiled JSONata text at its place in a definition. Raises :class:`ExpressionError`."""
+    """One compiled JSONata text at its place in a definition."""
 
-    __slots__ = ("_expression", "at", "inputs")
+    at: str
+    inputs: Inputs
+    _expression: Expression
 
-    def __init__(self, source: str, at: str) -> None:
-        self._expression: Expression = compile_expression(source, limits=LIMITS)
-        self.inputs: Inputs = self._expression.inputs()
-        self.at = at
+    @classmethod
+    def compile(cls, source: str, at: str) -> Formula:
+        """The formula of *source*. Raises :class:`ExpressionError` when it is not valid."""
+        expression = compile_expression(source, limits=LIMITS)
+        return cls(at, expression.inputs(), expression)
+
+    def within(self, limits: Limits) -> Formula:
+        """The same with other limits."""
+        return dataclasses.replace(self, _expression=self._expression.within(limits))
 
     def evaluate(self, scope: Scope) -> tuple[Any, TraceEntry]:
         """Its value and its trace. Raises :class:`EvaluationFailed`."""
@@ -67,7 +90,7 @@ class Formula:
             value = self._expression.evaluate(root, variables)
         except ExpressionError as exc:
             entry = trace_entry(self.at, scope.root, self.inputs.paths, UNDEFINED)
-            raise EvaluationFailed(f"{exc} [{exc.code}]", at=self.at, entry=entry) from None
+            raise EvaluationFailed(f"{exc} [{exc.code}]", at=self.at, entry=entry, code=exc.code) from None
         return value, trace_entry(self.at, scope.root, self.inputs.paths, value)
 
     def holds(self, scope: Scope) -> Verdict:
@@ -95,10 +118,10 @@ class CompiledStep:
         """Whether the same scope always gives the same config: nothing asks for the time or for random numbers."""
         return not isinstance(self.config, Formula) or self.config.inputs.stable
 
-    @property
-    def has_formulas(self) -> bool:
-        """Whether preparing it evaluates JSONata."""
-        return self.run_if is not None or isinstance(self.config, Formula)
+    def within(self, limits: Limits) -> CompiledStep:
+        """The same with other limits for its expressions."""
+        config = self.config.within(limits) if isinstance(self.config, Formula) else self.config
+        return dataclasses.replace(self, run_if=self.run_if and self.run_if.within(limits), config=config)
 
     def prepare(self, scope: Scope) -> Prepared:
         """Decide ``run_if``, then evaluate ``config``. Raises :class:`EvaluationFailed`."""
@@ -137,6 +160,11 @@ class CompiledWorkflow:
     digest: str
     run_if: Formula | None
     steps: tuple[CompiledStep, ...]
+
+    def within(self, limits: Limits) -> CompiledWorkflow:
+        """The same with other limits for its expressions."""
+        steps = tuple(step.within(limits) for step in self.steps)
+        return dataclasses.replace(self, run_if=self.run_if and self.run_if.within(limits), steps=steps)
 
     def decide(self, scope: Scope) -> Verdict:
         """What ``config.run_if`` says. Raises :class:`EvaluationFailed`: a run must not be skipped by mistake."""
@@ -178,7 +206,7 @@ def _formula(source: str | None, at: str, faults: list[WorkflowFault]) -> Formul
     if source is None:
         return None
     try:
-        return Formula(source, at)
+        return Formula.compile(source, at)
     except ExpressionError as exc:
         faults.append(WorkflowFault(at, f"is not valid JSONata: {exc}"))
         return None

@@ -20,6 +20,7 @@ import orjson
 from events import Begun, Event, RunStatus
 from truto import BadRequest, Forbidden, NotFound, RateLimited
 from truto.workflows import (
+    QUICK,
     BadWorkflow,
     CompiledStep,
     CompiledWorkflow,
@@ -64,6 +65,7 @@ class _Run:
     event: Event
     ctx: Context
     compiled: CompiledWorkflow
+    quick: CompiledWorkflow
     has_begun: bool
     had_failed: bool
 
@@ -106,7 +108,7 @@ class WorkflowHandler:
         self._actions = actions
         self._services = services
         self._kept = False
-        self._versions: dict[str, CompiledWorkflow] = {compiled.digest: compiled}
+        self._versions = {compiled.digest: (compiled, compiled.within(QUICK))}
 
     @property
     def timeout(self) -> float:
@@ -133,7 +135,7 @@ class WorkflowHandler:
         progress = _Progress()
         try:
             compiled = await self._version(begun, ctx)
-            run = _Run(run_id, event, ctx, compiled, bool(begun.steps), begun.status == "failed")
+            run = _Run(run_id, event, ctx, *compiled, bool(begun.steps), begun.status == "failed")
             status = await self._go_on(run, progress)
         except _CONTROL:
             raise
@@ -157,7 +159,7 @@ class WorkflowHandler:
         }
         return orjson.dumps({name: value for name, value in about.items() if value is not None})
 
-    async def _version(self, begun: Begun, ctx: Context) -> CompiledWorkflow:
+    async def _version(self, begun: Begun, ctx: Context) -> tuple[CompiledWorkflow, CompiledWorkflow]:
         if begun.digest not in self._versions:
             document = await confirmed(lambda: ctx.steps.store.workflow(begun.digest))
             if document is None:
@@ -166,7 +168,7 @@ class WorkflowHandler:
                 compiled = await self._services.evaluate(lambda: compile_workflow(orjson.loads(document)))
             except BadWorkflow as exc:
                 raise DeadLetter(f"the definition with which this run began cannot be used here: {exc}") from exc
-            self._versions[begun.digest] = compiled
+            self._versions[begun.digest] = compiled, compiled.within(QUICK)
         return self._versions[begun.digest]
 
     async def _go_on(self, run: _Run, progress: _Progress) -> RunStatus:
@@ -190,13 +192,21 @@ class WorkflowHandler:
         return "completed"
 
     async def _decide(self, run: _Run, number: int, progress: _Progress) -> tuple[Verdict, Prepared | None]:
-        """What the workflow's condition says, at its first step, and what the step is to do."""
-        compiled, scope = run.compiled, scope_of(trigger_of(run.event), progress.results)
-        decide = functools.partial(_decided, compiled, number, scope, progress.trace, has_begun=run.has_begun)
-        formulas = number < len(compiled.steps) and compiled.steps[number].has_formulas
-        if formulas or (number == 0 and compiled.run_if is not None):
-            return await self._services.evaluate(decide)
-        return decide()
+        """What the workflow's condition says, at its first step, and what the step is to do.
+
+        Evaluated right here where that takes some milliseconds at most, else in a thread, which costs more than most
+        expressions do.
+        """
+        scope, traced = scope_of(trigger_of(run.event), progress.results), len(progress.trace)
+        try:
+            return _decided(run.quick, number, scope, progress.trace, has_begun=run.has_begun)
+        except EvaluationFailed as exc:
+            if not exc.needs_more:
+                raise
+        del progress.trace[traced:]
+        return await self._services.evaluate(
+            functools.partial(_decided, run.compiled, number, scope, progress.trace, has_begun=run.has_begun)
+        )
 
     async def _do(self, run: _Run, number: int, prepared: Prepared, trace: list[TraceEntry]) -> dict[str, Any]:
         """The record of a step, done now unless it was done before."""

@@ -42,7 +42,7 @@ class CutStore(Store):
         if dies and self._moment == "before":
             self._die()
         answer = await super()._run(script, args)
-        if script == "keep_step" and answer == 1 and str(args[3]).isdigit():
+        if script == "keep_step" and answer == [1] and str(args[3]).isdigit():
             self._log.append(f"kept {args[3]!s}")
         if dies:
             self._die()
