@@ -15,7 +15,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import client, ingress, verification, workers
+from benchmarks import client, ingress, verification, workers, workflows
 
 
 def main() -> None:
@@ -23,7 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parser.add_argument("--only", choices=("ingress", "verification", "throughput", "latency", "memory", "client"))
+    parts = ("ingress", "verification", "throughput", "latency", "memory", "client", "workflows")
+    parser.add_argument("--only", choices=parts)
     options = parser.parse_args()
     workers.keep_to_load_core()
     console = Console(highlight=False)
@@ -57,6 +58,11 @@ def main() -> None:
             figures["client"] = {part: found._asdict() for part, found in seen_client._asdict().items()}
             _show(console, f"small GETs, {client.CONCURRENCY} at once", seen_client.calls._asdict())
             _show(console, "a long list", seen_client.walk._asdict())
+        if options.only in (None, "workflows"):
+            rounds, runs, waiting = (1, 3000, 2000) if quick else (3, 10_000, 10_000)
+            cost = workflows.measure(folder, rounds=rounds, runs=runs, waiting=waiting)
+            figures["workflows"] = cost._asdict()
+            _show(console, "workflows, one worker", cost._asdict())
     if options.json:
         options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
 

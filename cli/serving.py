@@ -17,6 +17,7 @@ from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_se
 from cli.store_check import checked
 from events import Shard, Spool, SpoolUnusable, Store
 from truto import AsyncTruto
+from worker.cause import Describer
 from worker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ingress.sources.configured import ConfiguredSource
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
+    from worker.workflows.loading import WorkflowFile
 
 log = structlog.get_logger("cli")
 
@@ -79,10 +81,11 @@ def run_worker(*, suggest: bool) -> None:
 
     from worker.registry import registry
 
-    settings = _read_worker()
-    log.info("handlers_loaded", packages=settings.handlers, handlers=len(registry))
+    settings, workflows = _read_worker()
+    names = [file.name for file in workflows]
+    log.info("handlers_loaded", packages=settings.handlers, handlers=len(registry), workflows=names)
     _settle_memory()
-    uvloop.run(_work(settings, suggest=suggest))
+    uvloop.run(_work(settings, workflows, suggest=suggest))
 
 
 def _settle_memory() -> None:
@@ -92,11 +95,12 @@ def _settle_memory() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 20)
 
 
-def _read_worker() -> WorkerSettings:
+def _read_worker() -> tuple[WorkerSettings, list[WorkflowFile]]:
     from worker.loading import load_handlers
 
     faults: list[str] = []
     settings: WorkerSettings | None = None
+    workflows: list[WorkflowFile] = []
     packages: tuple[str, ...] = WorkerSettings.model_fields["handlers"].default
     try:
         settings = read_settings(WorkerSettings)
@@ -108,14 +112,45 @@ def _read_worker() -> WorkerSettings:
         load_handlers(packages)
     except ConfigError as exc:
         faults.append(str(exc))
+    if settings is not None and settings.workflows_dir is not None:
+        from worker.workflows.loading import load_workflows
+
+        try:
+            workflows = load_workflows(settings.workflows_dir)
+        except ConfigError as exc:
+            faults.append(str(exc))
     if settings is None or faults:
         raise ConfigError("\n".join(faults))
-    return settings
+    return settings, workflows
 
 
-async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
+@asynccontextmanager
+async def _registered(
+    workflows: list[WorkflowFile], settings: WorkerSettings, describer: Describer
+) -> AsyncIterator[None]:
+    """The workflows as handlers, with what their actions need; importing that is left to workers that have some."""
+    if not workflows:
+        yield
+        return
+    from worker.registry import registry
+    from worker.workflows.http import Allowed, HttpRequests
+    from worker.workflows.loading import register_workflows
+    from worker.workflows.services import Services
+
+    secret = settings.workflows_http_secret
+    http = HttpRequests(
+        secret=secret.get_secret_value() if secret else None, allowed=Allowed.parse(settings.workflows_http_allow)
+    )
+    services = Services(registry, http, describer)
+    register_workflows(workflows, registry, services)
+    try:
+        yield
+    finally:
+        await services.aclose()
+
+
+async def _work(settings: WorkerSettings, workflows: list[WorkflowFile], *, suggest: bool) -> None:
     from worker.api_budget import ApiBudget
-    from worker.cause import Describer
     from worker.dispatch import Dispatcher
     from worker.engine import Engine
     from worker.notify import Notifier, TenantEndpoint
@@ -132,16 +167,11 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
     admit = ApiBudget(store, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
     truto = AsyncTruto(token=token, base_url=settings.truto_api_url, admit=admit)
     notifier = Notifier(tenants, operators)
+    secrets = [token, settings.redis_url, tenants.secret if tenants else None, *operators]
+    describer = Describer.masking(secrets)
+    policy = Policy(max_attempts=settings.max_attempts)
     try:
-        dispatcher = Dispatcher(
-            store,
-            registry,
-            truto,
-            notifier,
-            Policy(max_attempts=settings.max_attempts),
-            Describer.masking([token, settings.redis_url, tenants.secret if tenants else None, *operators]),
-            suggest,
-        )
+        dispatcher = Dispatcher(store, registry, truto, notifier, policy, describer, suggest)
         engine = Engine(
             store,
             dispatcher.dispatch,
@@ -149,7 +179,7 @@ async def _work(settings: WorkerSettings, *, suggest: bool) -> None:
             grace_seconds=settings.grace_seconds,
             sweep=dispatcher.unpark_known,
         )
-        async with checked(store, settings.store_check):
+        async with _registered(workflows, settings, describer), checked(store, settings.store_check):
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
             with Watchdog(_STUCK_LEASES * settings.lease_seconds):
                 await engine.run_until_stopped()

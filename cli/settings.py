@@ -14,6 +14,7 @@ from worker.errors import ConfigError
 from worker.notify import TenantEndpoint, operators_at
 
 DEFAULT_SOURCES = Path("sources.yaml")
+DEFAULT_WORKFLOWS = Path("workflows")
 
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed (Truto's own are UUIDs of 36 characters)."""
@@ -139,8 +140,32 @@ class WorkerSettings(StoreSettings):
     tenant_notify_url: str | None = None
     tenant_notify_secret: SecretStr | None = Field(default=None, validate_default=True)
     notify_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    workflows_dir: Path | None = Field(default=None, validate_default=True)
+    workflows_http_secret: SecretStr | None = None
+    workflows_http_allow: Annotated[tuple[str, ...], NoDecode] = ()
 
-    _split_lists = field_validator("handlers", "notify_urls", mode="before")(_split)
+    _split_lists = field_validator("handlers", "notify_urls", "workflows_http_allow", mode="before")(_split)
+
+    @field_validator("workflows_dir")
+    @classmethod
+    def _is_used_where_it_lies(cls, value: Path | None) -> Path | None:
+        return DEFAULT_WORKFLOWS if value is None and DEFAULT_WORKFLOWS.is_dir() else value
+
+    @field_validator("workflows_http_secret")
+    @classmethod
+    def _signs_requests(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _translated(lambda: TenantEndpoint("https://checked.invalid", value.get_secret_value()))
+        return value
+
+    @field_validator("workflows_http_allow")
+    @classmethod
+    def _names_places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            from worker.workflows.http import Allowed
+
+            _translated(lambda: Allowed.parse(value))
+        return value
 
     @field_validator("tenant_notify_secret")
     @classmethod

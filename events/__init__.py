@@ -5,6 +5,7 @@ from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent
 from events.event import Event, Verified
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
+from events.runs import Begun, Run, RunStatus, Waiting
 from events.shards import Shard, Shards, choose_shard, together
 from events.spool import Spool
 from events.store import (
@@ -27,6 +28,7 @@ __all__ = [
     "NO_LANE",
     "Acceptance",
     "BadStoreURL",
+    "Begun",
     "Budget",
     "Claim",
     "CorruptEvent",
@@ -43,6 +45,8 @@ __all__ = [
     "OrderedPattern",
     "Overview",
     "Refused",
+    "Run",
+    "RunStatus",
     "Shard",
     "Shards",
     "Spool",
@@ -50,6 +54,7 @@ __all__ = [
     "Store",
     "StoreUnavailable",
     "Verified",
+    "Waiting",
     "choose_shard",
     "lane_name",
     "together",

@@ -23,6 +23,12 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``reconnect:<account>``   set of the members that are parked until the account is connected again
 ``reconnected:<account>`` when it last was, for some hours
 ``held``                  sorted set of the members that wait for their key; how they do is told in scripts/lanes.lua
+``workflows``             hash of the definitions that runs go on with, by digest
+``run:<id>``              a run of a workflow: head, status, digest, attempts, times, error, result
+``runs:open``             sorted set of runs by their beginning, until they end
+``runs:ended``            sorted set of runs by their end, for ``HISTORY_TTL``
+``waits:<bucket>``        hash of the runs that wait for a type of event (and account), by member
+``arrived:<type>``        list of the last events of a type that runs wait for; ``arrivals:<type>`` counts them
 ========================  ========================================================================================
 """
 
@@ -49,6 +55,7 @@ from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, Verified, event_key, read_stored
 from events.lanes import Lane, OrderedPattern
+from events.runs import Arrivals, Begun, Run, RunStatus, Waiting, read_run
 
 PREFIX = "tw:"
 
@@ -61,6 +68,8 @@ _PAGE = 100
 _LAST_WORDS = 10
 _MOST_REFUSALS = 500
 _RECONNECTED_MS = 6 * 3_600_000
+_MOST_ARRIVALS = 256
+_ARRIVAL_MS = 3_600_000
 
 
 class Acceptance(StrEnum):
@@ -210,6 +219,9 @@ class Store:
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size, patience=answer_seconds)
         self._gating = GroupCommit(self._gate_batch)
+        self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
+        self._beginning = GroupCommit(self._begin_runs)
+        self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
 
     @classmethod
@@ -335,8 +347,14 @@ class Store:
         return None if pairs is None else {n.decode(): r for n, r in zip(pairs[::2], pairs[1::2], strict=True)}
 
     async def keep_step(self, lease: Lease, handler: str, name: str, result: bytes) -> bool:
-        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost."""
-        return bool(await self._run("keep_step", [lease.member, lease.token, handler, name, result]))
+        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost.
+
+        Concurrent calls share one round trip.
+        """
+        return await self._keeping.submit((lease.member, lease.token, handler, name, result))
+
+    async def _keep_steps(self, steps: Sequence[tuple[str, str, str, str, bytes]]) -> list[bool]:
+        return [bool(kept) for kept in await self._run("keep_step", list(chain.from_iterable(steps)))]
 
     async def plan(self, lease: Lease, handlers: Sequence[str], ordered: Collection[str] = ()) -> bool:
         """Split an event into one piece of work per handler. Ends the lease; false if it was lost before.
@@ -565,6 +583,141 @@ class Store:
         told = [orjson.loads(line) for line in lines]
         return [Refused(**{**line, "at": datetime.fromtimestamp(line["at"], UTC)}) for line in told]
 
+    async def keep_workflow(self, digest: str, document: bytes) -> None:
+        """Keep a definition, so that runs can go on with it when there is a newer one. A second call does nothing."""
+        async with _confirmed():
+            await cast("Awaitable[int]", self.redis.hsetnx(f"{self._prefix}workflows", digest, document))  # type: ignore[arg-type]
+
+    async def workflow(self, digest: str) -> bytes | None:
+        """The definition of that digest; ``None`` when it was never kept."""
+        async with _confirmed():
+            return await cast("Awaitable[bytes | None]", self.redis.hget(f"{self._prefix}workflows", digest))
+
+    async def begin_run(self, lease: Lease, handler: str, run: str, digest: str, head: bytes) -> Begun | None:
+        """Begin *run* under the definition *digest*, or go on with it; ``None`` when the lease was lost.
+
+        What has completed, or was skipped, stays so: its status says it. Concurrent calls share one round trip.
+        """
+        return await self._beginning.submit((lease.member, lease.token, handler, run, digest, head))
+
+    async def _begin_runs(self, runs: Sequence[tuple[str | bytes, ...]]) -> list[Begun | None]:
+        answers = await self._run("begin_run", list(chain.from_iterable(runs)))
+        return [None if answer is None else _begun(answer) for answer in answers]
+
+    async def end_run(self, lease: Lease, run: str, status: RunStatus, result: bytes, error: str = "") -> bool:
+        """Say how *run* ended; with ``running``, only why an attempt failed. False when the lease was lost.
+
+        Concurrent calls share one round trip.
+        """
+        return await self._ending.submit((lease.member, lease.token, run, status, result, error))
+
+    async def _end_runs(self, runs: Sequence[tuple[str | bytes, ...]]) -> list[bool]:
+        answers = await self._run("end_run", [self._history_ms, *chain.from_iterable(runs)])
+        return [bool(kept) for kept in answers]
+
+    async def run(self, run_id: str) -> Run | None:
+        """A run of a workflow; ``None`` when it is not known, or its history has expired."""
+        found = await self._read_runs([run_id])
+        return found[0] if found else None
+
+    async def runs(
+        self, most: int = 20, *, where: Callable[[Run], bool] = lambda _: True, page: int = _PAGE
+    ) -> list[Run]:
+        """Up to *most* runs for which *where* holds: those that have not ended first, each newest first."""
+        found: list[Run] = []
+        for index in ("runs:open", "runs:ended"):
+            start = 0
+            while len(found) < most:
+                async with _confirmed():
+                    ids = await self.redis.zrange(f"{self._prefix}{index}", start, start + page - 1, desc=True)
+                if not ids:
+                    break
+                found += [run for run in await self._read_runs([name.decode() for name in ids]) if where(run)]
+                start += page
+        return found[:most]
+
+    async def _read_runs(self, ids: Sequence[str]) -> list[Run]:
+        async with _confirmed(), self.redis.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hgetall(f"{self._prefix}run:{run_id}")
+            rows = await pipe.execute()
+            members = [orjson.loads(row[b"head"])["member"] if row else "" for row in rows]
+            for member in members:
+                pipe.hgetall(f"{self._prefix}steps:{member}")
+                pipe.zscore(f"{self._prefix}queue", member)
+                pipe.exists(f"{self._prefix}work:{member}")
+                pipe.zscore(f"{self._prefix}dead", member)
+            states = await pipe.execute()
+        kept = zip(ids, rows, *(states[offset::4] for offset in range(4)), strict=True)
+        return [
+            read_run(run_id, row, steps, due_ms=due, dead=dead is not None or not work)
+            for run_id, row, steps, due, work, dead in kept
+            if row
+        ]
+
+    async def await_event(
+        self,
+        lease: Lease,
+        *,
+        bucket: str,
+        entry: bytes,
+        seconds: float,
+        event_type: str,
+        seen: int,
+        note: Mapping[str, Any],
+    ) -> bool | None:
+        """End *lease* and let its run wait in *bucket*, at most *seconds*; ``None`` when the lease was lost.
+
+        False, and nothing has changed, when more events of *event_type* have come than the *seen* ones: look at
+        :meth:`arrivals` again.
+        """
+        place = (lease.member, lease.token, bucket, entry)
+        answer = await self._run("await_event", [*place, round(seconds * 1000), event_type, seen, orjson.dumps(note)])
+        return None if answer == 0 else bool(answer == 1)
+
+    async def stop_awaiting(self, lease: Lease, bucket: str, name: str) -> tuple[bool, bytes | None]:
+        """The leased run waits no more: whether the lease was held, and the event that came for it, if one did."""
+        held, *event = await self._run("stop_awaiting", [lease.member, lease.token, bucket, name])
+        return bool(held), event[0] if event else None
+
+    async def now(self) -> float:
+        """Unix seconds by Redis' clock, the only one that counts here."""
+        async with _confirmed():
+            seconds, micro = await cast("Awaitable[tuple[int, int]]", self.redis.time())
+        return seconds + micro / 1e6
+
+    async def remember_arrival(self, event_type: str, event: bytes) -> None:
+        """Remember an event for runs that begin to wait for its type a moment later; ``b""`` only counts it."""
+        await self._run("remember_arrival", [event_type, event, _MOST_ARRIVALS, _ARRIVAL_MS])
+
+    async def arrivals(self, event_type: str) -> Arrivals:
+        """How many events of this type have come, the last of them, and the time."""
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.get(f"{self._prefix}arrivals:{event_type}")
+            pipe.lrange(f"{self._prefix}arrived:{event_type}", 0, -1)
+            pipe.time()
+            count, events, (seconds, micro) = await pipe.execute()
+        return Arrivals(int(count or 0), events, seconds + micro / 1e6)
+
+    async def each_waiting(self, bucket: str, page: int = _PAGE) -> AsyncIterator[list[Waiting]]:
+        """The runs that wait in *bucket*, about *page* at a time. One may come twice; none that stays is left out."""
+        cursor = 0
+        while True:
+            async with _confirmed():
+                cursor, found = await cast(
+                    "Awaitable[tuple[int, dict[bytes, bytes]]]",
+                    self.redis.hscan(f"{self._prefix}waits:{bucket}", cursor, count=page),
+                )
+            if found:
+                yield [Waiting(member.decode(), entry) for member, entry in found.items()]
+            if not cursor:
+                return
+
+    async def wake_runs(self, bucket: str, event: bytes, runs: Sequence[tuple[Waiting, str]]) -> int:
+        """Give *event* to *runs*, each with the name to keep it under, and make them due; how many still waited."""
+        args = [part for waiting, name in runs for part in (waiting.member, waiting.entry, name)]
+        return int(await self._run("wake_runs", [bucket, event, *args]))
+
     async def _run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
         async with _confirmed():
             return await self._scripts[script](args=[self._prefix, *args])
@@ -586,8 +739,20 @@ _SCRIPTS = (
     "keep",
     "spend",
     "reconnect",
+    "begin_run",
+    "end_run",
+    "await_event",
+    "stop_awaiting",
+    "remember_arrival",
+    "wake_runs",
 )
-_WITH_LANES = frozenset({"gate", "plan", "finish"})
+_WITH_LANES = frozenset({"gate", "plan", "finish", "await_event"})
+
+
+def _begun(answer: Sequence[Any]) -> Begun:
+    status, digest, attempt, *pairs = answer
+    steps = {name.decode(): result for name, result in zip(pairs[::2], pairs[1::2], strict=True)}
+    return Begun(status.decode(), digest.decode(), attempt, steps)
 
 
 def _acceptances(answers: object) -> list[Acceptance]:

@@ -39,6 +39,7 @@ from sandbox.state import State
 from sandbox.statefile import StateFile
 from sandbox.sync_api import CronTriggers, RunStates, SyncJobRuns, SyncJobs
 from sandbox.webhooks_api import Webhooks
+from sandbox.workflow_runs import WorkflowRunner
 from sandbox.workflows_api import WorkflowRuns, Workflows
 
 _ANSWERS: dict[int | type[Exception], Any] = {
@@ -80,7 +81,7 @@ def create_app(config: SandboxConfig) -> Starlette:
                 file.save(state)
 
     app = Starlette(
-        routes=_routes(config, state, sender, accounts, runs),
+        routes=_routes(config, state, sender, accounts, runs, background),
         middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
         exception_handlers=_ANSWERS,
         lifespan=lifespan,
@@ -90,11 +91,14 @@ def create_app(config: SandboxConfig) -> Starlette:
     return app
 
 
-def _routes(config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs) -> list[BaseRoute]:
+def _routes(
+    config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs, background: Background
+) -> list[BaseRoute]:
     endpoint = Endpoints()
     provider = Provider(state, accounts)
     run_api = SyncJobRuns(state, runs)
     trigger_api = CronTriggers(state, run_api, sender)
+    sender.tell(WorkflowRunner(state, background, run_api, trigger_api).observe)
     # Where two routes fit a path, the first one wins: fixed words before ids.
     families: list[Family] = [
         ConnectPage(state, config.link_token_url, config.link_token_key),

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,9 +50,16 @@ class Sender:
         self._client = functools.cache(delivery_client)
         self._turns = asyncio.Semaphore(_CONCURRENT_DELIVERIES)
         self._given_up: defaultdict[str, int] = defaultdict(int)
+        self._observers: list[Callable[[str, Mapping[str, Any]], None]] = []
+
+    def tell(self, observer: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Call *observer* with each event that is published, before it is sent."""
+        self._observers.append(observer)
 
     def publish(self, event: str, payload: Mapping[str, Any]) -> None:
         """Send *event* to every subscriber in the background. *payload* is read before this returns."""
+        for observe in self._observers:
+            observe(event, payload)
         for letter in self._letters(event, payload):
             self._background.spawn(self._send(letter))
 

@@ -10,16 +10,13 @@ from sandbox.answers import Refusal, invalid, missing
 from sandbox.collection import Collection
 from sandbox.fields import Field
 from sandbox.state import State, new_id
-from truto.catalogue import EVENT_TYPES
-
-# The sample of POST /workflow uses this name, which is in no list of events.
-_TRIGGERS = EVENT_TYPES | {"integrated_account:connected"}
+from truto.workflows import TRUTO_TRIGGERS, BadWorkflow, compile_workflow, truto_refusals
 
 
 class Workflows(Collection):
-    """Workflows are kept and checked, not run: the worker has its own engine for them.
+    """Workflows are checked, kept, and run by :mod:`sandbox.workflow_runs`.
 
-    An unknown trigger answers 404, an unknown action 400 (skill: workflows).
+    A trigger that Truto does not support answers 404, an unknown action 400 (skill: workflows).
     """
 
     path = "/workflow"
@@ -37,12 +34,12 @@ class Workflows(Collection):
 
     def check(self, values: Mapping[str, Any]) -> None:
         """The trigger exists, the id is free, every step is one that Truto knows."""
-        if values["trigger_name"] not in _TRIGGERS:
+        if values["trigger_name"] not in TRUTO_TRIGGERS:
             raise missing("Trigger")
         # A stored row has its times; only a new one brings an id of its own choice.
         if "created_at" not in values and self._table.get(values["id"]):
             raise invalid("id", "is taken")
-        if failures := step_failures(values["config"].get("steps")):
+        if failures := failures_of(values):
             raise Refusal(400, "Validation failed", failures=failures)
 
     def completed(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +48,7 @@ class Workflows(Collection):
 
 
 class WorkflowRuns(Collection):
-    """Made by Truto only, so there is no POST (skill: workflows), and here there are none."""
+    """Made by Truto only, so there is no POST (skill: workflows)."""
 
     path = "/workflow-run"
     label = "Workflow run"
@@ -61,14 +58,10 @@ class WorkflowRuns(Collection):
         super().__init__(state.workflow_runs)
 
 
-def step_failures(steps: object) -> list[dict[str, str]]:
-    """What is wrong with ``config.steps``: ``run`` is the only type, ``run_sync_job`` the only action."""
-    if not isinstance(steps, list):
-        return [{"path": "config.steps", "message": "must be an array"}]
-    failures = []
-    for number, step in enumerate(steps):
-        found = step if isinstance(step, dict) else {}
-        for key, only in (("type", "run"), ("action", "run_sync_job")):
-            if found.get(key) != only:
-                failures.append({"path": f"config.steps.{number}.{key}", "message": f"must be {only}"})
-    return failures
+def failures_of(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What is wrong with a workflow, and what in it Truto could not run: each with its path."""
+    try:
+        compiled = compile_workflow({key: values[key] for key in ("trigger_name", "config")})
+    except BadWorkflow as exc:
+        return [{"path": fault.path, "message": fault.reason} for fault in exc.faults]
+    return [{"path": fault.path, "message": fault.reason} for fault in truto_refusals(compiled.definition)]

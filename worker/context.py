@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -53,6 +54,13 @@ class Context:
     def steps(self) -> Steps:
         """The steps of this attempt; handlers use :meth:`step`."""
         return Steps(self._store, self._lease, self._handler)
+
+    def with_steps(self, steps: Steps) -> Context:
+        """The same tools with other steps, for a handler that runs inside another one's work."""
+        inner = copy.copy(self)
+        # One numbering of calls and messages for both, or two different calls would have one key.
+        inner.__dict__ |= {"truto": self.truto, "notify": self.notify, "steps": steps}
+        return inner
 
     @property
     def _key(self) -> str:

@@ -13,6 +13,7 @@ from events import End, Event, Kept, Lease, Store
 from truto import AsyncTruto
 from worker.cause import Describer
 from worker.context import Context
+from worker.errors import PutAside
 from worker.limits import Limits
 from worker.notify import Notifier
 from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
@@ -127,11 +128,14 @@ class Dispatcher:
             return None
         return await self._run(handler, lease)
 
-    async def _run(self, handler: Handler, lease: Lease) -> End:
+    async def _run(self, handler: Handler, lease: Lease) -> End | None:
         event, policy = lease.event, self.policy
         context = Context(self.store, self.truto, self.notifier, lease, handler.name, policy.attempts_of(handler))
         started = time.perf_counter()
         error = await self._call(handler, event, context)
+        if isinstance(error, PutAside):
+            context.log.info("event_put_aside", why=str(error))
+            return None
         end = end_of_attempt(error, handler, lease.attempts, policy, self.describer, account_id=event.account_id)
         level = self._log.info if end.kind in _EXPECTED else self._log.warning
         level(
@@ -150,6 +154,8 @@ class Dispatcher:
         limit = self.policy.timeout_of(handler)
         try:
             async with asyncio.timeout(limit) as timer:
+                if handler.when is not None:
+                    await handler.when.check(event)
                 await handler.function(event, context)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()

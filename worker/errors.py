@@ -6,8 +6,10 @@
     ├── ConfigError       a setting is missing or wrong: do not start
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
     ├── LeaseLost         the work is another worker's by now: stop
+    ├── PutAside          the work waits in Redis by now, and is not leased any more: stop
     └── Outcome           raised by handlers, on purpose
         ├── Retry         run me again later
+        ├── Postponed     run me again later, without using up an attempt
         ├── Discard       this event needs nothing done
         └── DeadLetter    trying again will not help: keep it for a person
             └── BadStep   a step that cannot be kept, so trying again would repeat it
@@ -36,6 +38,10 @@ class LeaseLost(WorkerError):
     """The work is another worker's by now. Let it pass: the handler has to stop, and nothing it did is lost."""
 
 
+class PutAside(WorkerError):
+    """The work waits in Redis, its lease has ended: whoever runs it has to stop, and nothing more is to be said."""
+
+
 class Outcome(WorkerError):
     """Base of what a handler raises to say how its work ends. *why* goes into the history: no payload, no secrets."""
 
@@ -51,6 +57,14 @@ class Retry(Outcome):
         super().__init__(why)
         if after is not None and not math.isfinite(after):
             raise ValueError("after must be a finite number of seconds")
+        self.after = after
+
+
+class Postponed(Outcome):
+    """Run this again after *after* seconds. It did not fail, so no attempt is used up."""
+
+    def __init__(self, why: str, *, after: float) -> None:
+        super().__init__(why)
         self.after = after
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from events import End, until_reconnected
 from truto.errors import NeedsReauth, RateLimited
 from worker.cause import Describer
-from worker.errors import DeadLetter, Discard, LeaseLost, Retry
+from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, Retry
 from worker.registry import Handler
 from worker.retry import Backoff
 
@@ -62,6 +62,9 @@ def end_of_attempt(
             return End("dead", handler.name, note=note)
         case LeaseLost():
             return End("released", handler.name, note={"why": "lease_lost"})  # refused, unless nobody has it
+        case Postponed():
+            delay = min(max(0.0, error.after), _LONGEST_DELAY_SECONDS)
+            return End("released", handler.name, delay, {"why": error.why, "in_seconds": round(delay, 3)})
         case RateLimited():
             # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
             delay = min(max(error.retry_after or 0.0, 1.0), _LONGEST_RATE_LIMIT_SECONDS)

@@ -13,6 +13,7 @@ from worker.limits import Key, Limits
 from worker.retry import Backoff
 
 if TYPE_CHECKING:
+    from worker.condition import Condition
     from worker.context import Context
 
 HandlerFunction: TypeAlias = "Callable[[Event, Context], Awaitable[None]]"
@@ -30,6 +31,7 @@ class Handler:
     timeout: float | None = None
     backoff: Backoff | None = None
     limits: Limits | None = None
+    when: Condition | None = None
 
     @property
     def is_ordered(self) -> bool:
@@ -61,6 +63,7 @@ class Registry:
         ordered: bool = False,
         debounce: float | None = None,
         rate: tuple[int, float] | None = None,
+        when: str | None = None,
     ) -> Callable[[HandlerFunction], HandlerFunction]:
         """Register the decorated ``async def handler(event, ctx)`` for events of these types.
 
@@ -77,25 +80,41 @@ class Registry:
         event runs, once so many seconds have passed without another one; those before it are discarded. At most *rate*
         (count, seconds) pieces start within so many seconds.
 
-        Raises :class:`ConfigError` for a pattern that can match nothing, a function that is not a coroutine function
-        of two arguments, a name that is taken, or limits that cannot be meant.
+        *when* is a condition in JSONata, with the names of a workflow's ``run_if``: ``integration.name = 'calcom'``.
+        Where it does not hold the work is discarded, and its history says why; where it fails it is a dead letter.
+
+        Raises :class:`ConfigError` for a pattern that can match nothing, a condition that is not valid, a function that
+        is not a coroutine function of two arguments, a name that is taken, or limits that cannot be meant.
         """
         _check_patterns(patterns)
         if (max_attempts is not None and max_attempts < 1) or (timeout is not None and timeout <= 0):
             raise ConfigError("max_attempts must be at least 1, and timeout more than 0 seconds")
 
         limits = _limits(key, concurrency, ordered, debounce, rate)
+        condition = _condition(when)
 
         def register(function: HandlerFunction) -> HandlerFunction:
             name = _name(function)
             if name in self._handlers:
                 raise ConfigError(f"{name} is registered twice: give all its patterns to one @on(...)")
-            self._handlers[name] = Handler(name, function, patterns, source, max_attempts, timeout, backoff, limits)
+            self._handlers[name] = Handler(
+                name, function, patterns, source, max_attempts, timeout, backoff, limits, condition
+            )
             if ordered:
                 self._ordered.extend(OrderedPattern(name, source, pattern) for pattern in patterns)
             return function
 
         return register
+
+    def add(self, handler: Handler) -> None:
+        """Register what is no decorated function, such as a workflow.
+
+        Raises :class:`ConfigError` for a name that is taken, and patterns that can match nothing.
+        """
+        _check_patterns(handler.patterns)
+        if handler.name in self._handlers:
+            raise ConfigError(f"{handler.name} is registered twice")
+        self._handlers[handler.name] = handler
 
     def ignore(self, *patterns: str) -> None:
         """Events of these types need nothing done: they count as handled, unless a handler wants them."""
@@ -126,6 +145,15 @@ class Registry:
         self._handlers.clear()
         self._ignored.clear()
         self._ordered.clear()
+
+
+def _condition(when: str | None) -> Condition | None:
+    if when is None:
+        return None
+    # Brings JSONata with it, which takes a while: only for handlers that have a condition.
+    from worker.condition import Condition
+
+    return Condition(when)
 
 
 def _limits(

@@ -75,9 +75,28 @@ class Steps:
             _running.reset(running)
         encoded = encode_result(name, result)
         # Done and not kept would be done again, so this goes on through an outage.
-        if not await _confirmed(lambda: self.store.keep_step(self.lease, self.handler, name, encoded)):
+        if not await confirmed(lambda: self.store.keep_step(self.lease, self.handler, name, encoded)):
             raise LeaseLost(f"step {name!r} is done, but its work is another worker's by now")
         return orjson.loads(encoded)
+
+    def know(self, done: dict[str, bytes]) -> None:
+        """Take what was kept from whoever has read it already."""
+        self._done = done
+
+    def kept(self, name: str) -> Any:
+        """What was kept under *name* before this attempt, or ``None``; only once something has been read."""
+        found = (self._done or {}).get(name)
+        return None if found is None else orjson.loads(found)
+
+    async def keep(self, name: str, value: Any) -> None:
+        """Keep *value*, in place of what is there. Raises :class:`BadStep` and :class:`LeaseLost` as :meth:`run`."""
+        encoded = encode_result(name, value)
+        if not await confirmed(lambda: self.store.keep_step(self.lease, self.handler, name, encoded)):
+            raise LeaseLost(f"step {name!r} could not be kept: its work is another worker's by now")
+
+    def under(self, prefix: str) -> Steps:
+        """The same steps for code that chooses names of its own: they are kept behind *prefix*."""
+        return _PrefixedSteps(self.store, self.lease, self.handler, self, prefix)
 
     def _take(self, name: object) -> None:
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
@@ -89,10 +108,22 @@ class Steps:
     async def _read(self) -> dict[str, bytes]:
         async with self._reading:
             if self._done is None:
-                self._done = await _confirmed(lambda: self.store.steps(self.lease))
+                self._done = await confirmed(lambda: self.store.steps(self.lease))
         if self._done is None:
             raise LeaseLost("the work is another worker's by now")
         return self._done
+
+
+@dataclass(slots=True)
+class _PrefixedSteps(Steps):
+    """Steps of a handler that runs as a part of something larger."""
+
+    outer: Steps
+    prefix: str
+
+    async def run(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """See :meth:`Steps.run`."""
+        return await self.outer.run(f"{self.prefix}/{name}", function, args, kwargs)
 
 
 def encode_result(name: str, result: object) -> bytes:
@@ -115,8 +146,8 @@ def encode_result(name: str, result: object) -> bytes:
     return encoded
 
 
-async def _confirmed(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Ask until Redis answers; the attempt's time limit ends it."""
+async def confirmed(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Ask the store until Redis answers; the attempt's time limit ends it."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:

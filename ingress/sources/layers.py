@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-import yaml
-
 from ingress.sources.faults import Faults, SourceFault
+from truto.documents import read_yaml
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
@@ -23,28 +22,6 @@ _INTEGRATION_KEYS = frozenset(
 """The fields of an environment integration (seed: Environment Integrations object)."""
 
 Json = dict[str, Any]
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """Refuses a mapping that has a key twice, where YAML would let the last one win."""
-
-
-def _mapping(loader: UniqueKeys, node: yaml.MappingNode) -> Json:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text", problem_mark=node.start_mark)
-        if keys.count(key) > 1:
-            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is there twice", problem_mark=node.start_mark)
-    return dict(loader.construct_pairs(node, deep=True))
-
-
-UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def read_yaml(text: str) -> Any:
-    """*text* as YAML, which JSON is too. Raises :class:`yaml.YAMLError`."""
-    return yaml.load(text, UniqueKeys)  # noqa: S506  a SafeLoader
 
 
 def presets() -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from ingress.sources.compiling import compile_source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import BadSources, Faults, SourceFault
-from ingress.sources.layers import read_yaml, resolve
+from ingress.sources.layers import resolve
 from ingress.sources.schema import Entry
+from truto.documents import read_yaml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FORMATS = frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "ed25519", "truto"})

@@ -6,6 +6,7 @@ Importing this package takes about 0.2 s and is left to those who evaluate expre
 from truto.expressions.errors import ExpressionError
 from truto.expressions.expression import Expression, compile_expression
 from truto.expressions.glance import UNTOLD
+from truto.expressions.inputs import Inputs
 from truto.expressions.limits import Limits
 from truto.expressions.values import UNDEFINED, Undefined, truthy
 
@@ -14,6 +15,7 @@ __all__ = [
     "UNTOLD",
     "Expression",
     "ExpressionError",
+    "Inputs",
     "Limits",
     "Undefined",
     "compile_expression",

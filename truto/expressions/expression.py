@@ -12,6 +12,7 @@ from truto.expressions.errors import ExpressionError
 from truto.expressions.evaluator import Evaluator
 from truto.expressions.functions import truto_functions
 from truto.expressions.glance import UNTOLD, compile_glance
+from truto.expressions.inputs import Inputs, read_inputs
 from truto.expressions.library import JException, Jsonata, deep_stack
 from truto.expressions.limits import Limits, Meter
 from truto.expressions.values import to_internal, to_json
@@ -49,6 +50,14 @@ class Expression:
         Costs a few lookups in *scope*, and needs none of the others. :data:`UNTOLD` where only an evaluation can tell.
         """
         return UNTOLD if self._glance is None else self._glance(scope)
+
+    def within(self, limits: Limits) -> Expression:
+        """The same expression with other limits for its evaluations."""
+        return Expression(self.source, self._compiled, limits)
+
+    def inputs(self) -> Inputs:
+        """What it reads of its scope; told from the source, so ask once and keep the answer."""
+        return read_inputs(self._compiled.ast)
 
     def evaluate(self, scope: Any, bindings: Mapping[str, Any] | None = None) -> Any:
         """The value of the expression as plain JSON in fresh lists and dicts, or :data:`UNDEFINED`.

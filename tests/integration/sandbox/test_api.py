@@ -293,12 +293,16 @@ async def test_a_workflow_can_be_made_changed_and_deleted(api: httpx.AsyncClient
     [
         ({"trigger_name": "moon:full"}, 404, None),
         ({"config": {"steps": [{**STEP, "action": "sing"}]}}, 400, "config.steps.0.action"),
-        ({"config": {"steps": ["?"]}}, 400, "config.steps.0.type"),
-        ({"config": {}}, 400, "config.steps"),
+        ({"trigger_name": "sync_job_run:completed"}, 404, None),
+        ({"config": {"steps": ["?"]}}, 400, "config.steps.0"),
+        ({"config": {"steps": [{**STEP, "timeout": 5}]}}, 400, "config.steps.0.timeout"),
+        ({"config": {"steps": [{**STEP, "config": "("}]}}, 400, "config.steps.0.config"),
+        ({"config": {"steps": [{**STEP, "cron_expression": "often"}]}}, 400, "config.steps.0.cron_expression"),
+        ({"config": {"actions": []}}, 400, "config.actions"),
         ({"config": None}, 400, "config"),
         ({"id": "taken"}, 400, "id"),
     ],
-    ids=["trigger", "action", "no-step", "no-steps", "no-config", "id"],
+    ids=["trigger", "unsupported", "action", "no-step", "ours", "expression", "cron", "actions", "no-config", "id"],
 )
 async def test_a_workflow_that_makes_no_sense_is_refused(
     api: httpx.AsyncClient, change: dict[str, Any], status: int, failed: str | None

@@ -1,0 +1,142 @@
+"""The registry of what a step can do; teams add to it with :func:`action`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from events import Event
+from truto.workflows import Step, WorkflowFailed
+from worker.context import Context
+from worker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from worker.workflows.services import Services
+
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What an action gets besides its config.
+
+    ``event`` started the run, ``ctx`` holds the tools of a handler: calls of ``ctx.truto`` and messages of
+    ``ctx.notify`` carry the same keys when the step is tried again. ``run_id`` is the same in every attempt, ``number``
+    counts steps from 0, ``at`` is the step's place for messages. ``step`` is its definition.
+    """
+
+    event: Event
+    ctx: Context
+    run_id: str
+    number: int
+    step: Step
+    services: Services
+
+    @property
+    def at(self) -> str:
+        """The place of the config in the definition."""
+        return f"config.steps.{self.number}.config"
+
+
+ActionFunction: TypeAlias = Callable[[Mapping[str, Any], StepContext], Awaitable[Any]]
+_Function = TypeVar("_Function", bound=ActionFunction)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A registered action. A ``durable`` one gives its lease back while it waits, so it must not run inside a step.
+
+    ``check`` looks at a definition before anything runs and raises :class:`WorkflowFailed`.
+    """
+
+    name: str
+    function: ActionFunction
+    durable: bool = False
+    check: Callable[[Step, str], None] | None = None
+
+
+class Actions:
+    """Actions by name, at first those of *base*."""
+
+    def __init__(self, base: Actions | None = None) -> None:
+        self._actions: dict[str, Action] = dict(base._actions) if base else {}  # noqa: SLF001  of this very class
+
+    def action(
+        self, name: str, *, durable: bool = False, check: Callable[[Step, str], None] | None = None
+    ) -> Callable[[_Function], _Function]:
+        """Register the decorated ``async def act(config, step)`` under *name*.
+
+        It gets the step's config, evaluated, and a :class:`StepContext`, and returns plain JSON of at most 256 KiB. It
+        is called once for each run: its result is kept, also through killed workers; one that raises is tried again.
+        Raise :class:`worker.DeadLetter` where that cannot help. Raises :class:`ConfigError` for a name that is taken,
+        and for what is no coroutine function of two arguments.
+        """
+
+        def register(function: _Function) -> _Function:
+            if name in self._actions:
+                raise ConfigError(f"the action {name!r} is registered twice")
+            act: ActionFunction = function
+            if not inspect.iscoroutinefunction(act):
+                raise ConfigError(f"the action {name!r} must be `async def act(config, step)`")
+            try:
+                inspect.signature(function).bind(None, None)
+            except TypeError:
+                raise ConfigError(f"the action {name!r} must take exactly two arguments: config and step") from None
+            self._actions[name] = Action(name, act, durable, check)
+            return function
+
+        return register
+
+    def get(self, name: str) -> Action | None:
+        """The action of that name."""
+        return self._actions.get(name)
+
+    def names(self) -> frozenset[str]:
+        """What there is."""
+        return frozenset(self._actions)
+
+
+actions = Actions()
+"""The registry behind :func:`action`; the actions that come with the worker are in it once they are imported."""
+
+action = actions.action
+
+
+class ActionConfig(BaseModel):
+    """Base of the configs that the actions here take: unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=ActionConfig)
+
+
+def read_config(kind: type[ConfigT], config: Mapping[str, Any], at: str) -> ConfigT:
+    """*config* as a *kind*. Raises :class:`WorkflowFailed` naming the first fault by its place."""
+    try:
+        return kind.model_validate(dict(config))
+    except ValidationError as exc:
+        error = exc.errors(include_input=False, include_url=False)[0]
+        path = ".".join([at, *map(str, error["loc"])])
+        match error["type"]:
+            case "extra_forbidden":
+                reason = f"is not known here; known are {', '.join(sorted(kind.model_fields))}"
+            case "missing":
+                reason = "is missing"
+            case _:
+                reason = str(error["msg"]).removeprefix("Value error, ")
+        raise WorkflowFailed(reason, at=path) from None
+
+
+def checked_by(kind: type[ActionConfig]) -> Callable[[Step, str], None]:
+    """A check of configs that hold neither JSONata nor placeholders, whose values are known before anything runs."""
+
+    def check(step: Step, at: str) -> None:
+        if isinstance(step.config, dict) and "{{" not in repr(step.config):
+            read_config(kind, step.config, at)
+
+    return check

@@ -1,0 +1,221 @@
+"""The actions that come with the worker, apart from waiting (``waiting.py``) and HTTP (``http.py``)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import Field
+
+from events import Acceptance, Verified
+from truto.calls import segment
+from truto.workflows import (
+    RUN_SYNC_JOB,
+    Step,
+    WorkflowFailed,
+    sync_job_cron_trigger,
+    sync_job_run,
+)
+from worker.condition import trigger_of
+from worker.errors import DeadLetter
+from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config
+
+WORKFLOWS_SOURCE = "workflows"
+"""The source of events that workflows emit."""
+
+MOST_EMITTED = 8
+"""How many events may have emitted each other in a row: where it ends, two workflows most likely start each other."""
+
+_DEPTH = "x-workflow-depth"
+_NAMESPACE = uuid.UUID("6f1a1d6e-51d3-4d0a-9a55-0a5d6a0f2c11")
+
+
+def _check_sync_job(step: Step, at: str) -> None:
+    if isinstance(step.config, dict) and "{{" not in repr(step.config):
+        sync_job_run(step.config, at=at)
+
+
+@action(RUN_SYNC_JOB, check=_check_sync_job)
+async def run_sync_job(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
+    """Start a sync job now, or with ``cron_expression`` put it on Truto's timer; the result names what was made.
+
+    Each reconnect fires the trigger again, so an account's trigger for the same job is used again (skill: sync-jobs).
+    """
+    cron = step.step.cron_expression
+    if cron is None:
+        run = await step.ctx.truto.sync_job_runs.create(**sync_job_run(config, at=step.at))
+        return {"sync_job_run_id": run.id, "status": run.status}
+    return await _schedule(sync_job_cron_trigger(config, cron, at=step.at), step)
+
+
+async def _schedule(wanted: dict[str, Any], step: StepContext) -> dict[str, Any]:
+    triggers = step.ctx.truto.sync_job_cron_triggers
+    account = wanted.get("integrated_account_id")
+    found = None
+    async for trigger in triggers.list(
+        sync_job_id=wanted["sync_job_id"], **({"integrated_account_id": account} if account else {})
+    ):
+        # Looked at again: a server that does not know a filter would give us the triggers of others.
+        if trigger.sync_job_id == wanted["sync_job_id"] and trigger.integrated_account_id == account:
+            found = trigger
+            break
+    if found is None:
+        made = await triggers.create(**wanted)
+    else:
+        fixed = ("sync_job_id", "integrated_account_id")
+        made = await triggers.update(found.id, **{name: value for name, value in wanted.items() if name not in fixed})
+    # A trigger does nothing before it is scheduled, and again after its expression was changed (skill: sync-jobs).
+    if not await triggers.schedule(made.id):
+        raise RuntimeError("Truto did not schedule the trigger")
+    about = {"sync_job_cron_trigger_id": made.id, "cron_expression": wanted["cron_expression"]}
+    return {**about, "reused": found is not None}
+
+
+class CallTruto(ActionConfig):
+    """The config of ``call_truto``: exactly one of ``unified``, ``proxy``, ``custom`` and ``batch``.
+
+    ``unified`` is ``model/resource``; ``method`` is ``list``, ``get``, ``create``, ``update``, ``delete`` or a method
+    of the resource's own. ``custom`` is a path, with an HTTP method. ``batch`` is the body of ``POST /batch-request``.
+    """
+
+    unified: str | None = None
+    proxy: str | None = None
+    custom: str | None = None
+    batch: dict[str, Any] | None = None
+    method: str = "list"
+    id: str | None = None
+    integrated_account_id: str | None = None
+    query: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    body: Any = None
+
+
+_VERBS = {"list": "GET", "get": "GET", "create": "POST", "update": "PATCH", "delete": "DELETE"}
+_HTTP = frozenset({"GET", "POST", "PATCH", "PUT", "DELETE"})
+
+
+@action("call_truto", check=checked_by(CallTruto))
+async def call_truto(config: Mapping[str, Any], step: StepContext) -> Any:
+    """Call the unified, proxy, custom or batch API (docs: api-reference) for the event's account, or a named one."""
+    call = read_config(CallTruto, config, step.at)
+    account = call.integrated_account_id or trigger_of(step.event).account_id
+    if not isinstance(account, str) or not account:
+        raise WorkflowFailed("is missing, and the event names no account", at=f"{step.at}.integrated_account_id")
+    if call.batch is not None:
+        body = {"integrated_account_id": account, **call.batch}
+        _only_one(call, step.at)
+        return await step.ctx.truto.request("POST", "/batch-request", json=body)
+    method, path = _route(call, step.at)
+    query = {"integrated_account_id": account, **call.query}
+    return await step.ctx.truto.request(method, path, params=query, json=call.body)
+
+
+def _only_one(call: CallTruto, at: str) -> None:
+    given = [name for name in ("unified", "proxy", "custom", "batch") if getattr(call, name) is not None]
+    if len(given) != 1:
+        raise WorkflowFailed("needs exactly one of unified, proxy, custom and batch", at=at)
+
+
+def _route(call: CallTruto, at: str) -> tuple[str, str]:
+    """HTTP method and path (docs: api-reference, data plane)."""
+    _only_one(call, at)
+    if call.custom is not None:
+        if call.method.upper() not in _HTTP:
+            raise WorkflowFailed(f"must be one of {', '.join(sorted(_HTTP))} for a custom call", at=f"{at}.method")
+        return call.method.upper(), "/custom/" + call.custom.lstrip("/")
+    if call.unified is not None:
+        model, _, resource = call.unified.partition("/")
+        if not model or not resource or "/" in resource:
+            raise WorkflowFailed("must be model/resource, such as crm/contacts", at=f"{at}.unified")
+        base = f"/unified/{segment(model)}/{segment(resource)}"
+    else:
+        base = f"/proxy/{segment(call.proxy or '')}"
+    if call.method in ("get", "update", "delete"):
+        if not call.id:
+            raise WorkflowFailed(f"is missing: {call.method} is for one record", at=f"{at}.id")
+        base = f"{base}/{segment(call.id)}"
+    if call.method in _VERBS:
+        return _VERBS[call.method], base
+    return "POST", f"{base}/{segment(call.method)}"
+
+
+class NotifyTenant(ActionConfig):
+    """The config of ``notify_tenant``; without ``tenant_id`` the event's tenant is told."""
+
+    kind: str = Field(min_length=1, max_length=200)
+    data: dict[str, Any] = Field(default_factory=dict)
+    tenant_id: str | None = None
+
+
+@action("notify_tenant", check=checked_by(NotifyTenant))
+async def notify_tenant(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
+    """Send a signed message to the tenant (``TENANT_NOTIFY_URL``); the result says whether there was whom to tell."""
+    told = read_config(NotifyTenant, config, step.at)
+    sent = await step.ctx.notify.tenant(told.tenant_id or step.event.tenant_id, told.kind, told.data)
+    return {"sent": sent}
+
+
+class NotifyOperators(ActionConfig):
+    """The config of ``notify_operators``."""
+
+    title: str = Field(min_length=1, max_length=500)
+    body: str = Field(default="", max_length=20_000)
+
+
+@action("notify_operators", check=checked_by(NotifyOperators))
+async def notify_operators(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
+    """Tell the operators (``NOTIFY_URLS``); the result says whether all were reached. Does not fail."""
+    told = read_config(NotifyOperators, config, step.at)
+    return {"reached": await step.ctx.notify.operators(told.title, told.body)}
+
+
+class EmitEvent(ActionConfig):
+    """The config of ``emit_event``. ``type`` is the new event's name."""
+
+    type: str = Field(min_length=1, max_length=256)
+    payload: dict[str, Any] = Field(default_factory=dict)
+
+
+@action("emit_event", check=checked_by(EmitEvent))
+async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
+    """Put a new event into the queue, from the source ``workflows``; tried again it is the same event, so there is one.
+
+    Its tenant is the payload's, else that of the event that started the run.
+    """
+    told = read_config(EmitEvent, config, step.at)
+    if not told.type.isprintable():
+        raise WorkflowFailed("must be printable", at=f"{step.at}.type")
+    depth = int(step.event.headers.get(_DEPTH, "0")) + 1 if step.event.source == WORKFLOWS_SOURCE else 1
+    if depth > MOST_EMITTED:
+        reason = f"{MOST_EMITTED} events have emitted each other in a row: workflows that start each other never end"
+        raise WorkflowFailed(reason, at=f"{step.at}.type")
+    event_id = str(uuid.uuid5(_NAMESPACE, f"{step.run_id}:{step.number}"))
+    envelope = {
+        "id": event_id,
+        "event": told.type,
+        "payload": told.payload,
+        "environment_id": step.event.environment_id,
+        "tenant_id": told.payload.get("tenant_id") or step.event.tenant_id,
+        "created_at": None,
+    }
+    emitted = Verified(WORKFLOWS_SOURCE, told.type, event_id, orjson.dumps(envelope), {_DEPTH: str(depth)})
+    (answer,) = await step.ctx.steps.store.accept([emitted])
+    return {"id": event_id, "type": told.type, "duplicate": answer is not Acceptance.ACCEPTED}
+
+
+class RunHandler(ActionConfig):
+    """The config of ``run_handler``: a handler's full name, such as ``handlers.orders.ship``."""
+
+    handler: str
+
+
+@action("run_handler", check=checked_by(RunHandler))
+async def run_handler(config: Mapping[str, Any], step: StepContext) -> None:
+    """Run a registered handler on the event; what it keeps with ``ctx.step`` is kept for this step alone."""
+    name = read_config(RunHandler, config, step.at).handler
+    handler = step.services.registry.get(name)
+    if handler is None or name.startswith("workflow"):
+        raise DeadLetter(f"{step.at}.handler: there is no handler {name!r}; say module.function, as in the logs")
+    steps = step.ctx.steps.under(str(step.number))
+    await handler.function(step.event, step.ctx.with_steps(steps))
