@@ -60,6 +60,8 @@ def create_app(config: SandboxConfig) -> Starlette:
     file = StateFile(config.state_file) if config.state_file else None
     resumed = file is not None and file.load(state)
     state.register(config)
+    if file:
+        file.save(state)  # a place that cannot be written to is better known now
     background = Background()
     sender = Sender(state, config, background)
     accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)
@@ -78,7 +80,7 @@ def create_app(config: SandboxConfig) -> Starlette:
             await background.close()
             await sender.close()
             if file:
-                file.save(state)
+                file.try_to_save(state)
 
     app = Starlette(
         routes=_routes(config, state, sender, accounts, runs, background),

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -21,6 +22,8 @@ import orjson
 
 from sandbox.faults import Faults
 from sandbox.state import LinkToken, State, StoredFile, Table
+
+log = logging.getLogger(__name__)
 
 _MAGIC = "truto-sandbox-state"
 _FORMAT = "1"
@@ -37,6 +40,7 @@ class StateFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._written = b""
+        self._trouble = ""
 
     def load(self, state: State) -> bool:
         """Take the state over; ``False`` where there is no file yet. Raises :class:`StateFileError`."""
@@ -75,14 +79,25 @@ class StateFile:
         except OSError as exc:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
-            raise StateFileError(f"{self._path} cannot be written: {exc.strerror}") from exc
+            raise StateFileError(f"{self._path} cannot be written: {exc.strerror}") from None
         self._written = content
 
     async def keep(self, state: State) -> None:
         """Save every half second until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
+            self.try_to_save(state)
+
+    def try_to_save(self, state: State) -> None:
+        """Save, or say in the log why not, once for each cause: the disk may have room again later."""
+        try:
             self.save(state)
+            self._trouble = ""
+        except StateFileError as exc:
+            # Without a traceback: the state's secrets are in its frames.
+            if str(exc) != self._trouble:
+                log.error("sandbox_state_not_saved: %s", exc)
+            self._trouble = str(exc)
 
     def _unusable(self, why: str) -> StateFileError:
         return StateFileError(f"{self._path} {why}. Move it away to begin anew, or name another file.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from schemathesis import Case
 from schemathesis.core import NOT_SET
 from schemathesis.core.result import Ok
+from schemathesis.schemas import APIOperation
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -79,6 +81,7 @@ def test_it_says_which_routes_need_a_token(described: dict[str, Any]) -> None:
     assert not {"/webhook", "/unified/{model}/{resource}", "/file"} & open_paths
 
 
+MOST_SECONDS = 15
 KNOWN = {
     "/integrated-account": ACCOUNT_ID,
     "/sandbox/accounts": ACCOUNT_ID,
@@ -99,26 +102,23 @@ def known(path: str, parameters: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def made_up(described: dict[str, Any]) -> list[Case[Any]]:
-    """Calls of every operation, the same ones every time; more of those that take something besides a path."""
+def made_up(operation: APIOperation[Any, Any, Any, Any]) -> list[Case[Any]]:
+    """Calls of one operation, the same ones every time; two where it takes something besides a path."""
     cases: list[Case[Any]] = []
-    for result in schemathesis.openapi.from_dict(described).get_all_operations():
-        assert isinstance(result, Ok)
-        takes_more = result.ok().body or result.ok().query
 
-        @settings(
-            max_examples=2 if takes_more else 1,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=result.ok().as_strategy())
-        def collect(case: Case[Any]) -> None:
-            cases.append(case)
+    @settings(
+        max_examples=2 if operation.body or operation.query else 1,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy())
+    def collect(case: Case[Any]) -> None:
+        cases.append(case)
 
-        collect()
+    collect()
     return cases
 
 
@@ -151,18 +151,19 @@ def check_shape(answer: httpx.Response, case: Case[Any]) -> None:
 
 
 async def test_no_call_made_up_from_it_ends_in_a_500(described: dict[str, Any]) -> None:
-    cases = made_up(described)
-    assert {(case.method.lower(), case.path) for case in cases} >= {
-        (method, path) for method, path, _ in operations(described)
-    }
+    """In the order of the routes, those of the table last; a machine that is busy otherwise gets no further."""
     statuses = Counter[int]()
+    until = time.monotonic() + MOST_SECONDS
     async with open_sandbox(step_seconds=3600, retry_delays=()) as api:
-        for case in cases:
-            answer = await api.request(**request_of(case))
-            # The receivers that are made up do not answer: of these two routes, that is the truth.
-            assert answer.status_code < 500 or case.path in ("/webhook/test", "/connect/link-token"), case
-            check_shape(answer, case)
-            statuses[answer.status_code] += 1
-            if case.path == "/sandbox/faults":
-                await api.put(case.path, json={})
-    assert statuses[200] > len(cases) / 5, "most of what is made up is about nothing"
+        for result in schemathesis.openapi.from_dict(described).get_all_operations():
+            assert isinstance(result, Ok)
+            for case in made_up(result.ok()):
+                answer = await api.request(**request_of(case))
+                # The receivers that are made up do not answer: of these two routes, that is the truth.
+                assert answer.status_code < 500 or case.path in ("/webhook/test", "/connect/link-token"), case
+                check_shape(answer, case)
+                statuses[answer.status_code] += 1
+                await api.put("/sandbox/faults", json={})
+            if time.monotonic() > until:
+                break
+    assert statuses[200] > statuses.total() / 5, "most of what is made up is about nothing"

@@ -123,6 +123,26 @@ def test_a_place_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None
         StateFile(tmp_path / "no" / "such" / "folder").save(State())
 
 
+def test_a_sandbox_that_could_not_save_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(StateFileError, match="cannot be written: No such file"):
+        create_app(SandboxConfig(state_file=tmp_path / "no" / "folder"))
+
+
+def test_trouble_with_the_disk_is_told_once_and_mended_by_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state, folder = State.seeded(SandboxConfig()), tmp_path / "later"
+    file = StateFile(folder / "state")
+    for _ in range(2):
+        file.try_to_save(state)
+    (told,) = caplog.records
+    assert "cannot be written" in told.getMessage()
+    assert told.exc_info is None
+    folder.mkdir()
+    file.try_to_save(state)
+    assert (folder / "state").exists()
+
+
 async def test_a_configured_webhook_is_there_in_a_restored_state(path: Path, receiver: Receiver) -> None:
     async with open_sandbox(state_file=path):
         pass
