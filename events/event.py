@@ -24,8 +24,8 @@ _LONGEST_NAME = 256
 class Verified:
     """An event whose sender is proven. Only this can be accepted.
 
-    Only ``ingress.verification`` makes one, and workflows that emit events; the spool gives back those it was given. ``body`` is the event as JSON;
-    ``raw`` is the delivery's own body where that is something else (multipart).
+    Only ``ingress.verification`` makes one, and a workflow that emits an event; the spool gives back those it was given.
+    ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (multipart).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     """
 
