@@ -141,7 +141,7 @@ def test_a_dry_run_that_would_fail_exits_with_1(commands: Commands, workflows: P
 
 
 def test_a_dry_run_takes_results_of_earlier_steps(commands: Commands, workflows: Path, tmp_path: Path) -> None:
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"action": "sleep", "config": {"seconds": 1}},
         {"action": "notify_tenant", "config": '{"kind": $previous.kind}'},
         {"action": "sleep", "config": {"seconds": 1}, "run_if": "false"},
