@@ -224,3 +224,21 @@ def test_a_worker_without_a_store_of_its_own_is_refused(
 ) -> None:
     put(monkeypatch, {**WORKER, **given})
     assert faults_of(WorkerSettings) == [f"REDIS_URL: {fault}"]
+
+
+def test_workflows_are_used_where_they_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(monkeypatch, WORKER)
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(WorkerSettings).workflows_dir is None
+    (tmp_path / "workflows").mkdir()
+    assert read_settings(WorkerSettings).workflows_dir == Path("workflows")
+    put(monkeypatch, {"WORKFLOWS_DIR": "elsewhere"})
+    assert read_settings(WorkerSettings).workflows_dir == Path("elsewhere")
+
+
+def test_how_workflows_reach_out_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**WORKER, "WORKFLOWS_HTTP_SECRET": "whsec_x", "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, http://a/b"})
+    faults = faults_of(WorkerSettings)
+    assert [fault.split(":")[0] for fault in faults] == ["WORKFLOWS_HTTP_ALLOW", "WORKFLOWS_HTTP_SECRET"]
+    put(monkeypatch, {"WORKFLOWS_HTTP_SECRET": TENANT_SECRET, "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, billing:8080"})
+    assert read_settings(WorkerSettings).workflows_http_allow == ("10.0.0.0/8", "billing:8080")

@@ -115,7 +115,7 @@ def test_what_is_something_is_true(value: str) -> None:
 
 
 def test_an_expression_that_needs_more_says_so_under_tight_limits_only() -> None:
-    compiled = compile_workflow({"trigger_name": "*", "config": {"run_if": "$count([1..100000]) > 5"}})
+    compiled = compile_workflow({"trigger_name": "*", "config": {"run_if": "$count([1..30000]) > 5"}})
     with pytest.raises(EvaluationFailed) as caught:
         compiled.within(QUICK).decide(scope_of(TRIGGER))
     assert caught.value.needs_more
