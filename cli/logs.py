@@ -39,7 +39,10 @@ def _rendering(style: Literal["json", "console"]) -> list[Processor]:
             structlog.processors.JSONRenderer(serializer=_to_json),
         ]
     # Sender-chosen text could carry escape sequences for the terminal; JSON escapes them by itself.
-    return [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)]
+    # The default would print the values of local variables beside a traceback, tokens and bodies among them.
+    plain = structlog.dev.plain_traceback
+    colors = sys.stderr.isatty()
+    return [_escape, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)]
 
 
 def _to_json(record: Any, **_: Any) -> bytes:

@@ -75,3 +75,18 @@ def test_values_that_json_does_not_know_do_not_lose_the_record(terminal: Termina
     configure_logging("info", "json")
     structlog.get_logger().info("odd", value={1, 2} - {1})
     assert json.loads(terminal.lines()[0])["value"] == "{2}"
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_traceback_shows_no_local_values(terminal: Terminal, style: str) -> None:
+    configure_logging("info", style)  # type: ignore[arg-type]  # the two styles
+    try:
+        token = "s3cret-" + "token"
+        raise RuntimeError("it broke")
+    except RuntimeError:
+        structlog.get_logger().exception("our_own")
+        logging.getLogger("library").exception("theirs")
+    written = "\n".join(terminal.lines())
+    assert "it broke" in written
+    assert "test_a_traceback_shows_no_local_values" in written
+    assert token not in written
