@@ -16,6 +16,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 
 from cli.processes import Process, Processes, ProcessFailedError
+from cli.settings import DEFAULT_WORKFLOWS
 from events.embedded import EmbeddedRedis, NoRedisServer
 from truto.samples import INTEGRATION, SYNC_JOB_ID
 
@@ -124,7 +125,11 @@ def _reload_on_change(processes: Processes, worker: Process, environment: Mappin
     from watchfiles import PythonFilter, watch
 
     folders = handler_folders((os.environ.get("HANDLERS") or "handlers").split(","))
-    for changes in watch(*folders, watch_filter=PythonFilter(), yield_on_timeout=True, rust_timeout=500):
+    workflows = Path(os.environ.get("WORKFLOWS_DIR") or DEFAULT_WORKFLOWS)
+    if workflows.is_dir():
+        folders.append(str(workflows))
+    wanted = PythonFilter(extra_extensions=[".yaml", ".yml", ".json"])
+    for changes in watch(*folders, watch_filter=wanted, yield_on_timeout=True, rust_timeout=500):
         if changes:
             names = ", ".join(sorted({Path(path).name for _, path in changes}))
             console.print(f"Reloading handlers: {names} changed.", markup=False)

@@ -65,12 +65,14 @@ def push_workflows(paths: list[Path], *, dry_run: bool, as_json: bool) -> int:
 
     async def push(truto: AsyncTruto) -> int:
         told = []
+        nameless = False
         for pair in _pairs(files, [row async for row in truto.workflows.list()]):
             row_id = pair.remote.id if pair.remote else pair.wanted.get("id")
             if not dry_run and pair.action != "unchanged":
                 row_id = (await _write(truto, pair)).id
+                nameless = nameless or "id" not in pair.wanted
             told.append({"file": str(pair.file.path), "action": pair.action, "id": row_id})
-        _say(told, as_json=as_json, dry_run=dry_run)
+        _say(told, as_json=as_json, dry_run=dry_run, nameless=nameless)
         return 0
 
     return _with_truto(push)
@@ -89,13 +91,13 @@ async def _write(truto: AsyncTruto, pair: _Pair) -> Workflow:
     return await truto.workflows.update(pair.remote.id, **changes)
 
 
-def _say(told: list[dict[str, Any]], *, as_json: bool, dry_run: bool) -> None:
+def _say(told: list[dict[str, Any]], *, as_json: bool, dry_run: bool, nameless: bool) -> None:
     if as_json:
         print_json({"dry_run": dry_run, "workflows": told})
         return
     for row in told:
         print(f"{row['action']:<10} {printable(row['file'])}  {printable(row['id'] or '')}")
-    if any(row["action"] == "create" and row["id"] for row in told) and not dry_run:
+    if nameless:
         print("Put the id into a file that has none: the row is then found again whatever else changes.")
 
 

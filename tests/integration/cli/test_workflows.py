@@ -174,6 +174,7 @@ def test_a_push_creates_then_finds_its_row_again(commands: Commands, workflows: 
     assert pushed.code == 0
     assert "update" in pushed.out
     assert made["id"] in pushed.out
+    assert "Put the id into a file that has none" in pushed.out
     assert commands("workflows", "diff").code == 0
 
 
