@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo dev test test-unit check bench faults faults-long clean
+.PHONY: demo dev test coverage test-unit check bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -14,7 +14,10 @@ dev: $(STAMP)
 	@$(BIN)/truto-worker dev
 
 test: $(STAMP)
-	$(BIN)/pytest -n 3 --dist loadscope --cov --cov-report=term
+	$(BIN)/pytest -n 3 --dist loadscope $(COVERAGE)
+
+coverage: COVERAGE = --cov --cov-report=term
+coverage: test
 
 test-unit: $(STAMP)
 	$(BIN)/pytest -n 2 tests/unit
