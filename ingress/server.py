@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from http import HTTPStatus
 from types import FrameType
+from typing import Any
 
 import httptools
 import uvicorn
@@ -39,6 +40,35 @@ def _on_the_wire(refusal: Refusal) -> bytes:
     return b"\r\n".join([*lines, b"", bytes(response.body)])
 
 
+class _WholeAnswers:
+    """A transport that sends what is written in one go: a head and its body as one packet, at half the cost of two."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send *data* with whatever else is written before the loop goes on."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(held))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class EdgeProtocol(HttpToolsProtocol):
     """HTTP/1.1 with a deadline and a cap on the head of a request, and without trailers."""
 
@@ -49,7 +79,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Start the clock: a connection that never says anything is closed too."""
-        super().connection_made(transport)
+        super().connection_made(_WholeAnswers(transport, self.loop))  # type: ignore[arg-type]  # offers what is used of one
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:

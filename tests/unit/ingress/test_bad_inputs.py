@@ -424,6 +424,7 @@ MALFORMED: list[tuple[int, str, bytes, str]] = [
     (116, "byte-order-mark", b'\xef\xbb\xbf{"event":"x"}', "not_json"),
     (117, "not-utf-8", b'{"event":"\xff"}', "not_json"),
     (118, "nul-in-the-type", b'{"event_type":"a\\u0000b"}', "event_name_malformed"),
+    (120, "keys", orjson.dumps({"event": "x", **{str(number): number for number in range(200_000)}}), "too_complex"),
     (121, "ten-megabytes-of-arrays", b'{"event":"x","a":[' + b"[]," * 3_300_000 + b"[]]}", "too_complex"),
 ]
 
@@ -451,7 +452,6 @@ KEPT: list[tuple[int, str, bytes, str]] = [
     (112, "id-of-65-bits", b'{"event":"x","id":18446744073709551616}', "x"),
     (113, "two-types", b'{"event_type":"first","event_type":"last"}', "last"),
     (119, "prototype", b'{"event":"x","__proto__":{"event":"y"},"__class__":"z","constructor":1}', "x"),
-    (120, "keys", orjson.dumps({"event": "x", **{str(number): number for number in range(200_000)}}), "x"),
 ]
 
 
