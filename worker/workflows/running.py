@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from events import Begun, Event, RunStatus
-from truto import BadRequest, Forbidden, NotFound, RateLimited
+from truto import BadRequest, Forbidden, NeedsReauth, NotFound, RateLimited
 from truto.workflows import (
     QUICK,
     BadWorkflow,
@@ -45,7 +45,7 @@ _NAMESPACE = uuid.UUID("b3b6f5c1-64a2-4f0e-8a43-1f6f0c9c7d2e")
 _MOST_RECORD_BYTES = 1024 * 1024
 _LONGEST_ERROR = 1_000
 
-_CONTROL = (PutAside, Postponed, LeaseLost, RateLimited)
+_CONTROL = (PutAside, Postponed, LeaseLost, RateLimited, NeedsReauth)
 """Not failures: the run goes on later, or elsewhere."""
 
 _LASTING = (WorkflowFailed, DeadLetter, BadRequest, NotFound, Forbidden)

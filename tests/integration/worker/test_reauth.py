@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from events import Event, Store, Verified
+from tests.integration.worker.workflow_shop import Shop, flow, run_ends, say
 from tests.integration.worker.workshop import delivered, ended, eventually, is_empty, story, working
 from truto.errors import NeedsReauth
 from worker import Context
 from worker.registry import Registry
+from worker.workflows import StepContext
 
 ACCOUNT = "79a39d69-e27e-49cb-b9a9-79f5eea7aa26"
 OTHER = "0b0d2b54-9a0c-4c6e-9d0a-3a1c1e7d9a11"
@@ -186,3 +189,27 @@ async def test_all_work_of_the_account_comes_back_and_nothing_is_left_behind(sto
     assert await store.redis.keys("tw:reconnect:*") == []
     (reconnected,) = await store.redis.keys("tw:reconnected:*")
     assert await store.redis.pttl(reconnected) > 0
+
+
+async def test_a_run_of_a_workflow_waits_in_its_step_and_goes_on_there(store: Store, registry: Registry) -> None:
+    shop = Shop(registry)
+    works = False
+
+    async def call(config: Mapping[str, Any], step: StepContext) -> str:
+        if not works:
+            raise revoked()
+        return "called"
+
+    shop.actions.action("call")(call)
+    step = {"action": "call", "config": {}, "retry": {"attempts": 1}}
+    shop.register(flow(say("once"), step, trigger="record:updated"))
+    registry.ignore("integrated_account:*")
+    event = work()
+    async with working(store, registry):
+        await store.accept([event])
+        await ended(store, event, "parked")
+        works = True
+        await store.accept([account_event("active")])
+        await run_ends(store, event, "completed")
+    await shop.services.aclose()
+    assert shop.log == ["once"]
