@@ -32,16 +32,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tw-bench-") as name:
         folder, quick = Path(name), options.quick
         if options.only in (None, "ingress"):
-            rows = ingress.measure(folder, rounds=1 if quick else 5, deliveries=4000 if quick else 15_000)
+            rows = ingress.measure(folder, rounds=1 if quick else 3, deliveries=4000 if quick else 12_000)
             figures["ingress"] = [row._asdict() for row in rows]
             _show_ingress(console, rows)
         if options.only in (None, "verification"):
-            costs = verification.measure(rounds=2 if quick else 5, deliveries=2000 if quick else 10_000)
+            costs = verification.measure(rounds=2 if quick else 3, deliveries=2000 if quick else 5000)
             figures["verification"] = {row.name: _plain(row.microseconds) for row in costs}
             _show_verification(console, costs)
         if options.only in (None, "throughput"):
             fleet = (1, 2) if quick else (1, 2, 4, 8)
-            rounds, events = (1, 8000) if quick else (3, 40_000)
+            rounds, events = (1, 8000) if quick else (3, 30_000)
             seen = workers.measure_throughput(folder, rounds=rounds, events=events, fleet=fleet)
             figures["throughput"] = {key: _plain(value) for key, value in seen._asdict().items()}
             _show_throughput(console, seen)
@@ -54,12 +54,12 @@ def main() -> None:
             figures["memory"] = memory._asdict()
             _show(console, "a backlog in flight", memory._asdict())
         if options.only in (None, "client"):
-            seen_client = client.measure(rounds=2 if quick else 5, calls=1000 if quick else 3000, records=100_000)
+            seen_client = client.measure(rounds=2 if quick else 3, calls=1000 if quick else 3000, records=100_000)
             figures["client"] = {part: found._asdict() for part, found in seen_client._asdict().items()}
             _show(console, f"small GETs, {client.CONCURRENCY} at once", seen_client.calls._asdict())
             _show(console, "a long list", seen_client.walk._asdict())
         if options.only in (None, "workflows"):
-            rounds, runs, waiting = (1, 3000, 2000) if quick else (3, 10_000, 10_000)
+            rounds, runs, waiting = (1, 3000, 2000) if quick else (3, 6000, 10_000)
             cost = workflows.measure(folder, rounds=rounds, runs=runs, waiting=waiting)
             figures["workflows"] = cost._asdict()
             _show(console, "workflows, one worker", cost._asdict())
