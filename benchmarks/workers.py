@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 import uvloop
@@ -20,6 +20,7 @@ from arq import create_pool
 from arq.connections import RedisSettings
 from redis import Redis
 
+from benchmarks.backlog import happened, info, until
 from benchmarks.layout import LOAD_CORE, TESTED_CORE, cpu_seconds, peak_rss_bytes, pin, process, redis
 from events import Store, Verified
 from events.event import read_envelope
@@ -75,16 +76,14 @@ def _drain(url: str, admin: Redis, command: tuple[str, ...], count: int, workers
     ours = command is _OURS
     uvloop.run(_accept(url, count) if ours else _enqueue(url, count))
     done: Callable[[], int] = (
-        (lambda: int(admin.hget("tw:totals", "done") or 0))  # type: ignore[arg-type]
-        if ours
-        else (lambda: count - int(admin.zcard("arq:queue")))  # type: ignore[arg-type]
+        (lambda: happened(admin, "done")) if ours else (lambda: count - cast("int", admin.zcard("arq:queue")))
     )
     with ExitStack() as stack:
         before = _commands(admin)
         running = [stack.enter_context(process(*command, environment=_environment(url))) for _ in range(workers)]
-        first, began = _until(done, count // 10, admin)
+        first, began = until(done, count // 10)
         redis_began = _redis_cpu_seconds(admin)
-        last, ended = _until(done, count, admin)
+        last, ended = until(done, count)
         redis_seconds = _redis_cpu_seconds(admin) - redis_began
         polls = (ended - began) / 0.02 * 1.5
         return Drain(
@@ -95,22 +94,13 @@ def _drain(url: str, admin: Redis, command: tuple[str, ...], count: int, workers
         )
 
 
-def _until(done: Callable[[], int], goal: int, admin: Redis) -> tuple[int, float]:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        if (reached := done()) >= goal:
-            return reached, time.monotonic()
-        time.sleep(0.02)
-    raise RuntimeError(f"the backlog was not worked off: {admin.info('stats')}")
-
-
 def _commands(admin: Redis) -> int:
-    return int(admin.info("stats")["total_commands_processed"])  # type: ignore[index]
+    return int(info(admin, "stats")["total_commands_processed"])
 
 
 def _redis_cpu_seconds(admin: Redis) -> float:
-    usage = admin.info("cpu")
-    return float(usage["used_cpu_user"]) + float(usage["used_cpu_sys"])  # type: ignore[index]
+    usage = info(admin, "cpu")
+    return float(usage["used_cpu_user"]) + float(usage["used_cpu_sys"])
 
 
 class Throughput(NamedTuple):
@@ -220,11 +210,11 @@ class Memory(NamedTuple):
 def measure_memory(folder: Path, *, events: int) -> Memory:
     """Accept a backlog with no worker, look at Redis; then let one worker take it."""
     with redis(folder / "memory") as server, Redis.from_url(server.url) as admin:
-        empty = int(admin.info("memory")["used_memory"])
+        empty = int(info(admin, "memory")["used_memory"])
         uvloop.run(_accept(server.url, events))
-        full = int(admin.info("memory")["used_memory"])
+        full = int(info(admin, "memory")["used_memory"])
         with process(*_OURS, environment=_environment(server.url)) as worker:
-            _until(lambda: int(admin.hget("tw:totals", "done") or 0), events, admin)
+            until(lambda: happened(admin, "done"), events)
             rss = peak_rss_bytes(worker.pid)
     return Memory(events, len(_event(events).body), (full - empty) / events, rss)
 

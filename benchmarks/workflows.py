@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 import uvloop
 from redis import Redis
 
+from benchmarks.backlog import happened, info, until
 from benchmarks.layout import TESTED_CORE, pin, process, redis
 from events import Store, Verified
 from truto import sample_event
@@ -107,33 +107,20 @@ def _drain(folder: Path, url: str, admin: Redis, document: dict[str, Any], count
     admin.flushall()
     uvloop.run(_accept(url, count))
     with process("-m", "cli", "worker", environment=_environment(folder, url, document)):
-        first, began = _until(lambda: _counted(admin, "done"), count // 10)
-        last, ended = _until(lambda: _counted(admin, "done"), count)
+        first, began = until(lambda: happened(admin, "done"), count // 10)
+        last, ended = until(lambda: happened(admin, "done"), count)
     return (last - first) / (ended - began)
 
 
 def _wait(folder: Path, url: str, admin: Redis, count: int) -> float:
     """How many bytes of Redis a run takes that waits, its event included."""
     admin.flushall()
-    before = int(admin.info("memory")["used_memory"])  # type: ignore[index]
+    before = int(info(admin, "memory")["used_memory"])
     uvloop.run(_accept(url, count))
     bucket = "tw:waits:sync_job_run:completed|"
     with process("-m", "cli", "worker", environment=_environment(folder, url, _WAITING)):
-        _until(lambda: int(admin.hlen(bucket)), count)  # type: ignore[arg-type]
-    return (int(admin.info("memory")["used_memory"]) - before) / count  # type: ignore[index]
-
-
-def _counted(admin: Redis, name: str) -> int:
-    return int(admin.hget("tw:totals", name) or 0)  # type: ignore[arg-type]
-
-
-def _until(reached: Callable[[], int], goal: int) -> tuple[int, float]:
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        if (now := reached()) >= goal:
-            return now, time.monotonic()
-        time.sleep(0.02)
-    raise RuntimeError("the backlog was not worked off")
+        until(lambda: cast("int", admin.hlen(bucket)), count)
+    return (int(info(admin, "memory")["used_memory"]) - before) / count
 
 
 def _cost(source: str, evaluations: int = 2_000) -> float:
