@@ -59,8 +59,8 @@ class Dispatcher:
         """
         if lease.crashes >= MOST_CRASHES:
             return end_of_poison(self._suspect(lease), lease.crashes)
-        if (account := reconnected_account(lease.event)) and await self.store.account_reconnected(account):
-            log.info("account_reconnected", account_id=account)
+        if lease.handler is None:  # once for the event, not again for each handler and each retry
+            await self._wake_account(lease.event)
         chosen = self._choose(lease)
         if isinstance(chosen, End):
             return chosen
@@ -72,6 +72,10 @@ class Dispatcher:
         if handler.limits is not None:
             return await self._run_within(handler.limits, handler, lease)
         return await self._run(handler, lease)
+
+    async def _wake_account(self, event: Event) -> None:
+        if (account := reconnected_account(event)) and await self.store.account_reconnected(account):
+            log.info("account_reconnected", account_id=account)
 
     async def unpark_known(self) -> int:
         """Run the parked events that this version of the code has a handler for; how many there were.
