@@ -229,12 +229,12 @@ def _truto_secrets() -> list[str]:
 
 def _kept(source: ConfiguredSource) -> Mapping[str, Any]:
     """What the source's handshakes have left in Redis, where there are any and one is configured."""
-    url = os.environ.get("REDIS_URL")
-    if source.handle is None or not url:
+    urls = os.environ.get("REDIS_URL", "").split()
+    if source.handle is None or not urls:
         return {}
 
     async def read() -> Mapping[str, Any]:
-        store = Store.connect(url)
+        store = Store.connect(urls[0])  # of several, the ingress keeps this in the first
         try:
             return await store.source_context(source.name)
         finally:

@@ -586,7 +586,7 @@ class Store:
     async def keep_workflow(self, digest: str, document: bytes) -> None:
         """Keep a definition, so that runs can go on with it when there is a newer one. A second call does nothing."""
         async with _confirmed():
-            await cast("Awaitable[int]", self.redis.hsetnx(f"{self._prefix}workflows", digest, document))  # type: ignore[arg-type]
+            await cast("Awaitable[int]", self.redis.hsetnx(f"{self._prefix}workflows", digest, document))  # type: ignore[arg-type]  # redis-py sends bytes as well
 
     async def workflow(self, digest: str) -> bytes | None:
         """The definition of that digest; ``None`` when it was never kept."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 
 from cli.dev import dev_environment
 from cli.processes import Process, Processes
-from events import Store
+from events import Spool, Store, Verified
 from events.embedded import EmbeddedRedis
 from tests.servers import free_port
 from truto import sign
@@ -117,3 +120,19 @@ async def test_a_server_that_is_down_costs_nothing_but_its_own_share_waits(fleet
     async with asyncio.timeout(20):
         while (await stores[1].overview()).totals.get("accepted", 0) != spooled:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+
+
+async def test_an_ingress_does_not_forget_the_spool_of_a_store_that_is_not_named_any_more(tmp_path: Path) -> None:
+    left = Spool.open(tmp_path / "shard-2")
+    await left.append([Verified("truto", "ping", "e-1", b'{"event":"ping"}')])
+    await left.close()
+    environment = {
+        **dev_environment("redis://127.0.0.1:1", SECRET, free_port(), free_port()),
+        "SPOOL_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "cli", "ingress"]
+    ended = await asyncio.to_thread(
+        subprocess.run, command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 2
+    assert "shard-2 holds 1 deliveries for a store that REDIS_URL no longer names" in ended.stderr
