@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from sandbox.accounts_api import EnvironmentIntegrations, IntegratedAccounts
 from sandbox.answers import Refusal, answer_disconnect, answer_http_error, answer_refusal
@@ -34,6 +34,7 @@ from sandbox.openapi import openapi_route
 from sandbox.page import page_route
 from sandbox.platform_api import RESOURCES, PlatformResource
 from sandbox.provider import Provider
+from sandbox.routing import FamilyRouter
 from sandbox.runs import Runs
 from sandbox.state import State
 from sandbox.statefile import StateFile
@@ -83,19 +84,16 @@ def create_app(config: SandboxConfig) -> Starlette:
                 file.try_to_save(state)
 
     app = Starlette(
-        routes=_routes(config, state, sender, accounts, runs, background),
         middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
         exception_handlers=_ANSWERS,
-        lifespan=lifespan,
     )
-    # A redirect would be an answer outside Truto's envelope.
-    app.router.redirect_slashes = False
+    app.router = FamilyRouter(_routes(config, state, sender, accounts, runs, background), lifespan=lifespan)
     return app
 
 
 def _routes(
     config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs, background: Background
-) -> list[BaseRoute]:
+) -> list[Route]:
     endpoint = Endpoints()
     provider = Provider(state, accounts)
     run_api = SyncJobRuns(state, runs)
@@ -124,7 +122,7 @@ def _routes(
         Logs(state),
         *(PlatformResource(resource, state, sender) for resource in RESOURCES),
     ]
-    routes: list[BaseRoute] = [page_route(state), *Inbox(state, config.tenant_secret).routes()]
+    routes: list[Route] = [page_route(state), *Inbox(state, config.tenant_secret).routes()]
     for family in families:
         routes += family.routes(endpoint)
     return [*routes, openapi_route(routes)]

@@ -26,7 +26,7 @@ _REMEMBERED_KEYS = 10_000
 class Call:
     """One request, read. ``account_id`` is what an integrated account token implies, else ``None``.
 
-    ``base_url`` is where the caller reached the sandbox, without a slash at the end; ``raw`` the body as it came.
+    ``scheme`` is what the caller reached the sandbox with, ``raw`` the body as it came.
     """
 
     path: Mapping[str, str]
@@ -35,9 +35,14 @@ class Call:
     account_id: str | None = None
     table: Mapping[str, Field] = field(default_factory=dict)
     method: str = ""
-    base_url: str = ""
+    scheme: str = "http"
     raw: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def base_url(self) -> str:
+        """Where the caller reached us, without a slash at the end; see :func:`base_url`."""
+        return base_url(self.scheme, self.headers.get("host", ""))
 
     def param(self, name: str) -> str | None:
         """The last value of a query parameter."""
@@ -135,8 +140,8 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> Response:
         call = await self._read(request)
-        key = request.headers.get("idempotency-key")
-        if not key or request.method not in ("POST", "PATCH"):
+        key = request.headers.get("idempotency-key") if request.method in ("POST", "PATCH") else None
+        if not key:
             return (await self.handler(call)).response()
         account = call.account_id or call.body.get("integrated_account_id") or call.param("integrated_account_id")
         scope = (request.method, request.scope["path"], str(account), key)
@@ -149,12 +154,12 @@ class Endpoint:
             body = await self._reads(request)
         return Call(
             path=request.path_params,
-            query=request.query_params.multi_items(),
+            query=request.query_params.multi_items() if request.scope["query_string"] else [],
             body=body,
             account_id=request.scope.get("sandbox.account_id"),
             table=self.body or {},
             method=request.method,
-            base_url=base_url(request),
+            scheme=request.scope.get("scheme", "http"),
             raw=await request.body() if has_body and self._reads is read_nothing else b"",
             headers=request.headers,
         )
@@ -171,12 +176,11 @@ class Endpoints:
         return Endpoint(handler, self._replies, **description)
 
 
-def base_url(request: Request) -> str:
+def base_url(scheme: str, host: str) -> str:
     """Where the caller reached us, from its ``Host``; a loopback name where that is no address."""
-    host = request.headers.get("host", "")
     if not re.fullmatch(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?", host):
         host = "localhost"
-    return f"{request.scope.get('scheme', 'http')}://{host}"
+    return f"{scheme}://{host}"
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:

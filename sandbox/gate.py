@@ -59,35 +59,37 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if _family(scope["path"]) in _CONTROL:
-            stranger = scope["method"] not in _SAFE and is_cross_origin(headers)
+        family = _family(scope["path"])
+        if family in _CONTROL:
+            stranger = scope["method"] not in _SAFE and is_cross_origin(Headers(scope=scope))
             await (_FOREIGN if stranger else self._app)(scope, receive, send)
             return
         entry = {
             "method": scope["method"],
-            "path": "/mcp/…" if _family(scope["path"]) == "mcp" else scope["path"],  # a token is in it
+            "path": "/mcp/…" if family == "mcp" else scope["path"],  # a token is in it
             "status": None,
             "at": time.time(),
-            "idempotency_key": headers.get("idempotency-key"),
+            "idempotency_key": _header(scope, b"idempotency-key"),
         }
 
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._state.calls.add({**entry, "status": message["status"]})
+                entry["status"] = message["status"]
+                self._state.calls.add(entry)
             await send(message)
 
-        await asyncio.sleep(self._state.faults.latency_seconds)
-        refusal = self._state.faults.refusal(self._draw()) or self._admit(scope, headers)
+        if self._state.faults.latency_seconds:
+            await asyncio.sleep(self._state.faults.latency_seconds)
+        refusal = self._state.faults.refusal(self._draw()) or self._admit(scope, family)
         if refusal:
             await refusal.response()(scope, receive, recorded)
         else:
             await self._app(scope, receive, recorded)
 
-    def _admit(self, scope: Scope, headers: Headers) -> Refusal | None:
-        if _family(scope["path"]) in _OPEN:
+    def _admit(self, scope: Scope, family: str) -> Refusal | None:
+        if family in _OPEN:
             return None
-        refusal = self._identify(scope, headers)
+        refusal = self._identify(scope, family)
         if refusal is None and self._limit:
             try:
                 self._limit.take(scope.get("sandbox.account_id", ""))
@@ -95,8 +97,8 @@ class Gate:
                 return limit
         return refusal
 
-    def _identify(self, scope: Scope, headers: Headers) -> Refusal | None:
-        scheme, _, presented = headers.get("authorization", "").partition(" ")
+    def _identify(self, scope: Scope, family: str) -> Refusal | None:
+        scheme, _, presented = (_header(scope, b"authorization") or "").partition(" ")
         # Strangers choose this text; compare_digest() refuses non-ASCII str, so compare bytes.
         if scheme.lower() == "bearer" and hmac.compare_digest(presented.strip().encode(), self._token):
             return None
@@ -104,10 +106,17 @@ class Gate:
         if expires_at <= time.time() or scheme.lower() != "bearer":
             return Refusal(401, "Unknown or missing API token")
         own = scope["path"] == "/integrated-account/me" and scope["method"] in ("GET", "HEAD", "PATCH")
-        if not own and _family(scope["path"]) not in _DATA_PLANE:
+        if not own and family not in _DATA_PLANE:
             return Refusal(403, "An integrated account token does not reach this route")
         scope["sandbox.account_id"] = account_id
         return None
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    for each, value in scope["headers"]:
+        if each == name:
+            return str(value, "latin-1")
+    return None
 
 
 def is_cross_origin(headers: Mapping[str, str]) -> bool:
