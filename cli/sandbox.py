@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from cli.logs import configure_logging
+from ingress.server import WholeAnswersProtocol
 from sandbox import SandboxConfig, StateFileError, create_app
 from worker.errors import ConfigError
 
@@ -54,7 +55,16 @@ def run_sandbox(
     log.info(
         "sandbox_started", url=f"http://{host}:{port}", delivers_to=webhook_url, state=str(state) if state else None
     )
-    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, ws="none")
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        http=WholeAnswersProtocol,
+        loop="uvloop",
+        ws="none",
+        access_log=False,
+        log_config=None,
+    )
 
 
 def beside(webhook_url: str | None) -> str | None:

@@ -69,7 +69,15 @@ class _WholeAnswers:
         return getattr(self._transport, name)
 
 
-class EdgeProtocol(HttpToolsProtocol):
+class WholeAnswersProtocol(HttpToolsProtocol):
+    """HTTP/1.1 as uvicorn speaks it, each answer one packet: one less to send, and one less to wake up for."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
+        """Send through :class:`_WholeAnswers`."""
+        super().connection_made(_WholeAnswers(transport, self.loop))  # type: ignore[arg-type]  # offers what is used of one
+
+
+class EdgeProtocol(WholeAnswersProtocol):
     """HTTP/1.1 with a deadline and a cap on the head of a request, and without trailers."""
 
     head_seconds = _HEAD_SECONDS
@@ -79,7 +87,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Start the clock: a connection that never says anything is closed too."""
-        super().connection_made(_WholeAnswers(transport, self.loop))  # type: ignore[arg-type]  # offers what is used of one
+        super().connection_made(transport)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
