@@ -18,7 +18,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``totals``                how often each thing happened since the store was made
 ``context:<source>``      hash of what a source's handshakes have left, secrets among them
 ``refusals``              list of the deliveries that were refused last, without bodies
-``wake``                  list that idle workers block on
+``idle``                  sorted set of workers that wait, each with its lease (ms), by how many events they want;
+                          each listens on the channel ``worker:<name>``
 ``spent:<budget>``        list of the last starts that a budget of calls has given, for its period
 ``reconnect:<account>``   set of the members that are parked until the account is connected again
 ``reconnected:<account>`` when it last was, for some hours
@@ -34,8 +35,10 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -55,6 +58,7 @@ from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, Verified, event_key, read_stored
 from events.lanes import Lane, OrderedPattern
+from events.listening import hear
 from events.runs import Arrivals, Begun, Run, RunStatus, Waiting, read_run
 
 PREFIX = "tw:"
@@ -62,6 +66,7 @@ PREFIX = "tw:"
 NEEDS_REAUTH = "needs_reauth"
 """Why work is parked whose account has to be connected again; Truto's own word for the account's status."""
 
+_LEFT = b"left"
 _ALIVE_MS = 15_000
 _ANSWER_SECONDS = 5.0
 _PAGE = 100
@@ -210,8 +215,7 @@ class Store:
         self.redis = redis
         self.lease_seconds = lease_seconds
         self._prefix = prefix
-        # Redis answers a blocking command at its end, which has to come before we give up on the answer.
-        self._longest_wait = answer_seconds / 2
+        self._patience = answer_seconds
         self._lease_ms = round(lease_seconds * 1000)
         self._dedup_ms = round(dedup_ttl * 1000)
         self._history_ms = round(history_ttl * 1000)
@@ -223,6 +227,7 @@ class Store:
         self._beginning = GroupCommit(self._begin_runs)
         self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
+        self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     @classmethod
     def connect(
@@ -299,10 +304,12 @@ class Store:
         """
         after = -1 if suspect is None else suspect
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
+        asked = time.monotonic()
         answer = await self._run("claim", [most, self._lease_ms, owner, after, int(wants_suspect), *ordered])
+        self._last_claim = answer[1], asked
         leases: list[Lease] = []
         corrupt: list[str | bytes | int] = []
-        for row in zip(*[iter(answer[1:])] * 7, strict=True):
+        for row in zip(*[iter(answer[2:])] * 7, strict=True):
             member, token = row[0].decode(), row[1].decode()
             try:
                 event = read_stored(row[2] or b"")
@@ -384,21 +391,36 @@ class Store:
     async def _finish(self, args: Iterable[str | bytes | int]) -> list[bool]:
         return [bool(ended) for ended in await self._run("finish", [self._dedup_ms, self._history_ms, *args])]
 
-    async def wait_for_work(self, seconds: float) -> bool:
-        """Wait until an event was accepted, at most *seconds*; whether one was. One waiting worker wakes for each.
+    async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+        """What *owner* is told while it waits: a new event, leased to it already, or ``None``: there may be work.
 
-        Waits no longer than half of what Redis may take to answer, so ask again.
+        Whoever has claimed less than it wanted is given up to as many new events as it still wanted. After that, and
+        after a ``None``, it is told nothing before it claims again. The first word is ``None``, as soon as *owner* can
+        be told. Ends with :meth:`leave`.
         """
-        async with _confirmed():
-            # Redis reads 0 as "for ever".
-            popped = await cast(
-                "Awaitable[object]",
-                self.redis.blpop(
-                    [self._prefix + "wake"],
-                    timeout=min(max(seconds, 0.01), self._longest_wait),  # type: ignore[arg-type]  # Redis 6 takes fractions
-                ),
-            )
-        return popped is not None
+        async with _confirmed(), aclosing(hear(self.redis, self._channel(owner), patience=self._patience)) as messages:
+            async for message in messages:
+                if message == _LEFT:
+                    return
+                lease = _told(message) if message else None
+                if lease is None or self._is_fresh(lease) or (await self.renew([lease]))[0]:
+                    yield lease
+
+    async def leave(self, owner: str) -> None:
+        """Tell *owner* nothing more. What it was told before, :meth:`listen` still gives, and then ends."""
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(f"{self._prefix}idle", f"{owner} {self._lease_ms}")
+            pipe.publish(self._channel(owner), _LEFT)
+            await pipe.execute()
+
+    def _channel(self, owner: str) -> str:
+        return f"{self._prefix}worker:{owner}"
+
+    def _is_fresh(self, lease: Lease) -> bool:
+        """Whether *lease* has most of its time before it, though what tells of it may have lain unread for long."""
+        redis_ms, asked = self._last_claim
+        most_now = redis_ms + (time.monotonic() - asked) * 1000
+        return most_now - int(lease.token.split(":")[-2]) < self._lease_ms / 2
 
     async def raw(self, event: Event) -> bytes:
         """The body of the delivery as it arrived; for JSON deliveries the same as ``event.raw``."""
@@ -746,7 +768,23 @@ _SCRIPTS = (
     "remember_arrival",
     "wake_runs",
 )
-_WITH_LANES = frozenset({"gate", "plan", "finish", "await_event"})
+_PARTS = {
+    "accept": ["leasing"],
+    "claim": ["leasing"],
+    "gate": ["lanes"],
+    "plan": ["lanes"],
+    "finish": ["lanes"],
+    "await_event": ["lanes"],
+}
+
+
+def _told(message: bytes) -> Lease | None:
+    """The lease in a message of the accept script; ``None`` when it cannot be read: a later claim will find out why."""
+    try:
+        token, member, stored = message.split(b"\n", 2)
+        return Lease(member.decode(), token.decode(), read_stored(stored), handler=None, attempts=0, crashes=0)
+    except (CorruptEvent, ValueError):
+        return None
 
 
 def _begun(answer: Sequence[Any]) -> Begun:
@@ -773,8 +811,7 @@ def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, 
 
 def _source(name: str) -> str:
     folder = resources.files("events") / "scripts"
-    parts = ("prelude", "lanes", name) if name in _WITH_LANES else ("prelude", name)
-    return "".join((folder / f"{part}.lua").read_text() for part in parts)
+    return "".join((folder / f"{part}.lua").read_text() for part in ("prelude", *_PARTS.get(name, ()), name))
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ _POLL_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
+_LEAVE_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
 _MOST_ENDS = 128
 _RENEWALS_PER_LEASE = 3
@@ -79,6 +80,11 @@ class Engine(Worker):
         self._ends: deque[tuple[Lease, End]] = deque()
         self._finisher: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
+        self._told = asyncio.Event()
+        self._held_back: deque[Lease] = deque()
+        self._listener: asyncio.Task[None] | None = None
+        self._to_be_given = 0
+        self._alone = False
         self._draining = False
         self._wants_suspect = True
         self._most_at_once = (concurrency + 1) // 2
@@ -104,6 +110,7 @@ class Engine(Worker):
             self.loop.create_task(self._keep_leases(), name="keep-leases"),
             self.loop.create_task(self._keep_sweeping(), name="keep-sweeping"),
         ]
+        self._listener = self.loop.create_task(self._keep_listening(), name="keep-listening")
         pause = 0.0
         started = False
         this = asyncio.current_task()
@@ -133,25 +140,75 @@ class Engine(Worker):
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
         # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
-        free = self.max_jobs - max(len(self._leases), len(self._ends) - self.max_jobs)
+        free = self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
         if not self.allow_pick_jobs:
             await asyncio.sleep(_POLL_SECONDS)
         elif free <= 0:
             self._slot_freed.clear()
             await self._slot_freed.wait()
         else:
+            if self._held_back:
+                self._start_held_back()
+                return
             # Half of the slots at a time: Redis leases the second half while this process works on the first.
             most = min(free, self._most_at_once)
+            self._told.clear()
             if time.monotonic() - self._renewed > self._store.lease_seconds:
                 await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
             leases, next_due = await self._claim(most)
+            self._to_be_given = most - len(leases)
             if leases and leases[0].crashes == _SUSPECT:
                 await self._run_alone(leases[0])
                 return
             for lease in leases:
                 self._start(lease)
             if len(leases) < most:
-                await self._store.wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+                await self._wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+
+    async def _wait_for_work(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+
+    async def _keep_listening(self) -> None:
+        """Hear from the store what is to be done. While it cannot be heard, the claims of every second find it."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):
+                async with contextlib.aclosing(self._store.listen(self.owner)) as messages:
+                    async for lease in messages:
+                        self._hear(lease)
+                return
+            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+
+    def _hear(self, lease: Lease | None) -> None:
+        self._to_be_given -= 1
+        if lease is None or self._to_be_given <= 0:
+            self._told.set()  # nothing more is given before the next claim
+        if lease is None:
+            return
+        if not self.allow_pick_jobs:
+            self._hand_over(lease, _shut_down(lease))
+        elif self._alone or self._running >= self.max_jobs:
+            self._leases[lease.token] = lease  # held, that is renewed
+            self._held_back.append(lease)
+            self._told.set()
+        else:
+            self._start(lease)
+
+    @property
+    def _running(self) -> int:
+        return len(self._leases) - len(self._held_back)
+
+    def _start_held_back(self) -> None:
+        lease = self._held_back.popleft()
+        if lease.token in self._leases:  # else it was lost meanwhile
+            self._start(lease)
+
+    def _give_back_held(self) -> None:
+        while self._held_back:
+            lease = self._held_back.popleft()
+            if lease.token in self._leases:
+                self._hand_over(lease, _shut_down(lease))
 
     async def _claim(self, most: int) -> Claim:
         """Claim. What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
@@ -175,6 +232,13 @@ class Engine(Worker):
         """
         self._wants_suspect = False
         self._leases[lease.token] = lease  # held, that is renewed
+        self._alone = True
+        try:
+            await self._begin_alone(lease)
+        finally:
+            self._alone = False
+
+    async def _begin_alone(self, lease: Lease) -> None:
         try:
             if self.tasks:
                 await asyncio.wait(self.tasks.values(), timeout=self._store.lease_seconds)
@@ -283,9 +347,10 @@ class Engine(Worker):
         self._renewed = began
 
     def _let_go(self, lease: Lease) -> None:
-        task = self.tasks.get(lease.token)
-        if task is not None and self._leases.pop(lease.token, None) is not None:
-            log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type)
+        if self._leases.pop(lease.token, None) is None:
+            return
+        log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type)
+        if task := self.tasks.get(lease.token):
             task.cancel()
 
     def handle_sig_wait_for_completion(self, signum: Signals) -> None:
@@ -295,14 +360,28 @@ class Engine(Worker):
             return
         self._draining = True
         log.info("worker_draining", worker=self.owner, running=len(self.tasks), grace_seconds=self._job_completion_wait)
+        self._give_back_held()
         super().handle_sig_wait_for_completion(signum)
 
     async def close(self) -> None:
         """Wait, not for ever, until what was cancelled has been released."""
+        await self._stop_listening()
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
         if self._finisher is not None:
             await asyncio.wait([self._finisher], timeout=_CLOSE_SECONDS)
+
+    async def _stop_listening(self) -> None:
+        """Hear the last of what was leased to this worker, and give it back."""
+        self.allow_pick_jobs = False
+        self._give_back_held()
+        if self._listener is None:
+            return
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._store.leave(self.owner)
+                await asyncio.wait([self._listener])
+        self._listener.cancel()
 
 
 def _shut_down(lease: Lease) -> End:

@@ -2,19 +2,19 @@
 -- ARGV: prefix, most, lease in ms, owner, suspect (work with exactly so many unfinished claims is leased alone, and counts
 --   none until it begins; -1 for never), whether such work is wanted now (1 or 0),
 --   then for every pattern of an ordered handler: handler, source ('' for any), pattern
--- Answer: { ms until the next work is due, rounded up, or -1, then for every lease: member, token, stored event (false when
---   missing), handler (false when none was chosen yet), attempts used up, claims that were never finished,
---   lane whose slot it has (false when none) }
+-- Answer: { ms until the next work is due, rounded up, or -1, this moment in ms, then for every lease: member, token, stored
+--   event (false when missing), handler (false when none was chosen yet), attempts used up, claims that were never
+--   finished, lane whose slot it has (false when none) }
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
-local queue, worker = P .. 'queue', cjson.encode(owner)
+local queue = P .. 'queue'
 -- So many suspects at the head of the queue are looked past when none is wanted.
 local MOST_SKIPPED = 100
 even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
   wants_suspect and most or most + MOST_SKIPPED)
-local answer, leased = { -1 }, 0
+local answer, leased, alone = { -1, math.floor(now) }, 0, false
 
 -- Whether an ordered handler may want this piece. Until that is known, no later piece may start in any ordered lane.
 local function may_be_ordered(handler, meta)
@@ -36,19 +36,17 @@ local function take(member, score, state, claims, counted)
   local work = P .. 'work:' .. member
   leased = leased + 1
   local token = owner .. ':' .. stamp .. ':' .. leased
-  redis.call('ZADD', queue, now + lease, member)
   local order = state[5] or score -- at the first claim, the time of its acceptance
-  redis.call('HSET', work, 'token', token, 'claims', claims + counted, 'order', order)
+  lease_until(now + lease, member, token, claims + counted, order)
   local stored = redis.call('GET', P .. 'event:' .. key)
   local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
   if not state[4] and #ARGV > 6 and may_be_ordered(state[1], meta) then
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
-  local handler = state[1] and ',"handler":' .. cjson.encode(state[1]) or ''
-  local claimed = 'claimed {"worker":' .. worker .. handler .. '}'
-  if received and not state[5] then -- the first claim begins the history, not the accept: that has to be quick
-    redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta, stamp .. ' ' .. claimed)
+  local claimed = claimed_by(owner, state[1])
+  if received and not state[5] then
+    begin_history(key, received, meta, claimed)
   else
     note(key, claimed)
   end
@@ -70,9 +68,18 @@ for i = 1, #members, 2 do
     if leased == most then break end
   elseif wants_suspect then
     -- Alone in its answer: behind other work it stays due, and comes with the next claim.
-    if leased == 0 then take(member, score, state, claims, 0) end
+    alone = leased == 0
+    if alone then take(member, score, state, claims, 0) end
     break
   end
+end
+-- Whoever took less than it could will wait, and be given so many new events as they come; who has the most slots free is
+-- given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
+local idle = owner .. ' ' .. ARGV[3]
+if leased < most and not alone then
+  redis.call('ZADD', P .. 'idle', #ARGV > 6 and 0 or most - leased, idle)
+else
+  redis.call('ZREM', P .. 'idle', idle)
 end
 local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
 if first[2] then

@@ -5,9 +5,30 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000 -- ms, with the microseconds behind the point: they keep the order
 local stamp = string.format('%.0f', math.floor(now))
 
--- One token wakes one idle worker; it wakes the next one when it leaves work behind.
+-- Of the workers that wait, the one with the most slots free; nil when nobody waits.
+local function idle_worker()
+  local idle = redis.call('ZREVRANGE', P .. 'idle', 0, 0, 'WITHSCORES')
+  if not idle[1] then return nil end
+  local owner, lease = string.match(idle[1], '^(.*) (%d+)$')
+  return { entry = idle[1], owner = owner, lease = tonumber(lease), free = tonumber(idle[2]) }
+end
+
+local function no_longer_idle(worker) redis.call('ZREM', P .. 'idle', worker.entry) end
+
+-- Whether it hears *message*. It does not when it has gone away, nor where publishing is forbidden: workers also look.
+local function tell(worker, message)
+  local heard = redis.pcall('PUBLISH', P .. 'worker:' .. worker.owner, message)
+  return type(heard) == 'number' and heard > 0
+end
+
+-- One worker is told that there is work; it tells the next one when it leaves some behind.
 local function wake()
-  if redis.call('LLEN', P .. 'wake') == 0 then redis.call('LPUSH', P .. 'wake', 1) end
+  local worker = idle_worker()
+  while worker do
+    no_longer_idle(worker)
+    if tell(worker, '') then return end
+    worker = idle_worker()
+  end
 end
 
 local function key_of(member) return string.match(member, '^[^|]+') end

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
 Direction = Literal["asking", "answering"]
@@ -60,7 +60,8 @@ class CuttingProxy:
         """Reset every connection, as a router that forgot them would."""
         for writer in self._open:
             if (peer := writer.get_extra_info("socket")) is not None and peer.family == socket.AF_INET:
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with suppress(OSError):  # closed from the other side
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.close()
         self._open.clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+from contextlib import aclosing
 from pathlib import Path
 from typing import cast
 
@@ -131,7 +132,7 @@ async def outages(proxy: CuttingProxy, store: Store, number: int) -> None:
     proxy.heal()
     for n in range(number):
         work = [asyncio.create_task(_try(store, n)) for _ in range(4)]
-        blocked = asyncio.create_task(store.wait_for_work(0.05))
+        blocked = asyncio.create_task(_listen(store))
         await asyncio.sleep(0.001)
         proxy.reset_all()
         await asyncio.gather(*work, blocked, return_exceptions=True)
@@ -141,6 +142,12 @@ async def outages(proxy: CuttingProxy, store: Store, number: int) -> None:
 async def _try(store: Store, n: int) -> None:
     await store.accept([delivered(str(n % 5))])
     await store.overview()
+
+
+async def _listen(store: Store) -> None:
+    async with asyncio.timeout(0.05), aclosing(store.listen("w")) as messages:
+        async for _ in messages:
+            pass
 
 
 async def connections_of(admin: Redis) -> int:

@@ -46,7 +46,8 @@ METHODS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "ping": lambda store: store.ping(),
     "accept": lambda store: store.accept([HIDDEN]),
     "claim": lambda store: store.claim(1, "w"),
-    "wait_for_work": lambda store: store.wait_for_work(0.01),
+    "listen": lambda store: anext(store.listen("w")),
+    "leave": lambda store: store.leave("w"),
     "history": lambda store: store.history("truto", "1"),
     "dead_letters": lambda store: store.dead_letters(),
     "parked": lambda store: store.parked(),
@@ -125,7 +126,7 @@ async def test_a_key_of_the_wrong_type_is_no_acceptance(store: Store, spoiled: s
     assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("spoiled", ["queue", "totals", "wake"])
+@pytest.mark.parametrize("spoiled", ["queue", "totals", "idle"])
 async def test_what_a_failed_accept_left_behind_is_never_refused_and_yet_not_run(store: Store, spoiled: str) -> None:
     await store.redis.set(f"tw:{spoiled}", "x")
     with pytest.raises(StoreUnavailable):

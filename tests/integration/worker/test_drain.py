@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Literal
 
 import pytest
 from structlog.testing import LogCapture
 
-from events import Claim, Event, Store
+from events import Claim, Event, Kept, Store
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
@@ -171,11 +174,11 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
 class SwallowsCancellation(Store):
     """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
 
-    async def wait_for_work(self, seconds: float) -> bool:
-        try:
-            return await super().wait_for_work(seconds)
-        except asyncio.CancelledError:
-            return False
+    async def each_kept(self, name: Literal["dead", "parked"], page: int = 100) -> AsyncIterator[Kept]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        async for kept in super().each_kept(name, page):
+            yield kept
 
 
 async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_worker_alive(

@@ -34,7 +34,7 @@ async def test_a_worker_survives_an_outage_while_it_is_idle(
     registry.on("*")(recorder.handle)
     async with working(own_store, registry):
         await asyncio.sleep(0.1)
-        await restart(own_redis, after=0.3)
+        await restart(own_redis, after=1.5)
         event = delivered()
         await own_store.accept([event])
         await ended(own_store, event)

@@ -1,0 +1,34 @@
+"""A channel of Redis, and the certainty that it is not dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from redis.asyncio import Redis
+
+
+async def hear(redis: Redis, channel: str, *, patience: float) -> AsyncGenerator[bytes, None]:
+    """What is published on *channel*; the first message is empty, and says that the subscription stands.
+
+    After *patience* (s) of silence Redis is asked whether it is still there. Raises ``TimeoutError`` when it does not
+    answer in as much time again, and :class:`redis.exceptions.RedisError` or :class:`OSError` when the connection is
+    lost: what was published since then is gone.
+    """
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    async with redis.pubsub() as subscription:
+        await subscription.subscribe(channel)
+        heard = loop.time()
+        # redis-py may swallow a cancellation while it connects; it is still counted.
+        while this is None or not this.cancelling():
+            message = await subscription.get_message(timeout=patience)
+            if message is None:
+                if loop.time() - heard > 1.9 * patience:
+                    raise TimeoutError
+                await subscription.ping()
+                continue
+            heard = loop.time()
+            if message["type"] == "message":
+                yield message["data"]
+            elif message["type"] == "subscribe":
+                yield b""
