@@ -227,6 +227,9 @@ class Store:
         self._beginning = GroupCommit(self._begin_runs)
         self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
+        # A connection of its own: from a pool a claim would go out only some rounds of the event loop later, behind
+        # the work that it is to overlap with.
+        self._claimer = redis.client()
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     @classmethod
@@ -257,6 +260,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections. A second call does nothing."""
+        await self._claimer.aclose()
         await self.redis.aclose()
 
     async def ping(self) -> None:
@@ -305,7 +309,9 @@ class Store:
         after = -1 if suspect is None else suspect
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
         asked = time.monotonic()
-        answer = await self._run("claim", [most, self._lease_ms, owner, after, int(wants_suspect), *ordered])
+        asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), *ordered]
+        async with _confirmed():
+            answer = await self._scripts["claim"](args=[self._prefix, *asks], client=self._claimer)
         self._last_claim = answer[1], asked
         leases: list[Lease] = []
         corrupt: list[str | bytes | int] = []
@@ -407,7 +413,8 @@ class Store:
                     yield lease
 
     async def leave(self, owner: str) -> None:
-        """Tell *owner* nothing more. What it was told before, :meth:`listen` still gives, and then ends."""
+        """Tell *owner* nothing more: it claims no more. What it was told, :meth:`listen` still gives; then it ends."""
+        await self._claimer.aclose()
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(f"{self._prefix}idle", f"{owner} {self._lease_ms}")
             pipe.publish(self._channel(owner), _LEFT)

@@ -84,6 +84,7 @@ class Engine(Worker):
         self._held_back: deque[Lease] = deque()
         self._listener: asyncio.Task[None] | None = None
         self._to_be_given = 0
+        self._claiming: tuple[int, asyncio.Task[Claim]] | None = None
         self._alone = False
         self._draining = False
         self._wants_suspect = True
@@ -130,6 +131,7 @@ class Engine(Worker):
         finally:
             for task in beside:
                 task.cancel()
+            await self._give_back_claim()
 
     async def _keep_sweeping(self) -> None:
         while self.on_startup is not None:
@@ -139,31 +141,68 @@ class Engine(Worker):
 
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
-        # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
-        free = self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
         if not self.allow_pick_jobs:
+            await self._give_back_claim()
             await asyncio.sleep(_POLL_SECONDS)
-        elif free <= 0:
+        elif self._held_back and self._free > 0:
+            self._start_held_back()
+        elif self._claiming is None and self._free <= 0:
             self._slot_freed.clear()
             await self._slot_freed.wait()
         else:
-            if self._held_back:
-                self._start_held_back()
-                return
-            # Half of the slots at a time: Redis leases the second half while this process works on the first.
-            most = min(free, self._most_at_once)
-            self._told.clear()
-            if time.monotonic() - self._renewed > self._store.lease_seconds:
-                await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
-            leases, next_due = await self._claim(most)
-            self._to_be_given = most - len(leases)
-            if leases and leases[0].crashes == _SUSPECT:
-                await self._run_alone(leases[0])
-                return
-            for lease in leases:
+            if self._claiming is None:
+                await self._begin_claim(self._free)
+            await self._start_claimed()
+
+    @property
+    def _free(self) -> int:
+        # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
+        return self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
+
+    async def _begin_claim(self, free: int) -> None:
+        # Half of the slots at a time: Redis leases the second half while this process works on the first.
+        most = min(free, self._most_at_once)
+        self._told.clear()
+        if time.monotonic() - self._renewed > self._store.lease_seconds:
+            await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
+        wants_suspect, self._wants_suspect = self._wants_suspect, True
+        claiming = self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
+        self._claiming = most, self.loop.create_task(claiming, name="claim")
+
+    async def _start_claimed(self) -> None:
+        assert self._claiming is not None
+        most, claiming = self._claiming
+        try:
+            leases, next_due = await asyncio.shield(claiming)
+        finally:
+            if claiming.done():
+                self._claiming = None
+        self._to_be_given = most - len(leases)
+        if leases and leases[0].crashes == _SUSPECT:
+            await self._run_alone(leases[0])
+        elif len(leases) < most:
+            self._start_all(leases)
+            await self._wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+        else:
+            if (free := self._free - most) > 0:
+                await self._begin_claim(free)  # it is under way before this process has its hands full
+            self._start_all(leases)
+
+    def _start_all(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            if self._running < self.max_jobs:
                 self._start(lease)
-            if len(leases) < most:
-                await self._wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+            else:
+                self._hold_back(lease)
+
+    async def _give_back_claim(self) -> None:
+        """What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
+        if self._claiming is not None:
+            _, claiming = self._claiming
+            self._claiming = None
+            with contextlib.suppress(StoreUnavailable):
+                for lease in (await claiming).leases:
+                    self._hand_over(lease, _shut_down(lease))
 
     async def _wait_for_work(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -189,15 +228,18 @@ class Engine(Worker):
         if not self.allow_pick_jobs:
             self._hand_over(lease, _shut_down(lease))
         elif self._alone or self._running >= self.max_jobs:
-            self._leases[lease.token] = lease  # held, that is renewed
-            self._held_back.append(lease)
-            self._told.set()
+            self._hold_back(lease)
         else:
             self._start(lease)
 
     @property
     def _running(self) -> int:
         return len(self._leases) - len(self._held_back)
+
+    def _hold_back(self, lease: Lease) -> None:
+        self._leases[lease.token] = lease  # held, that is renewed
+        self._held_back.append(lease)
+        self._told.set()
 
     def _start_held_back(self) -> None:
         lease = self._held_back.popleft()
@@ -209,20 +251,6 @@ class Engine(Worker):
             lease = self._held_back.popleft()
             if lease.token in self._leases:
                 self._hand_over(lease, _shut_down(lease))
-
-    async def _claim(self, most: int) -> Claim:
-        """Claim. What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
-        wants_suspect, self._wants_suspect = self._wants_suspect, True
-        claiming = self.loop.create_task(
-            self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
-        )
-        try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            with contextlib.suppress(StoreUnavailable):
-                for lease in (await claiming).leases:
-                    self._hand_over(lease, _shut_down(lease))
-            raise
 
     async def _run_alone(self, lease: Lease) -> None:
         """Run work that was lost twice with nothing beside it, so that a third loss convicts it and nobody else.
