@@ -23,7 +23,7 @@ from truto import models as m
 from truto import platform_models as p
 from truto.answers import read_answer, read_json, read_model, read_text
 from truto.calls import Call, QueryValue, RawBody, build_call, header_safe, segment
-from truto.connections import Pools
+from truto.connections import Connections
 from truto.downloads import Download, read_capped
 from truto.endpoints import Lists, ReadOnly, Resource, Route
 from truto.errors import ApiError, CallTimeout, NotFound, ProtocolError, TransportError
@@ -148,7 +148,7 @@ class AsyncTruto:
         self._next_key: Callable[[], str] | None = None
         self._is_view = False
         # The transport without httpx's client around it: no redirects, no cookies, no proxies and no logged URLs.
-        self._transport = Pools() if transport is None else transport
+        self._transport = Connections(self._base_url) if transport is None else transport
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
