@@ -59,11 +59,11 @@ class Call:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> dict[bytes, bytes]:
         """The headers that belong to this request alone."""
-        headers = {"Content-Type": self.content_type} if self.content is not None else {}
+        headers = {b"Content-Type": self.content_type.encode("ascii")} if self.content is not None else {}
         if self.idempotency_key is not None:
-            headers["Idempotency-Key"] = self.idempotency_key
+            headers[b"Idempotency-Key"] = self.idempotency_key.encode("ascii")
         return headers
 
     @property

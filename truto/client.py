@@ -61,6 +61,8 @@ DEFAULT_BASE_URL = "https://api.truto.one"
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
+_NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
 
@@ -150,10 +152,11 @@ class AsyncTruto:
         # The transport without httpx's client around it: no redirects, no cookies, no proxies and no logged URLs.
         self._transport = Connections(self._base_url) if transport is None else transport
         self._headers = {
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": "truto-worker",
+            b"Host": httpx.Request("GET", self._base_url).headers["host"].encode("ascii"),
+            b"Authorization": f"Bearer {token}".encode("ascii"),
+            b"Accept": b"application/json",
+            b"Accept-Encoding": b"gzip, deflate",
+            b"User-Agent": b"truto-worker",
         }
 
     def __repr__(self) -> str:
@@ -382,7 +385,7 @@ class AsyncTruto:
         """One attempt: its answer with the body still to be read, or the error that the answer is."""
         with _translated(call):
             async with asyncio.timeout(timeout_seconds):
-                response = await self._open(call, timeout_seconds, accept="*/*")
+                response = await self._open(call, timeout_seconds, accept=b"*/*")
                 if response.is_success:
                     body: bytes | None = b""
                 else:
@@ -392,21 +395,26 @@ class AsyncTruto:
 
     async def _read(self, response: httpx.Response) -> bytes | None:
         try:
-            return await read_capped(response.aiter_bytes(), self._max_response_bytes)
+            # Nearly all answers are plain: then the transport's own pieces will do.
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            chunks = response.aiter_bytes() if "content-encoding" in response.headers else aiter(response.stream)
+            return await read_capped(chunks, self._max_response_bytes)
         finally:
             await response.aclose()
 
-    async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
+    async def _open(self, call: Call, timeout_seconds: float, accept: bytes | None = None) -> httpx.Response:
         # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
         half = timeout_seconds / 2
         headers = {**self._headers, **call.headers}
         if accept is not None:
-            headers["Accept"] = accept
+            headers[b"Accept"] = accept
         request = httpx.Request(
             call.method,
             self._base_url + call.target,
             headers=headers,
             content=call.content,
+            # Said here, as httpx takes longer to find out that there is nothing to send than all else takes it.
+            stream=_NOTHING if call.content is None and call.method in _WITHOUT_BODY else None,
             extensions={"timeout": {"connect": half, "pool": half, "read": timeout_seconds, "write": timeout_seconds}},
         )
         response = await self._transport.handle_async_request(request)

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The server has closed its half: nothing more is to be had here."""
         self._end(None)
-        self.abort()
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer. While there is no request they belong to nothing, and the connection is closed."""
@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
             return
         if answer.complete:
             self._finish(exchange)
-        elif exchange.unread_bytes() > _MOST_UNREAD_BYTES and not self._paused:
+        elif answer.unread > _MOST_UNREAD_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()
         exchange.wake()
@@ -106,8 +106,8 @@ class Connection(asyncio.Protocol):
         timeouts = request.extensions.get("timeout", {})
         exchange = self._exchange = Exchange(self, request.method, timeouts.get("read"))
         try:
-            if isinstance(request.stream, httpx.ByteStream) and len(request.content) == length:
-                await self._write_whole(exchange, head, request.content, timeouts.get("write"))
+            if isinstance(request.stream, httpx.ByteStream) and length is not None:
+                await self._write_whole(exchange, head, length, b"".join(request.stream), timeouts.get("write"))
             else:
                 await self._write_stream(exchange, head, length, request.stream, timeouts.get("write"))
             while not exchange.answer.status:
@@ -122,7 +122,11 @@ class Connection(asyncio.Protocol):
             extensions={"http_version": b"HTTP/1.1"},
         )
 
-    async def _write_whole(self, exchange: Exchange, head: bytes, content: bytes, seconds: float | None) -> None:
+    async def _write_whole(
+        self, exchange: Exchange, head: bytes, length: int, content: bytes, seconds: float | None
+    ) -> None:
+        if len(content) != length:
+            raise httpx.LocalProtocolError("the body is not as long as its Content-Length")
         if len(content) <= _MOST_WRITTEN_AT_ONCE:
             self._transport.write(head + content)
             exchange.written = True
@@ -267,18 +271,14 @@ class Exchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def unread_bytes(self) -> int:
-        """How much of the body has come and not been read."""
-        return sum(map(len, self.answer.pieces))
-
     async def read(self) -> bytes:
         """The next piece of the body, empty at its end."""
-        while not self.answer.pieces:
+        while not self.answer.unread:
             if self.answer.complete:
                 return b""
             await self.wait(self.read_seconds, httpx.ReadTimeout)
-        piece = self.answer.pieces.popleft()
-        if self.connection is not None and not self.answer.pieces:
+        piece = self.answer.take()
+        if self.connection is not None and not self.answer.unread:
             self.connection.read_on()
         return piece
 

@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 class Connections(httpx.AsyncBaseTransport):
     """Up to 100 kept connections to one server, over HTTP/1.1, with TLS where *base_url* says https.
 
-    *tls* replaces the context that trusts certifi's authorities; it is set to offer HTTP/1.1. Everything that goes wrong
+    *tls* replaces the context that trusts certifi's authorities; it is set to offer HTTP/1.1. Whatever goes wrong
     raises httpx's own errors; nothing is ever sent twice. A request takes the connection that was used last, so that
     those which are not needed grow old; with 100 under way, requests wait in the order they came, for at most the
     ``pool`` timeout. After :meth:`aclose` a request raises :class:`RuntimeError`.
@@ -61,8 +61,8 @@ class Connections(httpx.AsyncBaseTransport):
         everyone = [*self._busy, *self._idle]
         for connection in everyone:
             connection.abort()
-        for connection in everyone:
-            await connection.closed
+        if everyone:
+            await asyncio.wait([connection.closed for connection in everyone])
 
     async def _permit(self, seconds: float | None) -> None:
         self._check_open()
@@ -97,14 +97,18 @@ class Connections(httpx.AsyncBaseTransport):
     async def _connect(self, seconds: float | None) -> Connection:
         try:
             connection = await self._opened(seconds)
-            self._check_open()
-            if not connection.is_usable():
-                connection.abort()
-                raise httpx.ConnectError("the server closed the connection, or spoke before it was asked")
         except BaseException:
             self._permits.release()
             raise
-        self._busy.add(connection)
+        # From here on the permit is the connection's, until it is kept or lost.
+        if connection.closed.done():
+            self._permits.release()
+        else:
+            self._busy.add(connection)
+        if self._is_closed or not connection.is_usable():
+            connection.abort()
+            self._check_open()
+            raise httpx.ConnectError("the server closed the connection, or spoke before it was asked")
         return connection
 
     async def _opened(self, seconds: float | None) -> Connection:

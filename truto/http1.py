@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 
 import httptools
 import httpx
@@ -19,6 +20,7 @@ MOST_PIECE_BYTES = 64 * 1024
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"/[!-~]*")
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _START = b"HTTP/1."
 _SWITCHING_PROTOCOLS = 101
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
@@ -36,14 +38,12 @@ def encode_head(request: httpx.Request) -> tuple[bytes, int | None]:
     lines = [b"%b %b HTTP/1.1" % (method, target)]
     framing: dict[bytes, bytes] = {}
     for name, value in request.headers.raw:
-        if not _TOKEN.fullmatch(name):
-            raise httpx.LocalProtocolError("the name of a header cannot be written")
-        lowered = name.lower()
+        lowered = _lowered(name)
         if lowered in _FRAMING:
             if lowered in framing:
                 raise httpx.LocalProtocolError(f"the request has two {lowered.decode()} headers")
             framing[lowered] = value
-        lines.append(b"%b: %b" % (name, value))
+        lines.append(name + b": " + value)
     lines += (b"", b"")
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1
@@ -54,7 +54,11 @@ def encode_head(request: httpx.Request) -> tuple[bytes, int | None]:
     return head, _announced(framing)
 
 
-_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
+@lru_cache(maxsize=256)
+def _lowered(name: bytes) -> bytes:
+    if not _TOKEN.fullmatch(name):
+        raise httpx.LocalProtocolError("the name of a header cannot be written")
+    return name.lower()
 
 
 def _announced(framing: dict[bytes, bytes]) -> int | None:
@@ -71,15 +75,12 @@ def _announced(framing: dict[bytes, bytes]) -> int | None:
 class _Told:
     """What llhttp tells of one answer. Trailers, and what follows the answer's end, are left out."""
 
-    __slots__ = ("body", "complete", "head_complete", "headers", "surplus")
+    __slots__ = ("body", "complete", "head_complete", "headers")
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body: list[bytes] = []
-        self.head_complete = self.complete = self.surplus = False
-
-    def on_message_begin(self) -> None:
-        self.surplus = self.complete
+        self.head_complete = self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.head_complete:
@@ -99,9 +100,9 @@ class _Told:
 class Answer:
     """One answer, as its bytes come in. However they are cut into pieces, the result is the same.
 
-    ``status`` is 0 until the head is there; interim answers (1xx) are skipped. ``pieces`` takes up the body, and who
-    reads it takes them out. ``reusable`` tells, once the answer is ``complete``, whether the connection is certain to be
-    in step: an answer that leaves doubts about where it ends makes it false.
+    ``status`` is 0 until the head is there; interim answers (1xx) are skipped. ``unread`` bytes of the body are held
+    until :meth:`take` takes them out. ``reusable`` tells, once the answer is ``complete``, whether the connection is
+    certain to be in step: an answer that leaves doubts about where it ends makes it false.
     """
 
     __slots__ = (
@@ -111,24 +112,27 @@ class Answer:
         "_held",
         "_left",
         "_method",
+        "_pieces",
         "_without_body",
         "begun",
         "complete",
         "headers",
-        "pieces",
         "reusable",
         "status",
+        "unread",
     )
 
     def __init__(self, method: str) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.pieces: deque[bytes] = deque()
+        self.unread = 0
         self.begun = self.complete = self.reusable = False
+        self._pieces: deque[bytes] = deque()
         self._method = method
         self._held = bytearray()
         self._head_bytes = self._head_lines = 0
-        self._left: int | None = None  # of a body with a length; without one and without chunks it ends with the connection
+        # A body has a length of which some is left, or comes in chunks, or else ends with the connection.
+        self._left: int | None = None
         self._chunks: tuple[httptools.HttpResponseParser, _Told] | None = None
         self._without_body = 0
 
@@ -144,7 +148,7 @@ class Answer:
         elif self._chunks is not None:
             self._feed_chunks(data, *self._chunks)
         elif self._left is None:
-            self._take(data)
+            self._hold(data)
         else:
             self._feed_counted(data, self._left)
 
@@ -157,6 +161,12 @@ class Answer:
         if not self.status or self._chunks is not None or self._left is not None:
             raise httpx.RemoteProtocolError("the server closed the connection within its answer")
         self.complete = True
+
+    def take(self) -> bytes:
+        """The next piece of the body; only while there are ``unread`` bytes."""
+        piece = self._pieces.popleft()
+        self.unread -= len(piece)
+        return piece
 
     def _feed_head(self, data: bytes) -> bytes:
         """Take what belongs to heads, and answer what follows the one that counts."""
@@ -190,67 +200,72 @@ class Answer:
         except httptools.HttpParserError as exc:
             raise httpx.RemoteProtocolError(f"the answer's head cannot be read: {exc}") from None
         status = parser.get_status_code()
-        if not told.head_complete or status < 100 or status == _SWITCHING_PROTOCOLS:
+        if not told.head_complete or told.body or status < 100 or status == _SWITCHING_PROTOCOLS:
             raise httpx.RemoteProtocolError("the answer's head is not that of an HTTP/1.1 answer")
         if status >= 200:
             self.status, self.headers = status, told.headers
-            self._begin_body(parser, told)
+            self._begin_body(parser, told, is_old=head.startswith(_START + b"0"))
 
-    def _begin_body(self, parser: httptools.HttpResponseParser, told: _Told) -> None:
+    def _begin_body(self, parser: httptools.HttpResponseParser, told: _Told, *, is_old: bool) -> None:
         """Decide how the body ends. llhttp has refused lengths that are no number, are doubled, or stand by chunks."""
         length: bytes | None = None
-        coding: bytes | None = None
+        codings: list[bytes] = []
+        options: list[bytes] = []
         for name, value in told.headers:
             match name.lower():
                 case b"content-length":
                     length = value
-                case b"transfer-encoding" if coding is None:
-                    coding = value.strip().lower()
                 case b"transfer-encoding":
-                    coding = b""
-        if coding is not None and (coding != b"chunked" or parser.get_http_version() == "1.0"):
+                    codings.append(value.strip().lower())
+                case b"connection":
+                    options += [option.strip() for option in value.lower().split(b",")]
+        if codings and (codings != [b"chunked"] or is_old):
             raise httpx.RemoteProtocolError("the answer's Transfer-Encoding is another one than chunked")
+        self.reusable = b"close" not in options and (not is_old or b"keep-alive" in options)
         if self._method == "HEAD" or self.status in (_NO_CONTENT, _NOT_MODIFIED):
             self.complete = True
             # A body that is sent all the same would be taken for the next answer.
-            self.reusable = (
-                parser.should_keep_alive() and self._method != "HEAD" and coding is None and not int(length or 0)
-            )
-            return
-        self.reusable = parser.should_keep_alive() and (coding is not None or length is not None)
-        if coding is not None:
+            self.reusable = self.reusable and self._method != "HEAD" and not codings and not int(length or 0)
+        elif codings:
             self._chunks = parser, told
         elif length is not None:
             self._left = int(length)
             self.complete = not self._left
+        else:
+            self.reusable = False
 
     def _feed_counted(self, data: bytes, left: int) -> None:
         if len(data) > left:
             data, self.reusable = data[:left], False
-        self._take(data)
+        self._hold(data)
         self._left = left - len(data)
         self.complete = not self._left
 
     def _feed_chunks(self, data: bytes, parser: httptools.HttpResponseParser, told: _Told) -> None:
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserError as exc:
-            if not told.complete:
-                raise httpx.RemoteProtocolError(f"the answer's chunks cannot be read: {exc}") from None
+        surplus = False
+        # The last byte by itself: nothing follows the answer only if that is the one which completes it.
+        for part in (data[:-1], data[-1:]):
+            surplus = told.complete
+            try:
+                parser.feed_data(part)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as exc:
+                if not told.complete:
+                    raise httpx.RemoteProtocolError(f"the answer's chunks cannot be read: {exc}") from None
         body, told.body = told.body, []
-        self._take(body[0] if len(body) == 1 else b"".join(body))
+        self._hold(body[0] if len(body) == 1 else b"".join(body))
         # Extensions of chunks and trailers: of no use to anyone, and without an end if the server likes.
         self._without_body = 0 if body else self._without_body + len(data)
         if told.complete:
             self.complete, self._chunks = True, None
-            self.reusable = self.reusable and not told.surplus
+            self.reusable = self.reusable and not surplus
         elif self._without_body > MOST_HEAD_BYTES:
             raise httpx.RemoteProtocolError("the answer has too much between the chunks of its body")
 
-    def _take(self, body: bytes) -> None:
+    def _hold(self, body: bytes) -> None:
+        self.unread += len(body)
         if len(body) > MOST_PIECE_BYTES:
-            self.pieces.extend(
+            self._pieces.extend(
                 body[start : start + MOST_PIECE_BYTES] for start in range(0, len(body), MOST_PIECE_BYTES)
             )
         elif body:
-            self.pieces.append(body)
+            self._pieces.append(body)
