@@ -11,7 +11,6 @@ from truto import AsyncTruto, CallTimeout, RetryPolicy
 from truto.connections import MOST_CONNECTIONS as MOST
 
 
-
 def client(url: str, *, attempts: int = 3, timeout_seconds: float = 30.0) -> AsyncTruto:
     return AsyncTruto(token="t", base_url=url, retry=RetryPolicy(attempts=attempts), timeout_seconds=timeout_seconds)
 
