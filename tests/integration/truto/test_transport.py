@@ -424,21 +424,20 @@ async def test_a_body_of_another_length_than_announced_ends_the_connection(lengt
 
 @pytest.mark.parametrize("kind", ["bytes", "iterator"])
 async def test_an_answer_before_the_end_of_the_request_is_read_and_ends_the_connection(kind: str) -> None:
+    heads: list[bytes] = []
+
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal count
-        count += 1
-        await reader.readuntil(b"\r\n\r\n")
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(b"HTTP/1.1 413 X\r\nContent-Length: 9\r\n\r\ntoo large")
         await reader.read()
         writer.close()
 
-    count = 0
     async with listening(refuse) as url, connections(url) as transport:
         for _ in range(2):
             content = endless() if kind == "iterator" else bytes(64 * 1024**2)
             response = await transport.handle_async_request(request(url, "POST", content=content))
             assert (response.status_code, await response.aread()) == (413, b"too large")
-    assert count == 2
+    assert len(heads) == 2
 
 
 async def test_a_server_that_hangs_up_within_the_request_is_told() -> None:
