@@ -12,8 +12,7 @@ import itertools
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -312,7 +311,7 @@ class AsyncTruto:
             deadline = self._clock() + self._deadline_seconds
             return await self._persist(call, self._beginning, self._timeout_seconds, deadline, gone=None)
 
-        return Download(str(call), begin, lambda: _translated(call), max_bytes)
+        return Download(str(call), begin, lambda: _Translating(call), max_bytes)
 
     def _view(self) -> Self:
         view = copy.copy(self)
@@ -375,7 +374,7 @@ class AsyncTruto:
 
     async def _whole(self, call: Call, timeout_seconds: float) -> bytes:
         """One attempt: the body of its answer."""
-        with _translated(call):
+        with _Translating(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds)
                 body = await self._read(response)
@@ -383,7 +382,7 @@ class AsyncTruto:
 
     async def _beginning(self, call: Call, timeout_seconds: float) -> httpx.Response:
         """One attempt: its answer with the body still to be read, or the error that the answer is."""
-        with _translated(call):
+        with _Translating(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds, accept=b"*/*")
                 if response.is_success:
@@ -427,23 +426,42 @@ def _numbered(key: str) -> Callable[[], str]:
     return lambda: f"{key}:{next(numbers)}"
 
 
-@contextmanager
-def _translated(call: Call) -> Iterator[None]:
-    """Turn what httpx raises into our errors. Their texts are left out: they may quote the answer."""
-    try:
-        yield
-    except (httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-        raise CallTimeout(f"{call}: no connection in time ({type(exc).__name__})", sent=False) from exc
-    except (httpx.TimeoutException, TimeoutError) as exc:
-        raise CallTimeout(f"{call}: no answer in time ({type(exc).__name__})") from exc
-    except httpx.ConnectError as exc:
-        raise TransportError(f"{call}: no connection ({type(exc).__name__})", sent=False) from exc
-    except httpx.DecodingError as exc:
-        raise ProtocolError(f"{call}: the answer's Content-Encoding cannot be undone") from exc
-    except httpx.RequestError as exc:
-        raise TransportError(f"{call}: the answer was lost ({type(exc).__name__})") from exc
-    except httpx.InvalidURL:
-        raise ValueError("the path and query are too long for a URL") from None
+class _Translating:
+    """Turns what httpx raises into our errors. A class, because ``contextmanager`` costs several times as much."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, httpx.InvalidURL):
+            raise ValueError("the path and query are too long for a URL") from None
+        if isinstance(exc, (httpx.RequestError, TimeoutError)):
+            raise _translation(self._call, exc) from exc
+
+
+def _translation(call: Call, exc: httpx.RequestError | TimeoutError) -> TransportError | ProtocolError:
+    """Our error for one of httpx's. Their texts are left out: they may quote the answer."""
+    match exc:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return CallTimeout(f"{call}: no connection in time ({type(exc).__name__})", sent=False)
+        case httpx.TimeoutException() | TimeoutError():
+            return CallTimeout(f"{call}: no answer in time ({type(exc).__name__})")
+        case httpx.ConnectError():
+            return TransportError(f"{call}: no connection ({type(exc).__name__})", sent=False)
+        case httpx.DecodingError():
+            return ProtocolError(f"{call}: the answer's Content-Encoding cannot be undone")
+        case _:
+            return TransportError(f"{call}: the answer was lost ({type(exc).__name__})")
 
 
 def _failure(error: ApiError | TransportError) -> Failure:
