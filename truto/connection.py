@@ -115,12 +115,7 @@ class Connection(asyncio.Protocol):
         except BaseException:
             exchange.abort()
             raise
-        return httpx.Response(
-            exchange.answer.status,
-            headers=exchange.answer.headers,
-            stream=_Body(exchange),
-            extensions={"http_version": b"HTTP/1.1"},
-        )
+        return httpx.Response(exchange.answer.status, headers=exchange.answer.headers, stream=_Body(exchange))
 
     async def _write_whole(
         self, exchange: Exchange, head: bytes, length: int, content: bytes, seconds: float | None
@@ -139,9 +134,14 @@ class Connection(asyncio.Protocol):
         exchange.written = True
 
     async def _write_stream(
-        self, exchange: Exchange, head: bytes, length: int | None, stream: object, seconds: float | None
+        self,
+        exchange: Exchange,
+        head: bytes,
+        length: int | None,
+        stream: httpx.SyncByteStream | httpx.AsyncByteStream,
+        seconds: float | None,
     ) -> None:
-        assert isinstance(stream, httpx.AsyncByteStream)
+        assert isinstance(stream, httpx.AsyncByteStream), "the body of the request is an iterator without async"
         self._transport.write(head)
         sent = 0
         async for chunk in stream:

@@ -74,11 +74,9 @@ class Connections(httpx.AsyncBaseTransport):
                 await self._permits.acquire()
         except TimeoutError:
             raise httpx.PoolTimeout("all connections are in use") from None
-        try:
-            self._check_open()
-        except RuntimeError:
+        if self._is_closed:
             self._permits.release()
-            raise
+            self._check_open()
 
     def _check_open(self) -> None:
         if self._is_closed:
