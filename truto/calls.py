@@ -62,11 +62,11 @@ class Call:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
-    def headers(self) -> dict[bytes, bytes]:
+    def headers(self) -> dict[str, str]:
         """The headers that belong to this request alone."""
-        headers = {b"Content-Type": self.content_type.encode("ascii")} if self.content is not None else {}
+        headers = {"Content-Type": self.content_type} if self.content is not None else {}
         if self.idempotency_key is not None:
-            headers[b"Idempotency-Key"] = self.idempotency_key.encode("ascii")
+            headers["Idempotency-Key"] = self.idempotency_key
         return headers
 
     @property

@@ -150,13 +150,15 @@ class AsyncTruto:
         self._is_view = False
         # The transport without httpx's client around it: no redirects, no cookies, no proxies and no logged URLs.
         self._transport = Connections(self._base_url) if transport is None else transport
-        self._headers = {
-            b"Host": httpx.Request("GET", self._base_url).headers["host"].encode("ascii"),
-            b"Authorization": f"Bearer {token}".encode("ascii"),
-            b"Accept": b"application/json",
-            b"Accept-Encoding": b"gzip, deflate",
-            b"User-Agent": b"truto-worker",
-        }
+        self._headers = httpx.Headers(
+            {
+                "Host": httpx.Request("GET", self._base_url).headers["host"],
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": "truto-worker",
+            }
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._base_url!r})"
@@ -384,7 +386,7 @@ class AsyncTruto:
         """One attempt: its answer with the body still to be read, or the error that the answer is."""
         with _Translating(call):
             async with asyncio.timeout(timeout_seconds):
-                response = await self._open(call, timeout_seconds, accept=b"*/*")
+                response = await self._open(call, timeout_seconds, accept="*/*")
                 if response.is_success:
                     body: bytes | None = b""
                 else:
@@ -401,21 +403,21 @@ class AsyncTruto:
         finally:
             await response.aclose()
 
-    async def _open(self, call: Call, timeout_seconds: float, accept: bytes | None = None) -> httpx.Response:
+    async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
         # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
         half = timeout_seconds / 2
-        headers = {**self._headers, **call.headers}
-        if accept is not None:
-            headers[b"Accept"] = accept
         request = httpx.Request(
             call.method,
             self._base_url + call.target,
-            headers=headers,
+            headers=self._headers,
             content=call.content,
-            # Said here, as httpx takes longer to find out that there is nothing to send than all else takes it.
+            # Said here, since httpx takes long to find out that there is nothing to send.
             stream=_NOTHING if call.content is None and call.method in _WITHOUT_BODY else None,
             extensions={"timeout": {"connect": half, "pool": half, "read": timeout_seconds, "write": timeout_seconds}},
         )
+        request.headers.update(call.headers)
+        if accept is not None:
+            request.headers["Accept"] = accept
         response = await self._transport.handle_async_request(request)
         response.request = request
         return response

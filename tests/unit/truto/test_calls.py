@@ -77,7 +77,7 @@ def test_query_values_are_encoded(params: dict[str, QueryValue], query: str) -> 
 def test_a_body_is_sent_as_json_and_an_absent_one_not_at_all() -> None:
     call = build_call("post", "/x", body={"a": None})
     assert (call.method, call.content) == ("POST", b'{"a":null}')
-    assert call.headers == {b"Content-Type": b"application/json"}
+    assert call.headers == {"Content-Type": "application/json"}
     assert build_call("GET", "/x").content is None
     assert build_call("GET", "/x").headers == {}
 
