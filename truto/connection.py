@@ -16,7 +16,7 @@ _MOST_WRITTEN_AT_ONCE = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A socket that is idle, or carries one exchange, or is closed. It never goes from closed to anything else.
+    """A socket that is idle, or carries one exchange, or is closed, and then no longer ``is_open``.
 
     *free* is called when an exchange has ended and another one may follow, *lost* once when the socket is closed.
     """
@@ -34,7 +34,7 @@ class Connection(asyncio.Protocol):
         self._free = free
         self._lost = lost
         self._exchange: Exchange | None = None
-        self._is_open = False
+        self.is_open = False
         self._full = False
         self._paused = False
         self._deadline = 0.0
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to look at what arrives."""
         self._transport = cast("asyncio.Transport", transport)
-        self._is_open = True
+        self.is_open = True
         self._arrived = select.poll()
         self._arrived.register(transport.get_extra_info("socket"), select.POLLIN)
 
@@ -90,15 +90,15 @@ class Connection(asyncio.Protocol):
             self._exchange.wake()
 
     def is_usable(self) -> bool:
-        """Whether a request may be sent: open, idle, and nothing has arrived that has not been looked at yet."""
-        return self._is_open and self._exchange is None and not self._arrived.poll(0)
+        """Whether another request may be sent: open, idle, and nothing has arrived that was not looked at yet."""
+        return self.is_open and self._exchange is None and not self._arrived.poll(0)
 
     def abort(self) -> None:
         """Close at once; an exchange that is under way fails. A second call does nothing."""
         if self._exchange is not None:
             self._fail(httpx.ReadError("the connection was closed on this side"))
-        elif self._is_open:
-            self._is_open = False
+        elif self.is_open:
+            self.is_open = False
             self._transport.abort()
 
     async def send(self, request: httpx.Request, head: bytes, length: int | None) -> httpx.Response:
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
     def _finish(self, exchange: Exchange) -> None:
         self._exchange = exchange.connection = None
         in_step = exchange.written and exchange.answer.reusable and not self._transport.get_write_buffer_size()
-        if self._is_open and in_step:
+        if self.is_open and in_step:
             self.read_on()
             self._free(self)
         else:
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, exc: Exception | None) -> None:
         """The socket is at its end; for some answers that is the end of the body."""
-        self._is_open = False
+        self.is_open = False
         exchange = self._exchange
         if exchange is None:
             return
@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         exchange.connection = None
         exchange.error = error
         exchange.wake()
-        self._is_open = False
+        self.is_open = False
         self._transport.abort()
 
 

@@ -103,7 +103,8 @@ class Connections(httpx.AsyncBaseTransport):
             self._permits.release()
         else:
             self._busy.add(connection)
-        if self._is_closed or not connection.is_usable():
+        # What may have arrived on a new one belongs to no earlier request: session tickets of TLS do.
+        if self._is_closed or not connection.is_open:
             connection.abort()
             self._check_open()
             raise httpx.ConnectError("the server closed the connection, or spoke before it was asked")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ipaddress
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.integration.truto.rude import Exchange, rude
-from tests.integration.truto.wire import PATIENCE, connections, fetch, listening, request
+from tests.integration.truto.wire import PATIENCE, connections, fetch, listening, read_head, request, threaded
 from truto import AsyncTruto, RetryPolicy, TransportError
 
 
@@ -160,3 +162,26 @@ async def test_a_server_that_speaks_no_tls_is_a_connect_error() -> None:
             async with connections(secured) as transport:
                 with pytest.raises((httpx.ConnectError, httpx.ConnectTimeout)):
                     await fetch(transport, request(secured, timeouts={"connect": 0.5}))
+
+
+async def test_session_tickets_are_not_taken_for_an_answer(folder: Path) -> None:
+    """They come unasked, right behind the handshake."""
+    path = folder / "127.0.0.1.pem"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+    context.num_tickets = 8
+
+    def talk(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            read_head(secured)
+            secured.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello")
+
+    with threaded(talk) as plain:
+        url = plain.replace("http", "https")
+        async with connections(url, tls=trusting(path)) as transport:
+            for _ in range(20):
+                call = asyncio.create_task(fetch(transport, request(url)))
+                while not call.done():
+                    time.sleep(0.002)  # noqa: ASYNC251  so that they are there when the loop gets to look
+                    await asyncio.sleep(0)
+                assert await call == b"hello"

@@ -63,19 +63,21 @@ async def test_the_connection_used_last_is_used_first() -> None:
     assert server.connections == 2
 
 
-async def test_an_idle_connection_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
-    gone = asyncio.Event()
+async def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.1)
+    gone: list[str] = []
 
     async def serve(exchange: Exchange) -> None:
+        if exchange.target == "/slow":
+            await asyncio.sleep(0.05)
         await hello(exchange)
         await exchange.hang_up_of_client()
-        gone.set()
+        gone.append(exchange.target)
 
     async with rude(serve) as server, connections(server.url) as transport:
-        await asyncio.gather(*(fetch(transport, request(server.url)) for _ in range(3)))
-        async with asyncio.timeout(20):
-            await gone.wait()
+        await asyncio.gather(*(fetch(transport, request(f"{server.url}/{name}")) for name in ("a", "b", "slow")))
+        await until(lambda: len(gone) == 3)
+    assert gone[2] == "/slow"
 
 
 async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:

@@ -311,7 +311,7 @@ REFUSED: dict[str, httpx.Request] = {
     "two-lengths": request(headers=[("content-length", "0"), ("Content-Length", "5")], stream=httpx.ByteStream(b"")),
     "length-and-chunks": request(headers={"content-length": "0", "transfer-encoding": "chunked"}),
     "another-coding": request(headers={"transfer-encoding": "gzip, chunked"}),
-    "signed-length": request(headers={"content-length": "-1"}, stream=httpx.ByteStream(b"")),
+    "signed-length": request(headers={"host": "a", "content-length": "-1"}, stream=httpx.ByteStream(b"")),
     "no-host": request(stream=httpx.ByteStream(b"")),
 }
 
