@@ -55,8 +55,9 @@ def main() -> None:
             _show(console, "a backlog in flight", memory._asdict())
         if options.only in (None, "client"):
             seen_client = client.measure(rounds=2 if quick else 3, calls=1000 if quick else 3000, records=100_000)
-            figures["client"] = {part: found._asdict() for part, found in seen_client._asdict().items()}
-            _show(console, f"small GETs, {client.CONCURRENCY} at once", seen_client.calls._asdict())
+            figures["client"] = {part: row._asdict() for part, row in seen_client._asdict().items()}
+            for found in (seen_client.calls, seen_client.sandbox):
+                _show(console, f"small GETs, {client.CONCURRENCY} at once", found._asdict())
             _show(console, "a long list", seen_client.walk._asdict())
         if options.only in (None, "workflows"):
             rounds, runs, waiting = (1, 3000, 2000) if quick else (3, 6000, 10_000)

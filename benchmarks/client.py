@@ -1,7 +1,8 @@
 """The API client against plain httpx, and its memory while it walks a long list.
 
-The server is a few lines on raw asyncio, in a process and on a core of its own: with the sandbox, which is Starlette,
-that would be what is measured. Rates are medians of rounds in which ours and httpx take turns.
+Both run under uvloop, as everything does that the CLI starts. They are measured twice: against the sandbox, which is
+what the target names, and against a few lines on a raw protocol, because the sandbox may be what is slow. Either server
+has a process and a core of its own. Rates are medians of rounds in which ours and httpx take turns.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import httpx
 import orjson
+import uvloop
 
 from benchmarks.layout import LOAD_CORE, ROOT, TESTED_CORE, peak_rss_bytes, pin, process, rss_bytes
 from cli.processes import free_port
@@ -24,7 +26,7 @@ from truto import AsyncTruto
 
 CONCURRENCY = 50
 PAGE_SIZE = 1000
-SERVER = "raw asyncio, own process and core"
+TOKEN = "sandbox-token"
 
 _ACCOUNT = {"id": "79a39d69-e27e-49cb-b9a9-79f5eea7aa26", "tenant_id": "acme-1", "status": "active"}
 
@@ -52,40 +54,58 @@ class Figures(NamedTuple):
     """What one process saw."""
 
     calls: Calls
+    sandbox: Calls
     walk: Walk
 
 
 def measure(*, rounds: int, calls: int, records: int) -> Figures:
-    """Run server and client, each on its core."""
+    """Run either server and the client, each on its core."""
     port = free_port()
-    arguments = ("-m", "benchmarks.client", "measure", str(port), str(rounds), str(calls), str(records))
     with process("-m", "benchmarks.client", "serve", str(port), environment={}, core=LOAD_CORE):
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            check=True,
-            preexec_fn=lambda: pin(0, TESTED_CORE),
-        )
-    seen = orjson.loads(done.stdout)
-    return Figures(Calls(**seen["calls"]), Walk(**seen["walk"]))
+        raw = _seen("calls", port, rounds, calls)
+        walk = _seen("walk", port, records)
+    port = free_port()
+    command = ("-m", "cli", "sandbox", "--port", str(port), "--no-rate-limits")
+    with process(*command, environment={"TRUTO_API_TOKEN": TOKEN}, core=LOAD_CORE):
+        sandbox = _seen("calls", port, rounds, calls)
+    return Figures(Calls("raw protocol", **raw), Calls("truto-worker sandbox", **sandbox), Walk(**walk))
 
 
-async def _measure(port: int, rounds: int, calls: int, records: int) -> None:
+def _seen(role: str, *numbers: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.client", role, *map(str, numbers)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=lambda: pin(0, TESTED_CORE),
+    )
+    found = orjson.loads(done.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+async def _measure_calls(port: int, rounds: int, calls: int) -> dict[str, Any]:
     url = f"http://127.0.0.1:{port}"
-    async with AsyncTruto(token="t", base_url=url) as ours, httpx.AsyncClient(trust_env=False) as plain:
+    async with AsyncTruto(token=TOKEN, base_url=url) as ours, httpx.AsyncClient(trust_env=False) as plain:
         await _until_served(plain, url)
-        await ours.integrated_accounts.get("1")
-        walk = await _walk(ours, records)  # first, while little has been freed that it could use
+        account = await anext(aiter(ours.integrated_accounts.list()))
+        headers = {"authorization": f"Bearer {TOKEN}"}
 
         async def by_ours() -> object:
-            return await ours.integrated_accounts.get("1")
+            return await ours.integrated_accounts.get(account.id)
 
         async def by_httpx() -> object:
-            return (await plain.get(f"{url}/integrated-account/1", headers={"authorization": "Bearer t"})).json()
+            return (await plain.get(f"{url}/integrated-account/{account.id}", headers=headers)).json()
 
-        found = await _compare(by_ours, by_httpx, rounds, calls)
-    sys.stdout.buffer.write(orjson.dumps({"calls": found._asdict(), "walk": walk._asdict()}))
+        return await _compare(by_ours, by_httpx, rounds, calls)
+
+
+async def _measure_walk(port: int, records: int) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{port}"
+    async with AsyncTruto(token=TOKEN, base_url=url) as ours, httpx.AsyncClient(trust_env=False) as plain:
+        await _until_served(plain, url)
+        await ours.integrated_accounts.get("1")
+        return (await _walk(ours, records))._asdict()
 
 
 async def _until_served(plain: httpx.AsyncClient, url: str) -> None:
@@ -101,7 +121,7 @@ async def _until_served(plain: httpx.AsyncClient, url: str) -> None:
 
 async def _compare(
     ours: Callable[[], Awaitable[object]], plain: Callable[[], Awaitable[object]], rounds: int, calls: int
-) -> Calls:
+) -> dict[str, Any]:
     rates: dict[str, list[float]] = {"ours": [], "plain": []}
     costs: dict[str, list[float]] = {"ours": [], "plain": []}
     for number in range(rounds + 1):
@@ -113,7 +133,13 @@ async def _compare(
     ratio = statistics.median(a / b for a, b in zip(rates["ours"], rates["plain"], strict=True))
     median = statistics.median
     (ours_rate, plain_rate), (ours_cost, plain_cost) = map(median, rates.values()), map(median, costs.values())
-    return Calls(SERVER, ours_rate, plain_rate, ratio, ours_cost, plain_cost)
+    return {
+        "ours_per_second": ours_rate,
+        "httpx_per_second": plain_rate,
+        "ratio": ratio,
+        "ours_cpu_microseconds": ours_cost,
+        "httpx_cpu_microseconds": plain_cost,
+    }
 
 
 async def _round(call: Callable[[], Awaitable[object]], calls: int) -> tuple[float, float]:
@@ -152,7 +178,10 @@ class _Server(asyncio.Protocol):
 
 def _answer(target: str) -> bytes:
     query = httpx.QueryParams(target.partition("?")[2])
-    body = _page(int(query["until"]), int(query.get("next_cursor", 0))) if "until" in query else _ONE
+    if "until" in query:
+        body = _page(int(query["until"]), int(query.get("next_cursor", 0)))
+    else:
+        body = _LIST if target.partition("?")[0] == "/integrated-account" else _ONE
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
@@ -163,6 +192,7 @@ def _page(records: int, start: int) -> bytes:
 
 
 _ONE = orjson.dumps(_ACCOUNT)
+_LIST = orjson.dumps({"result": [_ACCOUNT], "next_cursor": None})
 
 
 async def _serve(port: int) -> None:
@@ -170,6 +200,14 @@ async def _serve(port: int) -> None:
     await server.serve_forever()
 
 
+async def _print(found: Awaitable[dict[str, Any]]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(await found))
+
+
 if __name__ == "__main__":
-    role, *numbers = sys.argv[1:]
-    asyncio.run(_serve(int(numbers[0])) if role == "serve" else _measure(*map(int, numbers)))
+    role, *given = sys.argv[1:]
+    numbers = tuple(map(int, given))
+    if role == "serve":
+        uvloop.run(_serve(*numbers))
+    else:
+        uvloop.run(_print(_measure_walk(*numbers) if role == "walk" else _measure_calls(*numbers)))

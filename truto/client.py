@@ -12,8 +12,7 @@ import itertools
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -23,7 +22,7 @@ from truto import models as m
 from truto import platform_models as p
 from truto.answers import read_answer, read_json, read_model, read_text
 from truto.calls import Call, QueryValue, RawBody, build_call, header_safe, segment
-from truto.connections import Pools
+from truto.connections import Connections
 from truto.downloads import Download, read_capped
 from truto.endpoints import Lists, ReadOnly, Resource, Route
 from truto.errors import ApiError, CallTimeout, NotFound, ProtocolError, TransportError
@@ -61,6 +60,8 @@ DEFAULT_BASE_URL = "https://api.truto.one"
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
+_NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
 
@@ -148,13 +149,16 @@ class AsyncTruto:
         self._next_key: Callable[[], str] | None = None
         self._is_view = False
         # The transport without httpx's client around it: no redirects, no cookies, no proxies and no logged URLs.
-        self._transport = Pools() if transport is None else transport
-        self._headers = {
-            "Authorization": f"Bearer {token}",
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "User-Agent": "truto-worker",
-        }
+        self._transport = Connections(self._base_url) if transport is None else transport
+        self._headers = httpx.Headers(
+            {
+                "Host": httpx.Request("GET", self._base_url).headers["host"],
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate",
+                "User-Agent": "truto-worker",
+            }
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._base_url!r})"
@@ -309,7 +313,7 @@ class AsyncTruto:
             deadline = self._clock() + self._deadline_seconds
             return await self._persist(call, self._beginning, self._timeout_seconds, deadline, gone=None)
 
-        return Download(str(call), begin, lambda: _translated(call), max_bytes)
+        return Download(str(call), begin, lambda: _Translating(call), max_bytes)
 
     def _view(self) -> Self:
         view = copy.copy(self)
@@ -372,7 +376,7 @@ class AsyncTruto:
 
     async def _whole(self, call: Call, timeout_seconds: float) -> bytes:
         """One attempt: the body of its answer."""
-        with _translated(call):
+        with _Translating(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds)
                 body = await self._read(response)
@@ -380,7 +384,7 @@ class AsyncTruto:
 
     async def _beginning(self, call: Call, timeout_seconds: float) -> httpx.Response:
         """One attempt: its answer with the body still to be read, or the error that the answer is."""
-        with _translated(call):
+        with _Translating(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds, accept="*/*")
                 if response.is_success:
@@ -392,23 +396,28 @@ class AsyncTruto:
 
     async def _read(self, response: httpx.Response) -> bytes | None:
         try:
-            return await read_capped(response.aiter_bytes(), self._max_response_bytes)
+            # Nearly all answers are plain: then the transport's own pieces will do.
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            chunks = response.aiter_bytes() if "content-encoding" in response.headers else aiter(response.stream)
+            return await read_capped(chunks, self._max_response_bytes)
         finally:
             await response.aclose()
 
     async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
         # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
         half = timeout_seconds / 2
-        headers = {**self._headers, **call.headers}
-        if accept is not None:
-            headers["Accept"] = accept
         request = httpx.Request(
             call.method,
             self._base_url + call.target,
-            headers=headers,
+            headers=self._headers,
             content=call.content,
+            # Said here, since httpx takes long to find out that there is nothing to send.
+            stream=_NOTHING if call.content is None and call.method in _WITHOUT_BODY else None,
             extensions={"timeout": {"connect": half, "pool": half, "read": timeout_seconds, "write": timeout_seconds}},
         )
+        request.headers.update(call.headers)
+        if accept is not None:
+            request.headers["Accept"] = accept
         response = await self._transport.handle_async_request(request)
         response.request = request
         return response
@@ -419,23 +428,42 @@ def _numbered(key: str) -> Callable[[], str]:
     return lambda: f"{key}:{next(numbers)}"
 
 
-@contextmanager
-def _translated(call: Call) -> Iterator[None]:
-    """Turn what httpx raises into our errors. Their texts are left out: they may quote the answer."""
-    try:
-        yield
-    except (httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-        raise CallTimeout(f"{call}: no connection in time ({type(exc).__name__})", sent=False) from exc
-    except (httpx.TimeoutException, TimeoutError) as exc:
-        raise CallTimeout(f"{call}: no answer in time ({type(exc).__name__})") from exc
-    except httpx.ConnectError as exc:
-        raise TransportError(f"{call}: no connection ({type(exc).__name__})", sent=False) from exc
-    except httpx.DecodingError as exc:
-        raise ProtocolError(f"{call}: the answer's Content-Encoding cannot be undone") from exc
-    except httpx.RequestError as exc:
-        raise TransportError(f"{call}: the answer was lost ({type(exc).__name__})") from exc
-    except httpx.InvalidURL:
-        raise ValueError("the path and query are too long for a URL") from None
+class _Translating:
+    """Turns what httpx raises into our errors. A class, because ``contextmanager`` costs several times as much."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc, httpx.InvalidURL):
+            raise ValueError("the path and query are too long for a URL") from None
+        if isinstance(exc, (httpx.RequestError, TimeoutError)):
+            raise _translation(self._call, exc) from exc
+
+
+def _translation(call: Call, exc: httpx.RequestError | TimeoutError) -> TransportError | ProtocolError:
+    """Our error for one of httpx's. Their texts are left out: they may quote the answer."""
+    match exc:
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return CallTimeout(f"{call}: no connection in time ({type(exc).__name__})", sent=False)
+        case httpx.TimeoutException() | TimeoutError():
+            return CallTimeout(f"{call}: no answer in time ({type(exc).__name__})")
+        case httpx.ConnectError():
+            return TransportError(f"{call}: no connection ({type(exc).__name__})", sent=False)
+        case httpx.DecodingError():
+            return ProtocolError(f"{call}: the answer's Content-Encoding cannot be undone")
+        case _:
+            return TransportError(f"{call}: the answer was lost ({type(exc).__name__})")
 
 
 def _failure(error: ApiError | TransportError) -> Failure:

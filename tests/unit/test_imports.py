@@ -26,7 +26,7 @@ ONLY_IN = {
     "arq": {"worker.engine"},
     "cronsim": {"truto"},
     "cryptography": {"ingress.verification.asymmetric", "truto"},
-    "httptools": {"ingress"},
+    "httptools": {"ingress", "truto.http1"},
     "httpx": {"truto", "worker.notify", "worker.workflows.http"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},

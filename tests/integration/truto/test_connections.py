@@ -8,9 +8,7 @@ import pytest
 
 from tests.integration.truto.rude import Exchange, rude
 from truto import AsyncTruto, CallTimeout, RetryPolicy
-from truto.connections import CONNECTIONS_PER_POOL, POOLS
-
-MOST = POOLS * CONNECTIONS_PER_POOL
+from truto.connections import MOST_CONNECTIONS as MOST
 
 
 def client(url: str, *, attempts: int = 3, timeout_seconds: float = 30.0) -> AsyncTruto:
