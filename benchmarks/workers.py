@@ -26,6 +26,8 @@ from events import Store, Verified
 from events.event import read_envelope
 
 _PAYLOAD = {"id": "79a39d69-e27e-49cb-b9a9-79f5eea7aa26", "tenant_id": "acme-1", "filler": "x" * 900}
+_FIRST_STARTS = 20
+"""That open connections and fill caches."""
 _OURS = ("-m", "cli", "worker")
 _STOCK = ("-m", "benchmarks.baselines", "worker")
 
@@ -160,10 +162,18 @@ def _accept_cost(url: str, admin: Redis, count: int) -> float:
 
 
 class Latency(NamedTuple):
-    """From before the accept call to the first line of the handler, on an idle worker."""
+    """From before the accept call to the first line of the handler, on an idle worker.
+
+    In between, what no worker can be quicker than: a PING to the same Redis, and an fdatasync of an event's size on
+    the same disk.
+    """
 
     p50_ms: float
     p99_ms: float
+    ping_p50_ms: float
+    ping_p99_ms: float
+    fsync_p50_ms: float
+    fsync_p99_ms: float
     idle_cpu_percent: float
 
 
@@ -177,25 +187,45 @@ def measure_latency(folder: Path, *, samples: int, idle_seconds: float) -> Laten
         redis(folder / "latency") as server,
         process(*_OURS, environment={**_environment(server.url), "BENCH_SOCKET": address}) as worker,
     ):
-        delays = uvloop.run(_tell(server.url, listening, samples))
+        starts, pings, syncs = uvloop.run(_tell(server.url, listening, samples, folder / "synced"))
         before = cpu_seconds(worker.pid)
         time.sleep(idle_seconds)
         idle = (cpu_seconds(worker.pid) - before) / idle_seconds * 100
-    ordered = sorted(delays)
-    return Latency(ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, idle)
+    return Latency(*_spread(starts), *_spread(pings), *_spread(syncs), idle)
 
 
-async def _tell(url: str, listening: socket.socket, samples: int) -> list[float]:
+def _spread(times: list[float]) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds."""
+    ordered = sorted(times)
+    return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+
+
+Times = tuple[list[float], list[float], list[float]]
+
+
+async def _tell(url: str, listening: socket.socket, samples: int, scratch: Path) -> Times:
+    """The times (s) of so many starts, pings and fsyncs, in turn."""
     store = Store.connect(url)
-    delays = []
-    for number in range(samples + 20):
-        await asyncio.sleep(random.uniform(0.005, 0.03))
-        accepted = time.monotonic()
-        await store.accept([_event(number, "bench:tell")])
-        (began,) = struct.unpack("d", listening.recv(8))
-        delays.append(began - accepted)
+    starts: list[float] = []
+    pings: list[float] = []
+    syncs: list[float] = []
+    with scratch.open("ab", buffering=0) as file:
+        for number in range(samples + _FIRST_STARTS):
+            await asyncio.sleep(random.uniform(0.005, 0.03))
+            event = _event(number, "bench:tell")
+            accepted = time.monotonic()
+            await store.accept([event])
+            (began,) = struct.unpack("d", listening.recv(8))
+            starts.append(began - accepted)
+            asked = time.monotonic()
+            await store.ping()
+            pings.append(time.monotonic() - asked)
+            file.write(event.body)
+            written = time.monotonic()
+            os.fdatasync(file.fileno())
+            syncs.append(time.monotonic() - written)
     await store.close()
-    return delays[20:]
+    return starts[_FIRST_STARTS:], pings[_FIRST_STARTS:], syncs[_FIRST_STARTS:]
 
 
 class Memory(NamedTuple):
