@@ -61,6 +61,9 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
+_BOUNDED_CODINGS = ("gzip", "deflate")
+# Never asked for. httpx would undo them all the same where their packages happen to be installed.
+_UNBOUNDED_CODINGS = frozenset({"br", "zstd"})
 _NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
@@ -420,7 +423,16 @@ class AsyncTruto:
             request.headers["Accept"] = accept
         response = await self._transport.handle_async_request(request)
         response.request = request
+        if "content-encoding" in response.headers and not _is_bounded(response.headers):
+            await response.aclose()
+            raise httpx.DecodingError("the answer may unpack to any size")
         return response
+
+
+def _is_bounded(headers: httpx.Headers) -> bool:
+    """Whether no more than one packing is to be undone, of those that make at most a thousand bytes of one."""
+    names = [name.strip().lower() for name in headers.get_list("content-encoding", split_commas=True)]
+    return not _UNBOUNDED_CODINGS.intersection(names) and sum(map(names.count, _BOUNDED_CODINGS)) <= 1
 
 
 def _numbered(key: str) -> Callable[[], str]:
