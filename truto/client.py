@@ -71,6 +71,8 @@ _AnswerT = TypeVar("_AnswerT")
 class AsyncTruto:
     """Truto's API for asyncio. Make one per process, share it, and close it at the end (or use ``async with``).
 
+    It belongs to the event loop of its first call; in another one its calls raise :class:`RuntimeError`, unsent.
+
     *timeout_seconds* bounds one attempt, *deadline_seconds* a whole call with its waits and repetitions, and
     *max_response_bytes* an answer after decompression. *admit* is awaited before each attempt, with the account's id
     where the call counts against that account's rate limit (unified, proxy, custom), else ``None``; waiting in it uses
