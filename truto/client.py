@@ -61,12 +61,17 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
+_BOUNDED_CODINGS = ("gzip", "deflate")
+# Never asked for. httpx would undo them all the same where their packages happen to be installed.
+_UNBOUNDED_CODINGS = frozenset({"br", "zstd"})
 _NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
 
 class AsyncTruto:
     """Truto's API for asyncio. Make one per process, share it, and close it at the end (or use ``async with``).
+
+    It belongs to the event loop of its first call; in another one its calls raise :class:`RuntimeError`, unsent.
 
     *timeout_seconds* bounds one attempt, *deadline_seconds* a whole call with its waits and repetitions, and
     *max_response_bytes* an answer after decompression. *admit* is awaited before each attempt, with the account's id
@@ -420,7 +425,16 @@ class AsyncTruto:
             request.headers["Accept"] = accept
         response = await self._transport.handle_async_request(request)
         response.request = request
+        if "content-encoding" in response.headers and not _is_bounded(response.headers):
+            await response.aclose()
+            raise httpx.DecodingError("the answer may unpack to any size")
         return response
+
+
+def _is_bounded(headers: httpx.Headers) -> bool:
+    """Whether no more than one packing is to be undone, of those that make at most a thousand bytes of one."""
+    names = [name.strip().lower() for name in headers.get_list("content-encoding", split_commas=True)]
+    return not _UNBOUNDED_CODINGS.intersection(names) and sum(map(names.count, _BOUNDED_CODINGS)) <= 1
 
 
 def _numbered(key: str) -> Callable[[], str]:

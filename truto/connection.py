@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import AsyncIterator, Callable
-from typing import cast
+from typing import Any, cast
 
 import httpx
 
@@ -46,6 +46,10 @@ class Connection(asyncio.Protocol):
         self.is_open = True
         self._arrived = select.poll()
         self._arrived.register(transport.get_extra_info("socket"), select.POLLIN)
+        if transport.get_extra_info("sslcontext") is not None:
+            # While we read nothing, TLS must not read on either: if it came upon the end, uvloop's would throw away
+            # what it holds for us, and a body that only the end ends would look whole.
+            cast("Any", transport).set_read_buffer_limits(high=1, low=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits, and the pool."""

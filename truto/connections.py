@@ -23,7 +23,8 @@ class Connections(httpx.AsyncBaseTransport):
     *tls* replaces the context that trusts certifi's authorities; it is set to offer HTTP/1.1. Whatever goes wrong
     raises httpx's own errors; nothing is ever sent twice. A request takes the connection that was used last, so that
     those which are not needed grow old; with 100 under way, requests wait in the order they came, for at most the
-    ``pool`` timeout. After :meth:`aclose` a request raises :class:`RuntimeError`.
+    ``pool`` timeout. After :meth:`aclose` a request raises :class:`RuntimeError`; so do both in another event loop than
+    that of the first request, to which the connections belong.
     """
 
     def __init__(self, base_url: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -35,6 +36,7 @@ class Connections(httpx.AsyncBaseTransport):
         if url.scheme == "https":
             self._tls = tls or httpx.create_ssl_context(trust_env=False)
             self._tls.set_alpn_protocols(["http/1.1"])
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         # Each is held by a connection in use, or by one that is being made.
         self._permits = asyncio.Semaphore(MOST_CONNECTIONS)
@@ -47,6 +49,7 @@ class Connections(httpx.AsyncBaseTransport):
         url = request.url
         if (url.scheme, url.raw_host, url.port) != self._origin:
             raise httpx.UnsupportedProtocol("the connections lead to another server than the request is for")
+        self._check_loop()
         head, length = encode_head(request)
         timeouts = request.extensions.get("timeout", {})
         await self._permit(timeouts.get("pool"))
@@ -55,6 +58,8 @@ class Connections(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections; what is under way fails. A second call does nothing."""
+        if not self._is_closed:
+            self._check_loop()
         self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -63,6 +68,13 @@ class Connections(httpx.AsyncBaseTransport):
             connection.abort()
         if everyone:
             await asyncio.wait([connection.closed for connection in everyone])
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError("the client belongs to the event loop of its first request: make one for each loop")
 
     async def _permit(self, seconds: float | None) -> None:
         self._check_open()

@@ -18,6 +18,8 @@ MOST_HEAD_LINES = 100
 MOST_PIECE_BYTES = 64 * 1024
 """A piece of a body is no larger: what is packed in one may be a thousand times that when it is unpacked."""
 
+# As many as a 64-bit number has. llhttp reads any number of zeros before it, int() does not.
+_MOST_LENGTH_DIGITS = 20
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TARGET = re.compile(rb"/[!-~]*")
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -67,7 +69,7 @@ def _announced(framing: dict[bytes, bytes]) -> int | None:
         return 0
     if coding is not None and (length is not None or coding.lower() != b"chunked"):
         raise httpx.LocalProtocolError("the body of the request is chunked or has a length, nothing else")
-    if length is not None and not length.isdigit():
+    if length is not None and not (length.isdigit() and len(length) <= _MOST_LENGTH_DIGITS):
         raise httpx.LocalProtocolError("the length of the request's body is no number")
     return None if length is None else int(length)
 
@@ -214,13 +216,15 @@ class Answer:
         for name, value in told.headers:
             match name.lower():
                 case b"content-length":
-                    length = value
+                    length = value.strip()
                 case b"transfer-encoding":
                     codings.append(value.strip().lower())
                 case b"connection":
                     options += [option.strip() for option in value.lower().split(b",")]
         if codings and (codings != [b"chunked"] or is_old):
             raise httpx.RemoteProtocolError("the answer's Transfer-Encoding is another one than chunked")
+        if length is not None and len(length) > _MOST_LENGTH_DIGITS:
+            raise httpx.RemoteProtocolError("the answer's Content-Length has too many digits")
         self.reusable = b"close" not in options and (not is_old or b"keep-alive" in options)
         if self._method == "HEAD" or self.status in (_NO_CONTENT, _NOT_MODIFIED):
             self.complete = True

@@ -185,3 +185,26 @@ async def test_session_tickets_are_not_taken_for_an_answer(folder: Path) -> None
                     time.sleep(0.002)  # noqa: ASYNC251  so that they are there when the loop gets to look
                     await asyncio.sleep(0)
                 assert await call == b"hello"
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 2000000\r\n", ""], ids=["length", "until-closed"])
+async def test_a_body_that_is_read_slowly_is_whole_although_the_server_has_closed(folder: Path, head: str) -> None:
+    path = folder / "127.0.0.1.pem"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(path)
+
+    def talk(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            read_head(secured)
+            secured.sendall(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n".encode() + b"x" * 2_000_000)
+
+    with threaded(talk) as plain:
+        url = plain.replace("http", "https")
+        async with connections(url, tls=trusting(path)) as transport:
+            response = await transport.handle_async_request(request(url))
+            received = 0
+            async for piece in response.aiter_raw():
+                received += len(piece)
+                await asyncio.sleep(0.002)
+            await response.aclose()
+    assert received == 2_000_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.integration.truto.rude import Behaviour, Exchange, rude
 from tests.integration.truto.wire import (
+    PATIENCE,
     assert_all_free,
     connections,
     fetch,
@@ -306,6 +308,33 @@ async def test_closing_while_a_connection_is_made_leaves_none_behind() -> None:
         with pytest.raises(RuntimeError, match="closed"):
             await call
         assert server.heads == []
+
+
+def test_in_another_event_loop_nothing_is_sent_and_closing_does_not_wait_for_ever() -> None:
+    asked: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        while head := read_head(connection):
+            asked.append(head)
+            connection.sendall(HELLO)
+
+    def send() -> Coroutine[Any, Any, bytes]:
+        return asyncio.wait_for(fetch(transport, request(url, "POST")), PATIENCE)
+
+    def close() -> Coroutine[Any, Any, None]:
+        return asyncio.wait_for(transport.aclose(), PATIENCE)
+
+    with threaded(talk) as url, asyncio.Runner() as first, asyncio.Runner() as second:
+        transport = Connections(url)
+        assert first.run(send()) == b"hello"
+        with pytest.raises(RuntimeError, match="event loop"):
+            second.run(send())
+        with pytest.raises(RuntimeError, match="event loop"):
+            second.run(close())
+        assert first.run(send()) == b"hello"
+        first.run(close())
+        second.run(close())
+    assert len(asked) == 2
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

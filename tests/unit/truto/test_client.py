@@ -196,6 +196,49 @@ async def test_an_encoding_that_cannot_be_undone_is_a_protocol_error() -> None:
             await client.request("GET", "/x")
 
 
+REFUSED_CODINGS: dict[str, list[str]] = {
+    "list": ["gzip, gzip"],
+    "lines": ["gzip", "gzip"],
+    "mixed": ["deflate,identity, GZip"],
+    "brotli": ["br"],
+    "zstd": ["zstd"],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_CODINGS)
+async def test_an_answer_that_may_unpack_to_any_size_is_not_unpacked(name: str) -> None:
+    """By gzip, a thousand bytes come of one: of 64 KiB that are packed twice, 64 GiB."""
+    closed = 0
+
+    class Closing(httpx.ByteStream):
+        async def aclose(self) -> None:
+            nonlocal closed
+            closed += 1
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        headers = [("content-encoding", coding) for coding in REFUSED_CODINGS[name]]
+        return httpx.Response(200, headers=headers, stream=Closing(gzip.compress(gzip.compress(b"{}"))))
+
+    async with make(handle) as client:
+        with pytest.raises(ProtocolError, match="Content-Encoding"):
+            await client.request("GET", "/x")
+        with pytest.raises(ProtocolError, match="Content-Encoding"):
+            await client.download("GET", "/x").__aenter__()
+    assert closed == 2
+
+
+@pytest.mark.parametrize("coding", ["identity", "aws-chunked", "UTF-8", "", "gzip, aws-chunked"])
+async def test_what_is_no_packing_is_let_through(coding: str) -> None:
+    """Providers name all kinds of things there."""
+    content = gzip.compress(b"as it is") if "gzip" in coding else b"as it is"
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": coding}, stream=httpx.ByteStream(content))
+
+    async with make(handle) as client, client.download("GET", "/x") as file:
+        assert await file.read() == b"as it is"
+
+
 async def test_an_overlong_url_is_refused() -> None:
     async with make(Api(ok())) as client:
         with pytest.raises(ValueError, match="too long"):

@@ -121,6 +121,7 @@ BAD: dict[str, bytes] = {
     "signed-length": OK + b"Content-Length: +5\r\n\r\nhello",
     "hex-length": OK + b"Content-Length: 0x5\r\n\r\nhello",
     "empty-length": OK + b"Content-Length:\r\n\r\nhello",
+    "length-after-zeros": OK + b"Content-Length: " + b"0" * 5000 + b"5\r\n\r\nhello",
     "endless-length": OK + b"Content-Length: 99999999999999999999\r\n\r\nhello",
     "length-and-chunks": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks-and-length": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
@@ -312,6 +313,7 @@ REFUSED: dict[str, httpx.Request] = {
     "length-and-chunks": request(headers={"content-length": "0", "transfer-encoding": "chunked"}),
     "another-coding": request(headers={"transfer-encoding": "gzip, chunked"}),
     "signed-length": request(headers={"host": "a", "content-length": "-1"}, stream=httpx.ByteStream(b"")),
+    "endless-length": request(headers={"host": "a", "content-length": "0" * 5000}, stream=httpx.ByteStream(b"")),
     "no-host": request(stream=httpx.ByteStream(b"")),
 }
 
