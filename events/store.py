@@ -304,7 +304,8 @@ class Store:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
         Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
-        :meth:`begin`; without *wants_suspect* it is left for a later claim.
+        :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
+        what is still held.
         """
         after = -1 if suspect is None else suspect
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
@@ -327,6 +328,8 @@ class Store:
         if corrupt:
             with suppress(StoreUnavailable):  # they will be claimed again, and what was leased beside them is good
                 await self._finish(corrupt)
+        if leases and time.monotonic() - asked > self.lease_seconds / 2:  # this process was held up, or Redis
+            leases = [lease for lease, held in zip(leases, await self.renew(leases), strict=True) if held]
         return Claim(leases, None if answer[0] < 0 else answer[0] / 1000)
 
     async def begin(self, lease: Lease) -> bool:

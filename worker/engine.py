@@ -15,7 +15,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from signal import Signals
 from typing import Any
@@ -40,6 +40,7 @@ _SWEEP_SECONDS = 10.0
 _MOST_ENDS = 128
 _RENEWALS_PER_LEASE = 3
 _SUSPECT = MOST_CRASHES - 1
+_SHUTDOWN = "shutdown"
 
 
 class Engine(Worker):
@@ -141,8 +142,7 @@ class Engine(Worker):
 
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
-        if not self.allow_pick_jobs:
-            await self._give_back_claim()
+        if not self.allow_pick_jobs and self._claiming is None:
             await asyncio.sleep(_POLL_SECONDS)
         elif self._held_back and self._free > 0:
             self._start_held_back()
@@ -163,28 +163,38 @@ class Engine(Worker):
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
         most = min(free, self._most_at_once)
         self._told.clear()
-        if time.monotonic() - self._renewed > self._store.lease_seconds:
+        self._to_be_given = most  # what it hears before the answer may count for this claim, or for the last
+        if self._was_blocked:
             await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
         wants_suspect, self._wants_suspect = self._wants_suspect, True
         claiming = self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
         self._claiming = most, self.loop.create_task(claiming, name="claim")
+
+    @property
+    def _was_blocked(self) -> bool:
+        return time.monotonic() - self._renewed > self._store.lease_seconds
 
     async def _start_claimed(self) -> None:
         assert self._claiming is not None
         most, claiming = self._claiming
         try:
             leases, next_due = await asyncio.shield(claiming)
-        finally:
-            if claiming.done():
-                self._claiming = None
-        self._to_be_given = most - len(leases)
-        if leases and leases[0].crashes == _SUSPECT:
+        except StoreUnavailable:
+            self._claiming = None
+            raise
+        self._claiming = None  # but not when this is cancelled, even if there is an answer: it has to be given back
+        self._to_be_given -= len(leases)
+        if not self.allow_pick_jobs:
+            self._give_back(leases, _SHUTDOWN)
+        elif leases and leases[0].crashes == _SUSPECT:
             await self._run_alone(leases[0])
         elif len(leases) < most:
             self._start_all(leases)
+            if self._to_be_given <= 0:
+                self._told.set()
             await self._wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
-            if (free := self._free - most) > 0:
+            if (free := self._free - most) > 0 and not self._was_blocked:
                 await self._begin_claim(free)  # it is under way before this process has its hands full
             self._start_all(leases)
 
@@ -201,8 +211,11 @@ class Engine(Worker):
             _, claiming = self._claiming
             self._claiming = None
             with contextlib.suppress(StoreUnavailable):
-                for lease in (await claiming).leases:
-                    self._hand_over(lease, _shut_down(lease))
+                self._give_back((await claiming).leases, _SHUTDOWN)
+
+    def _give_back(self, leases: Iterable[Lease], why: str) -> None:
+        for lease in leases:
+            self._hand_over(lease, _released(lease, why))
 
     async def _wait_for_work(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -226,7 +239,7 @@ class Engine(Worker):
         if lease is None:
             return
         if not self.allow_pick_jobs:
-            self._hand_over(lease, _shut_down(lease))
+            self._give_back([lease], _SHUTDOWN)
         elif self._alone or self._running >= self.max_jobs:
             self._hold_back(lease)
         else:
@@ -242,15 +255,12 @@ class Engine(Worker):
         self._told.set()
 
     def _start_held_back(self) -> None:
-        lease = self._held_back.popleft()
-        if lease.token in self._leases:  # else it was lost meanwhile
-            self._start(lease)
+        self._start(self._held_back.popleft())
 
-    def _give_back_held(self) -> None:
-        while self._held_back:
-            lease = self._held_back.popleft()
-            if lease.token in self._leases:
-                self._hand_over(lease, _shut_down(lease))
+    def _give_back_held(self, why: str) -> None:
+        held_back = list(self._held_back)
+        self._held_back.clear()
+        self._give_back(held_back, why)
 
     async def _run_alone(self, lease: Lease) -> None:
         """Run work that was lost twice with nothing beside it, so that a third loss convicts it and nobody else.
@@ -270,10 +280,13 @@ class Engine(Worker):
         try:
             if self.tasks:
                 await asyncio.wait(self.tasks.values(), timeout=self._store.lease_seconds)
+            while self._running > self.max_jobs:  # events that were given meanwhile have all the slots
+                self._slot_freed.clear()
+                await self._slot_freed.wait()
             begun = await self._store.begin(lease)
         except StoreUnavailable:
             # Whether the claim was counted is unknown: nobody is convicted on that.
-            self._hand_over(lease, End("released", lease.handler, note={"why": "store_unavailable"}))
+            self._give_back([lease], "store_unavailable")
             raise
         finally:
             self._leases.pop(lease.token, None)
@@ -298,7 +311,7 @@ class Engine(Worker):
         except asyncio.CancelledError:
             if lease.token not in self._leases:
                 return  # the lease is lost: somebody else has the work
-            end = _shut_down(lease)
+            end = _released(lease, _SHUTDOWN)
         except Exception as exc:  # noqa: BLE001  our own defect or an outage must not cost the event
             log.error("dispatch_failed", error=type(exc).__name__, event_id=lease.event.id)
             end = End("released", lease.handler, _LONGEST_PAUSE_SECONDS, {"why": type(exc).__name__})
@@ -357,6 +370,7 @@ class Engine(Worker):
             late = time.monotonic() - asleep - period
             if late > self._store.lease_seconds - period:
                 log.error("event_loop_blocked", seconds=round(late, 1), hint="a handler blocks: use asyncio.to_thread")
+            self._give_back_held("no_slot")  # whoever has a slot can start it sooner
             await self._renew()
 
     async def _renew(self) -> None:
@@ -377,6 +391,8 @@ class Engine(Worker):
     def _let_go(self, lease: Lease) -> None:
         if self._leases.pop(lease.token, None) is None:
             return
+        if lease in self._held_back:
+            self._held_back.remove(lease)
         log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type)
         if task := self.tasks.get(lease.token):
             task.cancel()
@@ -388,7 +404,7 @@ class Engine(Worker):
             return
         self._draining = True
         log.info("worker_draining", worker=self.owner, running=len(self.tasks), grace_seconds=self._job_completion_wait)
-        self._give_back_held()
+        self._give_back_held(_SHUTDOWN)
         super().handle_sig_wait_for_completion(signum)
 
     async def close(self) -> None:
@@ -402,7 +418,7 @@ class Engine(Worker):
     async def _stop_listening(self) -> None:
         """Hear the last of what was leased to this worker, and give it back."""
         self.allow_pick_jobs = False
-        self._give_back_held()
+        self._give_back_held(_SHUTDOWN)
         if self._listener is None:
             return
         with contextlib.suppress(StoreUnavailable, TimeoutError):
@@ -412,8 +428,8 @@ class Engine(Worker):
         self._listener.cancel()
 
 
-def _shut_down(lease: Lease) -> End:
-    return End("released", lease.handler, note={"why": "shutdown"})
+def _released(lease: Lease, why: str) -> End:
+    return End("released", lease.handler, note={"why": why})
 
 
 def _owner() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from events import End, Store, Verified
+from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import DONE, accept, claim_nothing, claim_one, delivered, words
 
@@ -254,3 +256,25 @@ async def test_work_with_any_score_in_the_past_is_due(store: Store, score: str) 
     await accept(store, event)
     await store.redis.zadd("tw:queue", {event.key: float(score)}, xx=True)
     assert (await claim_one(store)).event.id == event.id
+
+
+async def test_an_answer_that_lay_unread_until_its_leases_were_lost_brings_none(
+    make_store: MakeStore, redis_server: EmbeddedRedis
+) -> None:
+    store = make_store(lease_seconds=0.3)
+    await accept(store)
+
+    async def claim_later() -> None:
+        other = Store.connect(redis_server.url, lease_seconds=60)
+        await asyncio.sleep(0.4)
+        (lease,) = (await other.claim(1, "other")).leases
+        assert lease.crashes == 1
+        await other.close()
+
+    await store.claim(0, "frozen")
+    claiming = asyncio.create_task(store.claim(1, "frozen"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with ThreadPoolExecutor() as elsewhere:  # and this thread stands still
+        elsewhere.submit(asyncio.run, claim_later()).result()
+    assert (await claiming).leases == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from redis import Redis
 
 from events import Acceptance, End, Lease, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
@@ -279,6 +281,21 @@ async def test_silence_is_no_failure(redis_server: EmbeddedRedis) -> None:
             assert await asyncio.wait_for(told.get(), 5) is None
     finally:
         await store.close()
+
+
+async def test_what_came_while_the_process_was_held_up_is_heard(redis_server: EmbeddedRedis) -> None:
+    patient = Store.connect(redis_server.url, answer_seconds=0.2)
+    try:
+        async with aclosing(patient.listen("w")) as messages:
+            assert await anext(messages) is None
+            hearing = asyncio.ensure_future(anext(messages))
+            await asyncio.sleep(0.1)
+            with Redis.from_url(redis_server.url) as somebody:  # blocks, and so does the rest: as a handler may
+                somebody.publish("tw:worker:w", b"")
+            time.sleep(0.6)  # noqa: ASYNC251
+            assert await hearing is None
+    finally:
+        await patient.close()
 
 
 @pytest.mark.parametrize("message", [b"x", b"a\nb\nc", b"\n\n", b"\xff\nb\nc"])

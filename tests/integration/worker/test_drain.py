@@ -171,6 +171,54 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
     assert recorder.runs == [event.id]
 
 
+class StopsAtItsClaim(Store):
+    """A store whose claim is answered in the very moment in which the worker is cancelled."""
+
+    engine: Engine
+
+    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+        answer = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+        if answer.leases and self.engine.main_task is not None:
+            self.engine.main_task.cancel()
+        return answer
+
+
+async def test_a_claim_answered_in_the_moment_of_a_cancellation_is_given_back(
+    make_store: MakeStore, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    plain = make_store()
+    stopping = StopsAtItsClaim(plain.redis)
+    event = delivered()
+    await plain.accept([event])
+    async with working(stopping, registry) as engine:
+        stopping.engine = engine
+        await ended(plain, event, "released")
+    assert recorder.runs == []
+
+
+async def test_a_claim_that_is_answered_while_work_comes_to_its_end_is_given_back_at_once(
+    make_store: MakeStore, registry: Registry, gate: Gate
+) -> None:
+    plain = make_store()
+    slow = SlowClaims(plain.redis)
+    slow.claimed, slow.lag = asyncio.Event(), 0
+    first, second = delivered("gate:first"), delivered("gate:second")
+    await plain.accept([first])
+    async with working(slow, registry, grace_seconds=10) as engine:
+        await eventually(lambda: len(gate.started) == 1)
+        slow.lag = 0.3
+        slow.claimed.clear()
+        await plain.redis.delete("tw:idle")
+        await plain.accept([second])
+        await slow.claimed.wait()
+        engine.stop()
+        await ended(plain, second, "released")
+        assert len(engine.tasks) == 1
+        gate.open.set()
+        await ended(plain, first)
+
+
 class SwallowsCancellation(Store):
     """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
 

@@ -163,3 +163,128 @@ async def test_a_worker_that_hears_nothing_finds_its_work_by_looking(
         await store.accept([event])
         await ended(store, event)
     assert recorder.runs == [event.id]
+
+
+async def test_a_lease_lost_while_it_waits_for_a_slot_frees_none(giving: Given, registry: Registry) -> None:
+    runs: list[str] = []
+    may_end = asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        runs.append(event.id)
+        await may_end.wait()
+
+    second = delivered(event_id="second")
+    async with working(giving, registry, concurrency=1) as engine:
+        await _give(giving, "first")
+        await eventually(lambda: runs == ["first"])
+        await _give(giving, "second")
+        await giving.redis.hset(f"tw:work:{second.key}", "token", "somebody:1:1")  # type: ignore[misc]
+        await asyncio.sleep(0.5)
+        await _give(giving, "third")
+        await asyncio.sleep(0.1)
+        assert runs == ["first"]
+        may_end.set()
+        await eventually(lambda: engine.jobs_complete == 2)
+    assert runs == ["first", "third"]
+
+
+async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
+    giving: Given, make_store: MakeStore, registry: Registry, recorder: Recorder
+) -> None:
+    may_end = asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        await may_end.wait()
+
+    elsewhere = Registry()
+    elsewhere.on("*")(recorder.handle)
+    async with working(giving, registry, concurrency=1) as busy:
+        await _give(giving, "first")
+        await eventually(lambda: len(busy.tasks) == 1)
+        await _give(giving, "second")
+        await eventually(lambda: bool(busy._held_back))  # noqa: SLF001  nothing else tells
+        async with working(make_store(lease_seconds=1), elsewhere):
+            await eventually(lambda: recorder.runs == ["second"])
+        may_end.set()
+        await eventually(lambda: busy.jobs_complete == 1)
+
+
+class OneSuspect(Given):
+    """A store whose first claim, once it may be answered, brings work that was lost twice."""
+
+    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+        claim = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+        if any(lease.crashes for lease in claim.leases):
+            self.claimed.set()
+            await self.may_answer.wait()
+        return claim
+
+    claimed: asyncio.Event
+    may_answer: asyncio.Event
+
+
+async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
+    make_store: MakeStore, registry: Registry
+) -> None:
+    store = OneSuspect(make_store(lease_seconds=0.5).redis, lease_seconds=0.5)
+    store.given, store.claimed, store.may_answer = asyncio.Queue(), asyncio.Event(), asyncio.Event()
+    runs: list[str] = []
+    may_end = asyncio.Event()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        runs.append(event.id)
+        await may_end.wait()
+
+    await store.accept([delivered(event_id="lost twice")])
+    for _ in range(2):
+        await Store.claim(store, 1, "lost")
+        await asyncio.sleep(0.55)
+    async with working(store, registry, concurrency=1) as engine:
+        await store.claimed.wait()
+        await store.accept([delivered(event_id="given")])
+        (lease,) = (await Store.claim(store, 1, "whoever")).leases
+        await store.given.put(lease)
+        await eventually(lambda: runs == ["given"])
+        store.may_answer.set()
+        await asyncio.sleep(1.2)  # longer than a suspect waits for what runs
+        assert runs == ["given"]
+        may_end.set()
+        await eventually(lambda: engine.jobs_complete == 2)
+    assert runs == ["given", "lost twice"]
+
+
+class GivesBeforeItAnswers(Store):
+    """A store that answers a claim after an event that was given for it."""
+
+    claims = 0
+
+    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+        claim = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+        self.claims += 1
+        if self.claims == 3:  # by now it is listened to, and nothing but this is under way
+            await self.accept([delivered(event_id="first")])
+            await eventually(lambda: _is_done(self, "first"))
+        return claim
+
+
+async def _is_done(store: Store, event_id: str) -> bool:
+    return "done" in [entry.what for entry in await store.history("truto", event_id)]
+
+
+async def test_who_was_given_all_it_wanted_partly_before_the_answer_claims_again_at_once(
+    make_store: MakeStore, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.on("*")(recorder.handle)
+    store = GivesBeforeItAnswers(make_store().redis)
+    async with working(store, registry, concurrency=4):
+        await eventually(lambda: _is_done(store, "first"))
+        monkeypatch.setattr("worker.engine._POLL_SECONDS", 30)
+        await eventually(lambda: _waits(store))
+        await asyncio.sleep(0.1)
+        await store.accept([delivered(event_id="second")])
+        await eventually(lambda: _is_done(store, "second"))
+        await store.accept([delivered(event_id="third")])
+        await eventually(lambda: _is_done(store, "third"), 5)
