@@ -38,6 +38,9 @@ _CLOSE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
 _MOST_ENDS = 128
+_MOST_CLAIMED = (
+    128  # as many events as are given without a claim: Redis must not have to hold too much for one listener
+)
 _RENEWALS_PER_LEASE = 3
 _SUSPECT = MOST_CRASHES - 1
 _SHUTDOWN = "shutdown"
@@ -82,6 +85,7 @@ class Engine(Worker):
         self._finisher: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
         self._told = asyncio.Event()
+        self._answered = asyncio.Event()
         self._held_back: deque[Lease] = deque()
         self._listener: asyncio.Task[None] | None = None
         self._to_be_given = 0
@@ -89,7 +93,7 @@ class Engine(Worker):
         self._alone = False
         self._draining = False
         self._wants_suspect = True
-        self._most_at_once = (concurrency + 1) // 2
+        self._most_at_once = min((concurrency + 1) // 2, _MOST_CLAIMED)
         self._renewed = time.monotonic()
 
     async def run_until_stopped(self) -> None:
@@ -182,6 +186,7 @@ class Engine(Worker):
         except StoreUnavailable:
             self._claiming = None
             raise
+        self._answered.set()
         self._claiming = None  # but not when this is cancelled, even if there is an answer: it has to be given back
         self._to_be_given -= len(leases)
         if not self.allow_pick_jobs:
@@ -192,7 +197,7 @@ class Engine(Worker):
             self._start_all(leases)
             if self._to_be_given <= 0:
                 self._told.set()
-            await self._wait_for_work(min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+            await _happens(self._told, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
             if (free := self._free - most) > 0 and not self._was_blocked:
                 await self._begin_claim(free)  # it is under way before this process has its hands full
@@ -217,20 +222,22 @@ class Engine(Worker):
         for lease in leases:
             self._hand_over(lease, _released(lease, why))
 
-    async def _wait_for_work(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._told.wait()
-
     async def _keep_listening(self) -> None:
         """Hear from the store what is to be done. While it cannot be heard, the claims of every second find it."""
+        said = False
         while True:
-            with contextlib.suppress(StoreUnavailable):
+            try:
                 async with contextlib.aclosing(self._store.listen(self.owner)) as messages:
                     async for lease in messages:
                         self._hear(lease)
+                        said = False
+            except StoreUnavailable as exc:
+                if not said:
+                    log.warning("hears_of_no_work", error=str(exc), hint="work is looked for once a second meanwhile")
+                said = True
+                await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+            else:
                 return
-            await asyncio.sleep(_FIRST_PAUSE_SECONDS)
 
     def _hear(self, lease: Lease | None) -> None:
         self._to_be_given -= 1
@@ -335,7 +342,8 @@ class Engine(Worker):
                 try:
                     answers = await self._store.finish_all(batch)
                 except StoreUnavailable:
-                    await asyncio.sleep(pause)
+                    self._answered.clear()
+                    await _happens(self._answered, within=pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                     continue
                 except Exception as exc:  # noqa: BLE001  our own defect must not hold up every later end
@@ -426,6 +434,12 @@ class Engine(Worker):
                 await self._store.leave(self.owner)
                 await asyncio.wait([self._listener])
         self._listener.cancel()
+
+
+async def _happens(event: asyncio.Event, *, within: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
 
 
 def _released(lease: Lease, why: str) -> End:

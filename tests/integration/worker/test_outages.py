@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 from structlog.testing import LogCapture
 
 import worker.engine
-from events import Event, Store
+from events import End, Event, Lease, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
+from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
 from worker.registry import Registry
@@ -166,3 +168,41 @@ async def test_a_stream_of_events_survives_repeated_outages(
             await ended(own_store, event)
         await eventually(lambda: is_empty(own_store))
     assert set(recorder.runs) == {event.id for event in events}
+
+
+class FirstEndUnheard(Store):
+    """A store that does not take the first end it is told."""
+
+    refused = False
+
+    async def finish_all(self, ends: Sequence[tuple[Lease, End]]) -> list[bool]:
+        if not self.refused:
+            self.refused = True
+            raise StoreUnavailable("away for a moment")
+        return await super().finish_all(ends)
+
+
+async def test_an_end_is_said_again_as_soon_as_the_store_answers_a_claim(
+    make_store: MakeStore, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine._FIRST_PAUSE_SECONDS", 60.0)
+    registry.on("*")(recorder.handle)
+    store = FirstEndUnheard(make_store().redis)
+    event = delivered()
+    async with working(store, registry):
+        await store.accept([event])
+        await ended(store, event)
+    assert recorder.runs == [event.id]
+
+
+async def test_a_worker_that_cannot_be_told_of_work_says_so_once(
+    make_store: MakeStore, registry: Registry, logs: LogCapture
+) -> None:
+    class Deaf(Store):
+        async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+            raise StoreUnavailable("Redis did not confirm: NoPermissionError")
+            yield None
+
+    async with working(Deaf(make_store().redis), registry):
+        await asyncio.sleep(1.2)
+    assert [entry["event"] for entry in logs.entries].count("hears_of_no_work") == 1
