@@ -227,9 +227,9 @@ class Store:
         self._beginning = GroupCommit(self._begin_runs)
         self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
-        # A connection of its own: from a pool a claim would go out only some rounds of the event loop later, behind
-        # the work that it is to overlap with.
-        self._claimer = redis.client()
+        # Whoever listens claims on a connection of its own: from a pool a claim would go out only some rounds of the
+        # event loop later, behind the work that it is to overlap with.
+        self._claimer: Redis | None = None
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     @classmethod
@@ -260,8 +260,13 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections. A second call does nothing."""
-        await self._claimer.aclose()
+        await self._close_claimer()
         await self.redis.aclose()
+
+    async def _close_claimer(self) -> None:
+        if self._claimer is not None:
+            await self._claimer.aclose()
+            self._claimer = None
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -407,6 +412,7 @@ class Store:
         after a ``None``, it is told nothing before it claims again. The first word is ``None``, as soon as *owner* can
         be told. Ends with :meth:`leave`.
         """
+        self._claimer = self._claimer or self.redis.client()
         async with _confirmed(), aclosing(hear(self.redis, self._channel(owner), patience=self._patience)) as messages:
             async for message in messages:
                 if message == _LEFT:
@@ -417,7 +423,7 @@ class Store:
 
     async def leave(self, owner: str) -> None:
         """Tell *owner* nothing more: it claims no more. What it was told, :meth:`listen` still gives; then it ends."""
-        await self._claimer.aclose()
+        await self._close_claimer()
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(f"{self._prefix}idle", f"{owner} {self._lease_ms}")
             pipe.publish(self._channel(owner), _LEFT)
