@@ -211,12 +211,16 @@ class Engine(Worker):
                 self._hold_back(lease)
 
     async def _give_back_claim(self) -> None:
-        """What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
-        if self._claiming is not None:
-            _, claiming = self._claiming
-            self._claiming = None
-            with contextlib.suppress(StoreUnavailable):
-                self._give_back((await claiming).leases, _SHUTDOWN)
+        """What Redis leases to a worker that is being stopped is given back, or it would count as a crash.
+
+        When this is cancelled, the claim is still there for a second call.
+        """
+        if self._claiming is None:
+            return
+        _, claiming = self._claiming
+        with contextlib.suppress(StoreUnavailable):
+            self._give_back((await asyncio.shield(claiming)).leases, _SHUTDOWN)
+        self._claiming = None
 
     def _give_back(self, leases: Iterable[Lease], why: str) -> None:
         for lease in leases:
@@ -417,11 +421,21 @@ class Engine(Worker):
 
     async def close(self) -> None:
         """Wait, not for ever, until what was cancelled has been released."""
+        await self._stop_claiming()
         await self._stop_listening()
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
         if self._finisher is not None:
             await asyncio.wait([self._finisher], timeout=_CLOSE_SECONDS)
+
+    async def _stop_claiming(self) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._give_back_claim()
+        except TimeoutError:
+            assert self._claiming is not None
+            self._claiming[1].cancel()
+            await asyncio.wait([self._claiming[1]], timeout=_LEAVE_SECONDS)
 
     async def _stop_listening(self) -> None:
         """Hear the last of what was leased to this worker, and give it back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -271,10 +272,12 @@ async def test_an_answer_that_lay_unread_until_its_leases_were_lost_brings_none(
         assert lease.crashes == 1
         await other.close()
 
-    await store.claim(0, "frozen")
-    claiming = asyncio.create_task(store.claim(1, "frozen"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    with ThreadPoolExecutor() as elsewhere:  # and this thread stands still
-        elsewhere.submit(asyncio.run, claim_later()).result()
-    assert (await claiming).leases == []
+    async with aclosing(store.listen("frozen")) as messages:
+        await anext(messages)  # whoever listens has its claims sent at once
+        await store.claim(0, "frozen")
+        claiming = asyncio.create_task(store.claim(1, "frozen"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with ThreadPoolExecutor() as elsewhere:  # and this thread stands still
+            elsewhere.submit(asyncio.run, claim_later()).result()
+        assert (await claiming).leases == []

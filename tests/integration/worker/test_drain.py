@@ -219,6 +219,24 @@ async def test_a_claim_that_is_answered_while_work_comes_to_its_end_is_given_bac
         await ended(plain, first)
 
 
+async def test_work_claimed_in_the_moment_of_a_second_signal_is_given_back_too(
+    make_store: MakeStore, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    plain = make_store()
+    slow = SlowClaims(plain.redis)
+    slow.claimed = asyncio.Event()
+    event = delivered()
+    await plain.accept([event])
+    async with working(slow, registry) as engine:
+        await slow.claimed.wait()
+        engine.stop()
+        await asyncio.sleep(0.05)
+        engine.stop()
+    assert recorder.runs == []
+    assert await story(plain, event) == ["received", "claimed", "released"]
+
+
 class SwallowsCancellation(Store):
     """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
 
