@@ -45,7 +45,7 @@ def test_the_state_of_the_queue_is_told_with_where_to_look_next(commands: Comman
     commands.on_store(one_of_each)
     shown = commands("events").out
     for line in (
-        "ready    1, the oldest for 0 s",
+        "ready    1, the oldest for ",
         "dead     1  (look: truto-worker dead-letters --group)",
         "workers  1",
     ):

@@ -81,7 +81,7 @@ LOST: dict[str, tuple[Behaviour, type[TransportError]]] = {
 
 def _patience(name: str) -> float:
     """Only silence is waited out. Half of it has to do for connecting, also on a busy machine."""
-    return 0.5 if name == "silence" else 20.0
+    return 1.5 if name == "silence" else 20.0
 
 
 @pytest.mark.parametrize("name", LOST)
