@@ -12,7 +12,7 @@ import uvloop
 from redis import Redis
 
 from benchmarks.layout import SECRET, cpu_seconds, process, redis
-from benchmarks.load import Outcome, deliver_all, signed_requests
+from benchmarks.load import Outcome, deliver_all, median_and_p99_ms, signed_requests
 from cli.processes import free_port
 
 _COMMANDS = {
@@ -55,8 +55,7 @@ def measure(folder: Path, *, rounds: int, deliveries: int) -> list[Row]:
 
 def _percentiles(outcome: Outcome) -> tuple[float, float]:
     assert not outcome.others, f"{outcome.others} deliveries were not accepted"
-    ordered = sorted(outcome.latencies)
-    return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+    return median_and_p99_ms(outcome.latencies)
 
 
 def _wait_until_up(port: int) -> None:

@@ -110,3 +110,9 @@ async def deliver_all(port: int, requests: Sequence[bytes], connections: int = 6
     await asyncio.gather(*ends)
     outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+def median_and_p99_ms(seconds: Sequence[float]) -> tuple[float, float]:
+    """The middle and the 99th percentile of times, in milliseconds."""
+    ordered = sorted(seconds)
+    return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000

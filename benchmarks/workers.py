@@ -22,6 +22,7 @@ from redis import Redis
 
 from benchmarks.backlog import happened, info, until
 from benchmarks.layout import LOAD_CORE, TESTED_CORE, cpu_seconds, peak_rss_bytes, pin, process, redis
+from benchmarks.load import median_and_p99_ms
 from events import Store, Verified
 from events.event import read_envelope
 
@@ -191,13 +192,7 @@ def measure_latency(folder: Path, *, samples: int, idle_seconds: float) -> Laten
         before = cpu_seconds(worker.pid)
         time.sleep(idle_seconds)
         idle = (cpu_seconds(worker.pid) - before) / idle_seconds * 100
-    return Latency(*_spread(starts), *_spread(pings), *_spread(syncs), idle)
-
-
-def _spread(times: list[float]) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds."""
-    ordered = sorted(times)
-    return ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000
+    return Latency(*median_and_p99_ms(starts), *median_and_p99_ms(pings), *median_and_p99_ms(syncs), idle)
 
 
 Times = tuple[list[float], list[float], list[float]]

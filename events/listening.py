@@ -27,9 +27,9 @@ async def hear(redis: Redis, channel: str, *, patience: float) -> AsyncGenerator
                 if asked:
                     raise TimeoutError
                 await subscription.ping()
-            asked = message is None
-            if message is None:
+                asked = True
                 continue
+            asked = False
             if message["type"] == "message":
                 yield message["data"]
             elif message["type"] == "subscribe":

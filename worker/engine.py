@@ -38,9 +38,8 @@ _CLOSE_SECONDS = 5.0
 _LEAVE_SECONDS = 1.0
 _SWEEP_SECONDS = 10.0
 _MOST_ENDS = 128
-_MOST_CLAIMED = (
-    128  # as many events as are given without a claim: Redis must not have to hold too much for one listener
-)
+# And so many events are given without a claim: Redis has to hold them until this process reads them.
+_MOST_CLAIMED = 128
 _RENEWALS_PER_LEASE = 3
 _SUSPECT = MOST_CRASHES - 1
 _SHUTDOWN = "shutdown"
@@ -136,7 +135,6 @@ class Engine(Worker):
         finally:
             for task in beside:
                 task.cancel()
-            await self._give_back_claim()
 
     async def _keep_sweeping(self) -> None:
         while self.on_startup is not None:
@@ -149,7 +147,7 @@ class Engine(Worker):
         if not self.allow_pick_jobs and self._claiming is None:
             await asyncio.sleep(_POLL_SECONDS)
         elif self._held_back and self._free > 0:
-            self._start_held_back()
+            self._start(self._held_back.popleft())
         elif self._claiming is None and self._free <= 0:
             self._slot_freed.clear()
             await self._slot_freed.wait()
@@ -210,18 +208,6 @@ class Engine(Worker):
             else:
                 self._hold_back(lease)
 
-    async def _give_back_claim(self) -> None:
-        """What Redis leases to a worker that is being stopped is given back, or it would count as a crash.
-
-        When this is cancelled, the claim is still there for a second call.
-        """
-        if self._claiming is None:
-            return
-        _, claiming = self._claiming
-        with contextlib.suppress(StoreUnavailable):
-            self._give_back((await asyncio.shield(claiming)).leases, _SHUTDOWN)
-        self._claiming = None
-
     def _give_back(self, leases: Iterable[Lease], why: str) -> None:
         for lease in leases:
             self._hand_over(lease, _released(lease, why))
@@ -264,9 +250,6 @@ class Engine(Worker):
         self._leases[lease.token] = lease  # held, that is renewed
         self._held_back.append(lease)
         self._told.set()
-
-    def _start_held_back(self) -> None:
-        self._start(self._held_back.popleft())
 
     def _give_back_held(self, why: str) -> None:
         held_back = list(self._held_back)
@@ -429,13 +412,13 @@ class Engine(Worker):
             await asyncio.wait([self._finisher], timeout=_CLOSE_SECONDS)
 
     async def _stop_claiming(self) -> None:
-        try:
+        """What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
+        if self._claiming is None:
+            return
+        _, claiming = self._claiming
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._give_back_claim()
-        except TimeoutError:
-            assert self._claiming is not None
-            self._claiming[1].cancel()
-            await asyncio.wait([self._claiming[1]], timeout=_LEAVE_SECONDS)
+                self._give_back((await claiming).leases, _SHUTDOWN)
 
     async def _stop_listening(self) -> None:
         """Hear the last of what was leased to this worker, and give it back."""

@@ -226,7 +226,7 @@ class _Compiler:
         credentials = source.credentials
         for index, text in enumerate(credentials.given):
             alone = Credentials((text,), (), credentials.read, credentials.least_bytes)
-            self._try(lambda alone=alone: alone.secrets({}), (), "secrets", str(index))  # type: ignore[misc]
+            self._try(lambda alone=alone: alone.secrets({}), (), "secrets", str(index))  # type: ignore[misc]  # binds the credential
         if credentials.given or not credentials.templates or self.faults:
             return
         scope = {"context": source.context, "environment_variables": source.environment_variables}

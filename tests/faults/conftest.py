@@ -59,7 +59,7 @@ def rig(request: pytest.FixtureRequest) -> Rigged:
 
     def make(**options: object) -> AbstractAsyncContextManager[Rig]:
         keep = bool(request.config.getoption("--keep", default=False))
-        setup = Setup(**options)  # type: ignore[arg-type]
+        setup = Setup(**options)  # type: ignore[arg-type]  # its own fields
         return rigged(setup, seed=_chosen_seed(request.config), keep=keep, on_kept=_kept.append)
 
     return make
@@ -79,7 +79,7 @@ def publish() -> Publish:
 
 
 def _middle_and_most(seconds: object) -> str:
-    values = list(seconds)  # type: ignore[call-overload]
+    values = list(seconds)  # type: ignore[call-overload]  # a list of numbers
     return f"{statistics.median(values):.2f} / {max(values):.2f}" if values else ""
 
 

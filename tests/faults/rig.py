@@ -375,7 +375,7 @@ class Rig:
 
     async def total(self, name: str) -> int:
         """How often that has happened, as the store counts it."""
-        return int(await self.client.hget("tw:totals", name) or 0)  # type: ignore[misc]
+        return int(await self.client.hget("tw:totals", name) or 0)  # type: ignore[misc]  # redis-py types both its clients at once
 
     async def drained(self, seconds: float = 60.0) -> None:
         """Wait until nothing is queued or under way."""
@@ -403,7 +403,7 @@ class Rig:
             leftovers=await self._leftovers(states),
             leaked_lines=self._leaked_lines(),
         )
-        found = judge(evidence, Demands(lease_seconds=self.setup.lease_seconds, **demands))  # type: ignore[arg-type]
+        found = judge(evidence, Demands(lease_seconds=self.setup.lease_seconds, **demands))  # type: ignore[arg-type]  # its own fields
         self._ops.write(time.monotonic(), "verdict", str(found))
         return found
 

@@ -38,7 +38,7 @@ def judged(
         runs=[ran()] if runs is None else runs,
         faults=faults or [],
         states={"a": "done"} if states is None else states,
-        **evidence,  # type: ignore[arg-type]
+        **evidence,  # type: ignore[arg-type]  # its own fields
     )
     return judge(found, demands or Demands(lease_seconds=LEASE))
 

@@ -122,31 +122,32 @@ def explain(monkeypatch: pytest.MonkeyPatch, folder: Path, source: str, headers:
     return int(caught.value.code or 0)
 
 
-def test_what_a_handshake_left_is_used_to_explain(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_server: EmbeddedRedis, tmp_path: Path
-) -> None:
-    (tmp_path / "sources.yaml").write_text("asana: {preset: asana}")
+def asana_headers(redis_server: EmbeddedRedis, folder: Path) -> dict[str, str]:
+    """What a delivery is signed with, by the secret that a handshake of this source has left in the store."""
+    (folder / "sources.yaml").write_text("asana: {preset: asana}")
     with Redis.from_url(redis_server.url) as admin:
         admin.flushall()
         admin.hset("tw:context:asana", "webhook_secret", json.dumps(TOKEN))
-    made = hmac.digest(TOKEN.encode(), b'{"event":"ping"}', "sha256").hex()
+    return {"x-hook-signature": hmac.digest(TOKEN.encode(), b'{"event":"ping"}', "sha256").hex()}
+
+
+def test_what_a_handshake_left_is_used_to_explain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    signed = asana_headers(redis_server, tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_server.url)
-    assert explain(monkeypatch, tmp_path, "asana", {"x-hook-signature": made}) == 0
+    assert explain(monkeypatch, tmp_path, "asana", signed) == 0
     monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
-    assert explain(monkeypatch, tmp_path, "asana", {"x-hook-signature": made}) == 1
+    assert explain(monkeypatch, tmp_path, "asana", signed) == 1
     assert "Without what handshakes have left" in capsys.readouterr().err
 
 
 def test_of_several_stores_the_first_has_what_a_handshake_left(
     monkeypatch: pytest.MonkeyPatch, redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
-    (tmp_path / "sources.yaml").write_text("asana: {preset: asana}")
-    with Redis.from_url(redis_server.url) as admin:
-        admin.flushall()
-        admin.hset("tw:context:asana", "webhook_secret", json.dumps(TOKEN))
-    made = hmac.digest(TOKEN.encode(), b'{"event":"ping"}', "sha256").hex()
+    signed = asana_headers(redis_server, tmp_path)
     monkeypatch.setenv("REDIS_URL", f"{redis_server.url} redis://127.0.0.1:{free_port()}")
-    assert explain(monkeypatch, tmp_path, "asana", {"x-hook-signature": made}) == 0
+    assert explain(monkeypatch, tmp_path, "asana", signed) == 0
 
 
 def test_the_keys_of_an_issuer_are_fetched_to_explain(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -47,6 +47,15 @@ async def waiting(store: Store, owner: str = "idle", slots: int = 10) -> AsyncIt
     async with listening(store, owner) as told:
         assert (await store.claim(slots, owner)).leases == []
         yield told
+
+
+@asynccontextmanager
+async def reading(store: Store, owner: str) -> AsyncIterator[AsyncGenerator[Lease | None, None]]:
+    """The same, but what it is told lies unread until it is asked for."""
+    async with aclosing(store.listen(owner)) as messages:
+        assert await anext(messages) is None
+        await claim_nothing(store, owner)
+        yield messages
 
 
 async def _accepted(store: Store) -> None:
@@ -225,9 +234,7 @@ async def test_a_worker_that_went_away_does_not_keep_the_next_from_hearing(make_
 
 async def test_a_lease_that_lay_unread_until_it_was_lost_is_not_given(make_store: MakeStore) -> None:
     store = make_store(lease_seconds=0.2)
-    async with aclosing(store.listen("frozen")) as messages:
-        assert await anext(messages) is None
-        await claim_nothing(store, "frozen")
+    async with reading(store, "frozen") as messages:
         await accept(store)
         other = await claim_one(store, "other")
         await store.leave("frozen")
@@ -237,9 +244,7 @@ async def test_a_lease_that_lay_unread_until_it_was_lost_is_not_given(make_store
 
 async def test_a_lease_that_lay_unread_for_half_its_time_is_renewed_first(make_store: MakeStore) -> None:
     store = make_store(lease_seconds=1)
-    async with aclosing(store.listen("slow")) as messages:
-        assert await anext(messages) is None
-        await claim_nothing(store, "slow")
+    async with reading(store, "slow") as messages:
         await accept(store)
         await asyncio.sleep(0.7)
         assert await anext(messages) is not None
@@ -249,9 +254,7 @@ async def test_a_lease_that_lay_unread_for_half_its_time_is_renewed_first(make_s
 
 async def test_who_leaves_hears_what_it_was_told_before_and_then_the_end(make_store: MakeStore) -> None:
     store = make_store()
-    async with aclosing(store.listen("leaving")) as messages:
-        assert await anext(messages) is None
-        await claim_nothing(store, "leaving")
+    async with reading(store, "leaving") as messages:
         await accept(store, delivered("before"))
         await store.leave("leaving")
         await accept(store, delivered("after"))

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Literal
 
 import pytest
+from redis.asyncio import Redis
 from structlog.testing import LogCapture
 
 from events import Claim, Event, Kept, Store
@@ -140,8 +141,11 @@ async def test_a_handler_may_end_its_work_after_it_was_told_to_stop(store: Store
 class SlowClaims(Store):
     """A store whose claims are answered late: Redis has given the leases, the worker does not know yet."""
 
-    claimed: asyncio.Event
     lag = 0.3
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.claimed = asyncio.Event()
 
     async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
         answer = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
@@ -157,7 +161,6 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
     registry.on("*")(recorder.handle)
     plain = make_store()
     slow = SlowClaims(plain.redis)
-    slow.claimed = asyncio.Event()
     event = delivered()
     await plain.accept([event])
     async with working(slow, registry) as engine:
@@ -202,7 +205,7 @@ async def test_a_claim_that_is_answered_while_work_comes_to_its_end_is_given_bac
 ) -> None:
     plain = make_store()
     slow = SlowClaims(plain.redis)
-    slow.claimed, slow.lag = asyncio.Event(), 0
+    slow.lag = 0
     first, second = delivered("gate:first"), delivered("gate:second")
     await plain.accept([first])
     async with working(slow, registry, grace_seconds=10) as engine:
@@ -225,7 +228,6 @@ async def test_work_claimed_in_the_moment_of_a_second_signal_is_given_back_too(
     registry.on("*")(recorder.handle)
     plain = make_store()
     slow = SlowClaims(plain.redis)
-    slow.claimed = asyncio.Event()
     event = delivered()
     await plain.accept([event])
     async with working(slow, registry) as engine:

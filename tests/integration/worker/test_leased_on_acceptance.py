@@ -44,6 +44,25 @@ async def _waits(store: Store) -> bool:
     return bool(await store.redis.zcard("tw:idle"))
 
 
+class Holding(Recorder):
+    """A handler whose runs do not end before they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = asyncio.Event()
+
+    async def handle(self, event: Event, ctx: Context) -> None:
+        await super().handle(event, ctx)
+        await self.may_end.wait()
+
+
+@pytest.fixture
+async def holding(registry: Registry) -> Holding:
+    found = Holding()
+    registry.on("*")(found.handle)
+    return found
+
+
 class Given(Store):
     """A store that gives leases of the test's own making, once they are put into ``given``."""
 
@@ -72,61 +91,42 @@ async def _give(store: Given, event_id: str) -> str:
 
 
 async def test_what_comes_while_all_slots_are_taken_waits_for_one_and_is_renewed(
-    giving: Given, registry: Registry
+    giving: Given, holding: Holding, registry: Registry
 ) -> None:
-    runs: list[str] = []
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await may_end.wait()
-
     async with working(giving, registry, concurrency=1) as engine:
         await _give(giving, "first")
-        await eventually(lambda: runs == ["first"])
+        await eventually(lambda: holding.runs == ["first"])
         await _give(giving, "second")
         await asyncio.sleep(1.5)  # longer than its lease
-        assert runs == ["first"]
-        may_end.set()
+        assert holding.runs == ["first"]
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 2)
-    assert runs == ["first", "second"]
+    assert holding.runs == ["first", "second"]
 
 
 @pytest.mark.parametrize("loses", ["by the store", "by a stop"])
 async def test_what_waits_for_a_slot_is_not_run_when_it_is_lost(
-    giving: Given, registry: Registry, recorder: Recorder, loses: Literal["by the store", "by a stop"]
+    giving: Given, holding: Holding, registry: Registry, loses: Literal["by the store", "by a stop"]
 ) -> None:
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        await recorder.handle(event, ctx)
-        await may_end.wait()
-
     second = delivered(event_id="second")
     async with working(giving, registry, concurrency=1) as engine:
         await _give(giving, "first")
-        await eventually(lambda: recorder.runs == ["first"])
+        await eventually(lambda: holding.runs == ["first"])
         await _give(giving, "second")
         if loses == "by the store":
-            await giving.redis.hset(f"tw:work:{second.key}", "token", "somebody:1:1")  # type: ignore[misc]
+            await giving.redis.hset(f"tw:work:{second.key}", "token", "somebody:1:1")  # type: ignore[misc]  # redis-py types both its clients at once
             await asyncio.sleep(0.5)
         else:
             engine.stop()
             await ended(giving, second, "released")
-        may_end.set()
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 1)
-    assert recorder.runs == ["first"]
+    assert holding.runs == ["first"]
 
 
-async def test_what_comes_to_a_worker_that_drains_is_given_back(giving: Given, registry: Registry) -> None:
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        await may_end.wait()
-
+async def test_what_comes_to_a_worker_that_drains_is_given_back(
+    giving: Given, holding: Holding, registry: Registry
+) -> None:
     second = delivered(event_id="second")
     async with working(giving, registry, grace_seconds=10) as engine:
         await _give(giving, "first")
@@ -134,7 +134,7 @@ async def test_what_comes_to_a_worker_that_drains_is_given_back(giving: Given, r
         engine.stop()
         await _give(giving, "second")
         await ended(giving, second, "released")
-        may_end.set()
+        holding.may_end.set()
         await ended(giving, delivered(event_id="first"))
 
 
@@ -165,39 +165,27 @@ async def test_a_worker_that_hears_nothing_finds_its_work_by_looking(
     assert recorder.runs == [event.id]
 
 
-async def test_a_lease_lost_while_it_waits_for_a_slot_frees_none(giving: Given, registry: Registry) -> None:
-    runs: list[str] = []
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await may_end.wait()
-
+async def test_a_lease_lost_while_it_waits_for_a_slot_frees_none(
+    giving: Given, holding: Holding, registry: Registry
+) -> None:
     second = delivered(event_id="second")
     async with working(giving, registry, concurrency=1) as engine:
         await _give(giving, "first")
-        await eventually(lambda: runs == ["first"])
+        await eventually(lambda: holding.runs == ["first"])
         await _give(giving, "second")
-        await giving.redis.hset(f"tw:work:{second.key}", "token", "somebody:1:1")  # type: ignore[misc]
+        await giving.redis.hset(f"tw:work:{second.key}", "token", "somebody:1:1")  # type: ignore[misc]  # redis-py types both its clients at once
         await asyncio.sleep(0.5)
         await _give(giving, "third")
         await asyncio.sleep(0.1)
-        assert runs == ["first"]
-        may_end.set()
+        assert holding.runs == ["first"]
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 2)
-    assert runs == ["first", "third"]
+    assert holding.runs == ["first", "third"]
 
 
 async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
-    giving: Given, make_store: MakeStore, registry: Registry, recorder: Recorder
+    giving: Given, make_store: MakeStore, holding: Holding, registry: Registry, recorder: Recorder
 ) -> None:
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        await may_end.wait()
-
     elsewhere = Registry()
     elsewhere.on("*")(recorder.handle)
     async with working(giving, registry, concurrency=1) as busy:
@@ -207,7 +195,7 @@ async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
         await eventually(lambda: bool(busy._held_back))  # noqa: SLF001  nothing else tells
         async with working(make_store(lease_seconds=1), elsewhere):
             await eventually(lambda: recorder.runs == ["second"])
-        may_end.set()
+        holding.may_end.set()
         await eventually(lambda: busy.jobs_complete == 1)
 
 
@@ -226,18 +214,10 @@ class OneSuspect(Given):
 
 
 async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
-    make_store: MakeStore, registry: Registry
+    make_store: MakeStore, holding: Holding, registry: Registry
 ) -> None:
     store = OneSuspect(make_store(lease_seconds=0.5).redis, lease_seconds=0.5)
     store.given, store.claimed, store.may_answer = asyncio.Queue(), asyncio.Event(), asyncio.Event()
-    runs: list[str] = []
-    may_end = asyncio.Event()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await may_end.wait()
-
     await store.accept([delivered(event_id="lost twice")])
     for _ in range(2):
         await Store.claim(store, 1, "lost")
@@ -247,13 +227,13 @@ async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
         await store.accept([delivered(event_id="given")])
         (lease,) = (await Store.claim(store, 1, "whoever")).leases
         await store.given.put(lease)
-        await eventually(lambda: runs == ["given"])
+        await eventually(lambda: holding.runs == ["given"])
         store.may_answer.set()
         await asyncio.sleep(1.2)  # longer than a suspect waits for what runs
-        assert runs == ["given"]
-        may_end.set()
+        assert holding.runs == ["given"]
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 2)
-    assert runs == ["given", "lost twice"]
+    assert holding.runs == ["given", "lost twice"]
 
 
 class GivesBeforeItAnswers(Store):
