@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any, Literal
 
 import orjson
@@ -18,7 +19,7 @@ def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _Stamper(),
     ]
     structlog.configure(
         processors=[*shared, *_rendering(style)],
@@ -35,7 +36,6 @@ def _rendering(style: Literal["json", "console"]) -> list[Processor]:
     if style == "json":
         return [
             structlog.processors.format_exc_info,
-            structlog.processors.EventRenamer("event"),
             structlog.processors.JSONRenderer(serializer=_to_json),
         ]
     # Sender-chosen text could carry escape sequences for the terminal; JSON escapes them by itself.
@@ -43,6 +43,22 @@ def _rendering(style: Literal["json", "console"]) -> list[Processor]:
     plain = structlog.dev.plain_traceback
     colors = sys.stderr.isatty()
     return [_escape, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)]
+
+
+class _Stamper:
+    """The time of a line, UTC in ISO 8601. structlog's own spells it all anew for each line, a third of its price."""
+
+    def __init__(self) -> None:
+        self._last = 0, "1970-01-01T00:00:00"  # in one piece, for handlers log from threads too
+
+    def __call__(self, logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
+        second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        last, spelled = self._last
+        if second != last:
+            spelled = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._last = second, spelled
+        record["timestamp"] = f"{spelled}.{nanoseconds // 1000:06d}Z"
+        return record
 
 
 def _to_json(record: Any, **_: Any) -> bytes:

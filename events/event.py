@@ -108,7 +108,10 @@ def checked_name(name: str) -> str:
 
 def event_name(envelope: Mapping[str, Any]) -> str | None:
     """The first of the three fields that is text; ``None`` when none is."""
-    return next((envelope[f] for f in _TYPE_FIELDS if isinstance(envelope.get(f), str)), None)
+    for field_name in _TYPE_FIELDS:
+        if isinstance(name := envelope.get(field_name), str):
+            return name
+    return None
 
 
 def read_stored(stored: bytes) -> Event:

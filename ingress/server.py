@@ -24,9 +24,13 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingress.answers import Refusal, refuse
+from ingress.body import HERE
 
 _HEAD_SECONDS = 10.0
 _MOST_HEAD_BYTES = 64 * 1024
+# Takes what a list takes, and keeps nothing: a list of trailers would be endless for who sends them without end.
+_NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
+_WITH_BODY: dict[str, dict[object, object]] = {HERE: {}}
 _NOT_HTTP = Refusal(400, "malformed_request", "This is no request that can be read.", close=True)
 _TOO_SLOW = Refusal(408, "headers_too_slow", "The headers of the request did not arrive in time.", close=True)
 _TOO_LARGE = Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
@@ -47,6 +51,7 @@ class _WholeAnswers:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
         """Send *data* with whatever else is written before the loop goes on."""
@@ -62,7 +67,7 @@ class _WholeAnswers:
     def _send(self) -> None:
         if self._held:
             held, self._held = self._held, []
-            if not self._transport.is_closing():
+            if not self.is_closing():
                 self._transport.write(b"".join(held))
 
     def __getattr__(self, name: str) -> Any:
@@ -118,8 +123,12 @@ class EdgeProtocol(WholeAnswersProtocol):
         if self.parser.should_upgrade():
             raise httptools.HttpParserError("only HTTP/1.1 is spoken here")
         super().on_headers_complete()
-        # What comes now are trailers; a list of them would be endless for who sends them without end.
-        self.headers = deque(maxlen=0)  # type: ignore[assignment]  # takes what a list takes, and keeps nothing
+        self.headers = _NOWHERE  # type: ignore[assignment]  # what comes now are trailers
+
+    def on_message_complete(self) -> None:
+        """The body is whole. When it came with its head, the application has not begun yet, and will know."""
+        self.scope["extensions"] = _WITH_BODY
+        super().on_message_complete()
 
     def _start_clock(self) -> None:
         self._head_timer = self.loop.call_later(self.head_seconds, self._close_with, _TOO_SLOW)

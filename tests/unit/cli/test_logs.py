@@ -35,6 +35,18 @@ def test_json_records_are_one_line_with_event_level_and_fields(terminal: Termina
     assert record["timestamp"].endswith("Z")
 
 
+def test_a_record_is_stamped_with_its_own_time_in_utc(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_logging("info", "json")
+    for nanoseconds in (1_798_761_599_000_042_999, 1_798_761_599_999_999_999, 1_798_761_600_000_000_000):
+        monkeypatch.setattr("time.time_ns", lambda now=nanoseconds: now)
+        structlog.get_logger().info("delivery")
+    assert [json.loads(line)["timestamp"] for line in terminal.lines()] == [
+        "2026-12-31T23:59:59.000042Z",
+        "2026-12-31T23:59:59.999999Z",
+        "2027-01-01T00:00:00.000000Z",
+    ]
+
+
 def test_records_below_the_level_are_not_written(terminal: Terminal) -> None:
     configure_logging("warning", "json")
     structlog.get_logger().info("delivery")

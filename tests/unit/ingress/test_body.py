@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope
 
 from ingress.answers import Refusal
-from ingress.body import ClientGone, read_body
+from ingress.body import HERE, ClientGone, read_body
 
 
 def scope_with(*lengths: bytes) -> Scope:
@@ -83,3 +83,16 @@ async def test_a_body_that_does_not_come_is_refused_in_time() -> None:
     refusal = await read_body(scope_with(), never, most_bytes=10, seconds=0.01)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.reason, refusal.close) == (408, "body_too_slow", True)
+
+
+async def test_a_body_that_is_here_is_read_without_a_clock() -> None:
+    scope = {**scope_with(), "extensions": {HERE: {}}}
+    assert await read_body(scope, arriving([chunk(b"ab")]), most_bytes=10, seconds=0) == b"ab"
+
+
+async def test_a_body_that_is_here_may_be_too_large_all_the_same() -> None:
+    refusal = await read_body(
+        {**scope_with(), "extensions": {HERE: {}}}, arriving([chunk(b"x" * 11)]), most_bytes=10, seconds=1
+    )
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "body_too_large"

@@ -68,6 +68,7 @@ MALFORMED = [
     pytest.param(f"format=sha256,v={HEX[:-1]}", "signature_malformed", id="one-character-short"),
     pytest.param(f"format=sha256,v={HEX}0", "signature_malformed", id="one-character-long"),
     pytest.param(f"format=sha256,v={HEX[:32]} {HEX[32:]}", "signature_malformed", id="space-in-hex"),
+    pytest.param(f"format=sha256,v={HEX[:32]}  {HEX[34:]}", "signature_malformed", id="spaces-for-digits"),
     pytest.param(f"format=sha256,v={HEX[:-1]}g", "signature_malformed", id="no-hex-digit"),
     pytest.param(f"format=sha256,v={BASE64[:10]}!{BASE64[10:]}", "signature_malformed", id="junk-in-base64"),
     pytest.param(f"format=sha256,v={BASE64[:-2]}R=", "signature_malformed", id="non-canonical-base64"),
