@@ -145,7 +145,10 @@ class Engine(Worker):
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
         if not self.allow_pick_jobs and self._claiming is None:
-            await asyncio.sleep(_POLL_SECONDS)
+            if self._is_listening:  # until now, because the answer to a claim makes this worker one that waits
+                await self._stop_listening()
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
         elif self._held_back and self._free > 0:
             self._start(self._held_back.popleft())
         elif self._claiming is None and self._free <= 0:
@@ -400,6 +403,8 @@ class Engine(Worker):
         self._draining = True
         log.info("worker_draining", worker=self.owner, running=len(self.tasks), grace_seconds=self._job_completion_wait)
         self._give_back_held(_SHUTDOWN)
+        self._told.set()
+        self._slot_freed.set()
         super().handle_sig_wait_for_completion(signum)
 
     async def close(self) -> None:
@@ -420,11 +425,15 @@ class Engine(Worker):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 self._give_back((await claiming).leases, _SHUTDOWN)
 
+    @property
+    def _is_listening(self) -> bool:
+        return self._listener is not None and not self._listener.done()
+
     async def _stop_listening(self) -> None:
         """Hear the last of what was leased to this worker, and give it back."""
         self.allow_pick_jobs = False
         self._give_back_held(_SHUTDOWN)
-        if self._listener is None:
+        if self._listener is None or self._listener.done():
             return
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):

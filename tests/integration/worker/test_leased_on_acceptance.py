@@ -10,7 +10,7 @@ import pytest
 
 from events import Claim, Event, Lease, Store, StoreUnavailable
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, working
+from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, story, working
 from worker import Context
 from worker.registry import Registry
 
@@ -136,6 +136,23 @@ async def test_what_comes_to_a_worker_that_drains_is_given_back(
         await ended(giving, second, "released")
         holding.may_end.set()
         await ended(giving, delivered(event_id="first"))
+
+
+async def test_a_worker_that_drains_is_told_of_nothing_more(store: Store, holding: Holding, registry: Registry) -> None:
+    async with working(store, registry, grace_seconds=10) as engine:
+        await eventually(lambda: _waits(store))
+        await store.accept([delivered(event_id="first")])
+        await eventually(lambda: holding.runs == ["first"])
+        engine.stop()
+        await eventually(lambda: _waits_no_more(store), seconds=0.9)  # sooner than it would look by itself
+        await store.accept([second := delivered(event_id="second")])
+        holding.may_end.set()
+    assert holding.runs == ["first"]
+    assert await story(store, second) == ["received"]
+
+
+async def _waits_no_more(store: Store) -> bool:
+    return not await _waits(store)
 
 
 async def test_a_worker_that_stopped_is_told_of_nothing_more(store: Store, registry: Registry) -> None:
