@@ -43,6 +43,8 @@ _MOST_CLAIMED = 128
 _RENEWALS_PER_LEASE = 3
 _SUSPECT = MOST_CRASHES - 1
 _SHUTDOWN = "shutdown"
+_COMPUTED = "a handler computes: let it do so in a process of its own"
+_WAITED = "a handler waits without await (use asyncio.to_thread), or the machine gave this process no time"
 
 
 class Engine(Worker):
@@ -363,13 +365,22 @@ class Engine(Worker):
         """Renew what is held, well before it runs out."""
         period = self._store.lease_seconds / _RENEWALS_PER_LEASE
         while True:
-            asleep = time.monotonic()
+            asleep, used = time.monotonic(), time.process_time()
             await asyncio.sleep(period)
             late = time.monotonic() - asleep - period
             if late > self._store.lease_seconds - period:
-                log.error("event_loop_blocked", seconds=round(late, 1), hint="a handler blocks: use asyncio.to_thread")
+                self._say_blocked(late, time.process_time() - used)
             self._give_back_held("no_slot")  # whoever has a slot can start it sooner
             await self._renew()
+
+    def _say_blocked(self, seconds: float, cpu_seconds: float) -> None:
+        log.error(
+            "event_loop_blocked",
+            worker=self.owner,
+            seconds=round(seconds, 1),
+            cpu_seconds=round(cpu_seconds, 1),
+            hint=_COMPUTED if cpu_seconds > seconds / 2 else _WAITED,
+        )
 
     async def _renew(self) -> None:
         """Renew what is held, and let go of what was lost."""

@@ -69,6 +69,7 @@ class Verdict:
     repeated: int
     recoveries: Sequence[float]
     resumptions: Sequence[float]
+    stalls: int = 0
 
     @property
     def holds(self) -> bool:
@@ -108,6 +109,7 @@ def judge(evidence: Evidence, demands: Demands) -> Verdict:
         repeated=len(evidence.runs) - len({(run.id, run.handler) for run in evidence.runs}),
         recoveries=recoveries,
         resumptions=resumptions,
+        stalls=sum(fault.kind == "stall" for fault in evidence.faults),
     )
 
 

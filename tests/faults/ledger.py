@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,6 +112,22 @@ def read_runs(path: Path) -> list[Run]:
             runs.append(Run(event_id, handler, pid, began, at, what))
     runs.extend(Run(event_id, handler, pid, began, None, None) for event_id, handler, pid, began in begun.values())
     return sorted(runs, key=lambda run: run.began)
+
+
+def read_stalls(log: Path, ahead: float) -> Iterator[Fault]:
+    """When a worker stood still, by its own *log*, though it did not compute: the machine gave it no time, or its disk.
+
+    *ahead* is what the wall clock is ahead of the monotonic one (s).
+    """
+    with log.open("rb") as lines:
+        for line in lines:
+            if b'"event_loop_blocked"' not in line:
+                continue
+            said = orjson.loads(line)
+            if said["cpu_seconds"] <= said["seconds"] / 2:
+                ended = datetime.fromisoformat(said["timestamp"]).timestamp() - ahead
+                pid = int(said["worker"].rsplit("-", 2)[1])
+                yield Fault("stall", "worker", ended - 2 * said["seconds"], ended, pid)
 
 
 def _lines(path: Path) -> Iterator[list[Any]]:

@@ -28,7 +28,7 @@ from events import Store
 from events.embedded import EmbeddedRedis
 from events.event import event_key
 from tests.faults.checker import Demands, Evidence, State, Verdict, judge
-from tests.faults.ledger import Fault, Ledger, Target, read_attempts, read_runs
+from tests.faults.ledger import Fault, Ledger, Target, read_attempts, read_runs, read_stalls
 from tests.faults.proxy import Proxy
 from tests.faults.sender import CANARY, LIKE_TRUTO, SECRET, Sender, patiently
 from tests.servers import free_port
@@ -397,7 +397,7 @@ class Rig:
         evidence = Evidence(
             attempts=attempts,
             runs=read_runs(self.folder / "runs.jsonl"),
-            faults=self.faults,
+            faults=[*self.faults, *self._stalls()],
             states=states,
             wanted=self.wanted,
             leftovers=await self._leftovers(states),
@@ -435,6 +435,10 @@ class Rig:
             found = [key.decode() async for key in self.client.scan_iter(f"tw:{prefix}*", count=5000)]
             left += [key for key in found if key.removeprefix(f"tw:{prefix}").partition("|")[0] in over]
         return left
+
+    def _stalls(self) -> list[Fault]:
+        ahead = time.time() - time.monotonic()
+        return [stall for log in self.folder.glob("worker-*.log") for stall in read_stalls(log, ahead)]
 
     def _leaked_lines(self) -> list[str]:
         forbidden = [word.encode() for word in (CANARY, SECRET, TOKEN)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
 from tests.faults.checker import Demands, Evidence, State, Verdict, judge
-from tests.faults.ledger import Attempt, Fault, Outcome, Run
+from tests.faults.ledger import Attempt, Fault, Outcome, Run, read_stalls
 
 LEASE = 2.0
 
@@ -194,3 +195,28 @@ def test_an_outage_at_the_end_of_the_load_asks_for_nothing() -> None:
 
 def test_a_verdict_says_in_a_few_lines_what_is_broken() -> None:
     assert str(judged(states={"a": "missing"})) == "1 acked, 1 lost, 0 repeated\nI1 lost: 1 of them, for example ['a']"
+
+
+def blocked(seconds: float, cpu_seconds: float) -> str:
+    return (
+        f'{{"worker":"host-a-41-abcdef","seconds":{seconds},"cpu_seconds":{cpu_seconds},"hint":"h",'
+        '"event":"event_loop_blocked","level":"error","timestamp":"2026-11-23T02:02:01.500000Z"}\n'
+    )
+
+
+def test_a_worker_that_stood_still_without_computing_was_hit_by_the_machine(tmp_path: Path) -> None:
+    log = tmp_path / "worker-0.1.log"
+    log.write_text('{"event":"worker_started"}\n' + blocked(2.4, 0.3))
+    assert list(read_stalls(log, 1_795_399_321.5 - 1000)) == [Fault("stall", "worker", 995.2, 1000, 41)]
+
+
+def test_a_worker_that_computed_for_so_long_was_hit_by_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "worker-0.1.log"
+    log.write_text(blocked(2.4, 2.0))
+    assert list(read_stalls(log, 0)) == []
+
+
+def test_stalls_are_counted() -> None:
+    stall = Fault("stall", "worker", 0.9, 3, 1)
+    verdict = judged(runs=[ran(), ran(at=3)], faults=[stall])
+    assert (verdict.holds, verdict.stalls) == (True, 1)

@@ -47,7 +47,9 @@ async def test_a_blocked_worker_says_so_and_does_not_take_its_own_work_a_second_
     async with working(short, registry, concurrency=8):
         await ended(short, events[0])
         await eventually(lambda: is_empty(short))
-    assert "event_loop_blocked" in [entry["event"] for entry in logs.entries]
+    said = next(entry for entry in logs.entries if entry["event"] == "event_loop_blocked")
+    assert said["seconds"] >= short.lease_seconds > said["cpu_seconds"]
+    assert "waits without await" in said["hint"]
     assert await story(short, events[0]) == ["received", "claimed", "done"]
     assert runs.count(events[0].id) == 1
 
