@@ -158,7 +158,7 @@ class Engine(Worker):
             await self._slot_freed.wait()
         else:
             if self._claiming is None:
-                await self._begin_claim(self._free)
+                self._begin_claim(self._free)
             await self._start_claimed()
 
     @property
@@ -166,16 +166,18 @@ class Engine(Worker):
         # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
         return self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
 
-    async def _begin_claim(self, free: int) -> None:
+    def _begin_claim(self, free: int) -> None:
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
         most = min(free, self._most_at_once)
         self._told.clear()
         self._to_be_given = most  # what it hears before the answer may count for this claim, or for the last
-        if self._was_blocked:
-            await self._renew()  # or this worker, after it was blocked, would claim what it is still working on
         wants_suspect, self._wants_suspect = self._wants_suspect, True
-        claiming = self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
-        self._claiming = most, self.loop.create_task(claiming, name="claim")
+        self._claiming = most, self.loop.create_task(self._claim(most, wants_suspect), name="claim")
+
+    async def _claim(self, most: int, wants_suspect: bool) -> Claim:
+        if self._was_blocked:
+            await self._renew()  # or this worker would claim what it is still working on, and what it has just done
+        return await self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
 
     @property
     def _was_blocked(self) -> bool:
@@ -202,8 +204,8 @@ class Engine(Worker):
                 self._told.set()
             await _happens(self._told, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
-            if (free := self._free - most) > 0 and not self._was_blocked:
-                await self._begin_claim(free)  # it is under way before this process has its hands full
+            if (free := self._free - most) > 0:
+                self._begin_claim(free)  # it is under way before this process has its hands full
             self._start_all(leases)
 
     def _start_all(self, leases: Sequence[Lease]) -> None:
@@ -306,6 +308,9 @@ class Engine(Worker):
 
     async def _work(self, lease: Lease) -> None:
         try:
+            if self._was_blocked and not (await self._store.renew([lease]))[0]:
+                self._let_go(lease)  # somebody else may have begun it, before it began here
+                return
             end = await self.functions[DISPATCH].coroutine(self.ctx, lease)
         except asyncio.CancelledError:
             if lease.token not in self._leases:
@@ -319,7 +324,7 @@ class Engine(Worker):
             self._hand_over(lease, end)
 
     def _hand_over(self, lease: Lease, end: End) -> None:
-        # What has ended is not renewed: a renewal that crosses the finish would look like a lost lease.
+        # It holds no slot any more, and a renewal that crosses its finish has no say.
         self._leases.pop(lease.token, None)
         self._ends.append((lease, end))
         if self._finisher is None:
@@ -383,8 +388,8 @@ class Engine(Worker):
         )
 
     async def _renew(self) -> None:
-        """Renew what is held, and let go of what was lost."""
-        held = list(self._leases.values())
+        """Renew what runs and what has ended unsaid, and let go of what was lost."""
+        held = [*self._leases.values(), *(lease for lease, _ in self._ends)]
         began = time.monotonic()
         if held:
             try:

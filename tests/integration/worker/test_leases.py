@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+from redis import Redis
 from structlog.testing import LogCapture
 
 from events import Event, Store
+from events.embedded import EmbeddedRedis
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
 from worker.registry import Registry
@@ -52,6 +54,30 @@ async def test_a_blocked_worker_says_so_and_does_not_take_its_own_work_a_second_
     assert "waits without await" in said["hint"]
     assert await story(short, events[0]) == ["received", "claimed", "done"]
     assert runs.count(events[0].id) == 1
+
+
+async def test_work_that_was_lost_before_it_began_is_not_run(
+    short: Store, registry: Registry, logs: LogCapture, redis_server: EmbeddedRedis
+) -> None:
+    blocking, waiting = delivered("order:blocking"), delivered("order:waiting")
+    runs: list[str] = []
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        runs.append(event.id)
+        if event.id == blocking.id:
+            # Both were claimed at once; while this blocks, somebody takes the other.
+            with Redis.from_url(redis_server.url) as elsewhere:
+                elsewhere.hset(f"tw:work:{waiting.key}", "token", "elsewhere:1:1")
+                elsewhere.zincrby("tw:queue", 60_000, waiting.key)
+            time.sleep(1.5 * short.lease_seconds)  # noqa: ASYNC251 the fault under test
+
+    await short.accept([blocking, waiting])
+    async with working(short, registry):
+        await ended(short, blocking)
+        await eventually(lambda: ("lease_lost", waiting.id) in [(e["event"], e.get("event_id")) for e in logs.entries])
+        assert runs == [blocking.id]
+    assert await story(short, blocking) == ["received", "claimed", "done"]
 
 
 async def test_work_taken_by_another_worker_is_cancelled_here_and_ends_there(

@@ -90,6 +90,31 @@ async def test_the_end_of_a_handler_is_recorded_when_the_store_is_back(
     assert await is_empty(own_store)
 
 
+async def test_what_ended_in_an_outage_longer_than_its_lease_is_not_claimed_again_by_who_did_it(
+    own_redis: EmbeddedRedis, own_store: Store, registry: Registry
+) -> None:
+    proceed, runs = asyncio.Event(), list[str]()
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        runs.append(event.id)
+        await proceed.wait()
+
+    event = delivered()
+    async with working(own_store, registry) as engine:
+        await own_store.accept([event])
+        await eventually(lambda: bool(runs))
+        own_redis.kill()
+        proceed.set()
+        await eventually(lambda: engine.jobs_complete == 1)
+        await asyncio.sleep(1.5 * own_store.lease_seconds)
+        await asyncio.to_thread(own_redis.start)
+        await ended(own_store, event)
+        await eventually(lambda: is_empty(own_store))
+    assert runs == [event.id]
+    assert await story(own_store, event) == ["received", "claimed", "done"]
+
+
 async def test_a_worker_started_during_an_outage_works_when_it_is_over(
     own_redis: EmbeddedRedis, own_store: Store, registry: Registry, recorder: Recorder
 ) -> None:
