@@ -305,8 +305,13 @@ class Store:
         async with _confirmed():
             return await self._confirmation.run(self._scripts["accept"], [self._prefix, *args])
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+    async def claim(
+        self, most: int, owner: str, *, free: int | None = None, suspect: int | None = None, wants_suspect: bool = True
+    ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
+
+        Of these, *free* could begin at once (all of them, where nothing is said): whoever gets fewer than that waits,
+        and is told of new events (:meth:`listen`).
 
         Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
         :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
@@ -315,7 +320,8 @@ class Store:
         after = -1 if suspect is None else suspect
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
         asked = time.monotonic()
-        asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), *ordered]
+        waits_for = most if free is None else free
+        asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for, *ordered]
         async with _confirmed():
             answer = await self._scripts["claim"](args=[self._prefix, *asks], client=self._claimer)
         self._last_claim = answer[1], asked

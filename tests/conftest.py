@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -14,6 +11,7 @@ from redis import Redis
 
 from events import Store
 from events.embedded import EmbeddedRedis
+from tests.servers import quick_redis
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
@@ -30,13 +28,9 @@ class MakeStore(Protocol):
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[EmbeddedRedis]:
-    """One redis-server for all tests. The folder is short: pytest's own ones are too long for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    try:
-        with EmbeddedRedis(folder) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """One redis-server for all tests."""
+    with quick_redis() as server:
+        yield server
 
 
 @pytest.fixture

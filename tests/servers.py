@@ -1,14 +1,22 @@
-"""Run an ASGI app on a real socket, in the test's own process."""
+"""Real servers for tests: ASGI apps on sockets, in the test's own process, and a redis-server."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from events.embedded import EmbeddedRedis
+
+_LEAST_ROOM = 2 * 1024**3
 
 
 def free_port() -> int:
@@ -35,3 +43,19 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
+
+
+@contextmanager
+def quick_redis(**settings: str) -> Iterator[EmbeddedRedis]:
+    """A redis-server whose disk is memory, where there is room: what a slow disk costs, no test asks.
+
+    Its folder has a short path: pytest's own ones are too long for a socket.
+    """
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _LEAST_ROOM
+    folder = Path(tempfile.mkdtemp(prefix="tw-", dir=memory if roomy else None))
+    try:
+        with EmbeddedRedis(folder, **settings) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -90,11 +90,11 @@ class Engine(Worker):
         self._held_back: deque[Lease] = deque()
         self._listener: asyncio.Task[None] | None = None
         self._to_be_given = 0
+        self._ahead = False
         self._claiming: tuple[int, asyncio.Task[Claim]] | None = None
         self._alone = False
         self._draining = False
         self._wants_suspect = True
-        self._most_at_once = min((concurrency + 1) // 2, _MOST_CLAIMED)
         self._renewed = time.monotonic()
 
     async def run_until_stopped(self) -> None:
@@ -158,7 +158,7 @@ class Engine(Worker):
             await self._slot_freed.wait()
         else:
             if self._claiming is None:
-                self._begin_claim(self._free)
+                self._claim_half(self._free)
             await self._start_claimed()
 
     @property
@@ -166,18 +166,21 @@ class Engine(Worker):
         # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
         return self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
 
-    def _begin_claim(self, free: int) -> None:
+    def _claim_half(self, free: int) -> None:
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
-        most = min(free, self._most_at_once)
-        self._told.clear()
-        self._to_be_given = most  # what it hears before the answer may count for this claim, or for the last
-        wants_suspect, self._wants_suspect = self._wants_suspect, True
-        self._claiming = most, self.loop.create_task(self._claim(most, wants_suspect), name="claim")
+        most = min(free, (self.max_jobs + 1) // 2, _MOST_CLAIMED)
+        self._begin_claim(most, free=most)
 
-    async def _claim(self, most: int, wants_suspect: bool) -> Claim:
+    def _begin_claim(self, most: int, *, free: int) -> None:
+        self._told.clear()
+        self._to_be_given = free  # what it hears before the answer may count for this claim, or for the last
+        wants_suspect, self._wants_suspect = self._wants_suspect, True
+        self._claiming = most, self.loop.create_task(self._claim(most, free, wants_suspect), name="claim")
+
+    async def _claim(self, most: int, free: int, wants_suspect: bool) -> Claim:
         if self._was_blocked:
             await self._renew()  # or this worker would claim what it is still working on, and what it has just done
-        return await self._store.claim(most, self.owner, suspect=_SUSPECT, wants_suspect=wants_suspect)
+        return await self._store.claim(most, self.owner, free=free, suspect=_SUSPECT, wants_suspect=wants_suspect)
 
     @property
     def _was_blocked(self) -> bool:
@@ -194,6 +197,7 @@ class Engine(Worker):
         self._answered.set()
         self._claiming = None  # but not when this is cancelled, even if there is an answer: it has to be given back
         self._to_be_given -= len(leases)
+        ahead, self._ahead = self._ahead, False
         if not self.allow_pick_jobs:
             self._give_back(leases, _SHUTDOWN)
         elif leases and leases[0].crashes == _SUSPECT:
@@ -204,9 +208,18 @@ class Engine(Worker):
                 self._told.set()
             await _happens(self._told, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
-            if (free := self._free - most) > 0:
-                self._begin_claim(free)  # it is under way before this process has its hands full
+            # The next one is under way before this process has its hands full.
+            self._claim_ahead(starting=most, waited=ahead and self._running == 0)
             self._start_all(leases)
+
+    def _claim_ahead(self, *, starting: int, waited: bool) -> None:
+        if waited:
+            # What was started when this claim began was done before Redis answered, so more is asked for at a time.
+            # Some of it may have to wait for its slot.
+            self._begin_claim(min(self.max_jobs, _MOST_CLAIMED), free=self.max_jobs - starting)
+        elif (free := self._free - starting) > 0:
+            self._claim_half(free)
+        self._ahead = self._claiming is not None
 
     def _start_all(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

@@ -1,6 +1,6 @@
 -- Lease due work: its score moves to now + lease, so a claim that is never finished becomes due again by itself.
 -- ARGV: prefix, most, lease in ms, owner, suspect (work with exactly so many unfinished claims is leased alone, and counts
---   none until it begins; -1 for never), whether such work is wanted now (1 or 0),
+--   none until it begins; -1 for never), whether such work is wanted now (1 or 0), how many the owner has free slots for,
 --   then for every pattern of an ordered handler: handler, source ('' for any), pattern
 -- Answer: { ms until the next work is due, rounded up, or -1, this moment in ms, then for every lease: member, token, stored
 --   event (false when missing), handler (false when none was chosen yet), attempts used up, claims that were never
@@ -20,7 +20,7 @@ local answer, leased, alone = { -1, math.floor(now) }, 0, false
 local function may_be_ordered(handler, meta)
   local readable, event = pcall(cjson.decode, meta)
   local kind = readable and type(event) == 'table' and type(event.type) == 'string' and event.type
-  for i = 7, #ARGV, 3 do
+  for i = 8, #ARGV, 3 do
     if handler then
       if ARGV[i] == handler then return true end
     elseif kind and (ARGV[i + 1] == '' or ARGV[i + 1] == event.source) then
@@ -40,7 +40,7 @@ local function take(member, score, state, claims, counted)
   lease_until(now + lease, member, token, claims + counted, order)
   local stored = redis.call('GET', P .. 'event:' .. key)
   local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
-  if not state[4] and #ARGV > 6 and may_be_ordered(state[1], meta) then
+  if not state[4] and #ARGV > 7 and may_be_ordered(state[1], meta) then
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
@@ -73,11 +73,11 @@ for i = 1, #members, 2 do
     break
   end
 end
--- Whoever took less than it could will wait, and be given so many new events as they come; who has the most slots free is
--- given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
-local idle = owner .. ' ' .. ARGV[3]
-if leased < most and not alone then
-  redis.call('ZADD', P .. 'idle', #ARGV > 6 and 0 or most - leased, idle)
+-- Whoever took less than it could begin will wait, and be given so many new events as they come; who has the most slots
+-- free is given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
+local idle, free = owner .. ' ' .. ARGV[3], tonumber(ARGV[7])
+if leased < most and leased < free and not alone then
+  redis.call('ZADD', P .. 'idle', #ARGV > 7 and 0 or free - leased, idle)
 else
   redis.call('ZREM', P .. 'idle', idle)
 end

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from events import Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 from tests.integration.events.deliveries import delivered
+from tests.servers import quick_redis
 
 
 @pytest.fixture
 def frozen() -> Iterator[EmbeddedRedis]:
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    try:
-        with EmbeddedRedis(folder) as server:
-            assert server.pid is not None
-            os.kill(server.pid, signal.SIGSTOP)
-            yield server
-            os.kill(server.pid, signal.SIGCONT)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with quick_redis() as server:
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGSTOP)
+        yield server
+        os.kill(server.pid, signal.SIGCONT)
 
 
 async def test_who_waits_behind_a_commit_that_hangs_waits_no_longer_than_for_an_answer(frozen: EmbeddedRedis) -> None:

@@ -11,7 +11,7 @@ from events import NO_LANE, End, Lane, Lease, OrderedPattern, Store
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import DONE, accept, claim_nothing, claim_one, delivered, words
 
-BRIEF = 0.05
+BRIEF = 0.2  # disks may take tens of milliseconds for what an answer waits for
 ONE = Lane("h|k", most=1)
 ORDERED = Lane("h|k", most=1, ordered=True)
 
@@ -307,10 +307,10 @@ async def test_work_that_changes_its_lane_leaves_the_old_one(brief: Store) -> No
 
 
 async def test_of_a_window_only_the_latest_runs_and_the_others_say_why(store: Store) -> None:
-    lane = Lane("h|k", window=0.15)
+    lane = Lane("h|k", window=0.6)
     leases = await leased(store, "a", "b", "c")
     assert await gate_all(store, [leases[1], leases[0], leases[2]], lane) == [False] * 3
-    assert await claim_nothing(store) == pytest.approx(0.15, abs=0.05)
+    assert await claim_nothing(store) == pytest.approx(0.4, abs=0.2)
     latest = await claim_one(store)
     assert latest.event.id == "c"
     assert (latest.attempts, latest.crashes) == (0, 0)
@@ -324,15 +324,15 @@ async def test_of_a_window_only_the_latest_runs_and_the_others_say_why(store: St
 
 
 async def test_a_later_event_starts_the_window_anew(store: Store) -> None:
-    lane = Lane("h|k", window=0.1)
+    lane = Lane("h|k", window=0.5)
     (first,) = await leased(store, "a")
     await store.gate(first, "h", lane)
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.25)
     (second,) = await leased(store, "b")
     began = time.monotonic()
     await store.gate(second, "h", lane)
     assert (await claim_one(store)).event.id == "b"
-    assert time.monotonic() - began > 0.09
+    assert time.monotonic() - began > 0.4
 
 
 async def test_a_latest_piece_that_is_leased_already_can_still_be_superseded(store: Store) -> None:
@@ -371,7 +371,7 @@ async def test_a_latest_piece_that_ends_before_its_time_leaves_nothing_behind(st
 
 
 async def test_no_more_pieces_start_in_a_period_than_the_rate_allows_and_none_loses_an_attempt(store: Store) -> None:
-    lane = Lane("h|k", starts=2, period=0.2)
+    lane = Lane("h|k", starts=2, period=0.5)
     waiting = await leased(store, *(str(n) for n in range(7)))
     starts: list[float] = []
     while len(starts) < 7:
@@ -381,9 +381,9 @@ async def test_no_more_pieces_start_in_a_period_than_the_rate_allows_and_none_lo
                 starts.append(time.monotonic())
                 await store.finish(lease, DONE)
         waiting = await claim_all(store)
-    assert all(later - earlier > 0.19 for earlier, later in zip(starts, starts[2:], strict=False))
-    assert starts[-1] - starts[0] < 1.2
-    await asyncio.sleep(0.21)
+    assert all(later - earlier > 0.3 for earlier, later in zip(starts, starts[2:], strict=False))
+    assert starts[-1] - starts[0] < 5
+    await asyncio.sleep(0.51)
     assert await is_clean(store)
 
 
@@ -412,12 +412,12 @@ async def test_a_piece_whose_worker_is_killed_at_the_time_of_its_start_comes_bac
 
 
 async def test_a_run_that_comes_back_too_soon_for_the_rate_waits_in_its_slot(brief: Store) -> None:
-    lane = Lane("h|k", most=1, starts=1, period=0.3)
+    lane = Lane("h|k", most=1, starts=1, period=0.6)
     leases = await leased(brief, "a", "b")
     await gate_all(brief, leases, lane)
     again = await claim_one(brief)
     assert not await brief.gate(again, "h", lane)
-    assert await claim_nothing(brief) == pytest.approx(0.2, abs=0.1)
+    assert await claim_nothing(brief) == pytest.approx(0.3, abs=0.2)
     again = await claim_one(brief)
     assert (again.event.id, again.crashes) == ("a", 1)
     assert await brief.gate(again, "h", lane)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +16,7 @@ from events import NO_LANE, Acceptance, End, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 from tests.integration.events.deliveries import DONE, accept, bury, claim_one, delivered, words
 from tests.integration.events.lying_redis import lying_redis
-from tests.servers import free_port
+from tests.servers import free_port, quick_redis
 
 HIDDEN = delivered("hidden-id", payload={"ssn": "hidden-payload"})
 
@@ -27,10 +24,8 @@ HIDDEN = delivered("hidden-id", payload={"ssn": "hidden-payload"})
 @pytest.fixture
 def own_server() -> Iterator[EmbeddedRedis]:
     """A server that the test may break."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    with EmbeddedRedis(folder) as server:
+    with quick_redis() as server:
         yield server
-    shutil.rmtree(folder)
 
 
 @asynccontextmanager

@@ -188,6 +188,15 @@ async def test_the_worker_with_the_most_free_slots_is_told_first(make_store: Mak
         assert few.empty()
 
 
+@pytest.mark.parametrize(("free", "wanted"), [(4, {b"idle 15000": 3.0}), (1, {}), (0, {})])
+async def test_a_worker_that_claims_ahead_is_told_of_no_more_than_it_could_begin(
+    store: Store, free: int, wanted: dict[bytes, float]
+) -> None:
+    await accept(store, delivered("due"))
+    assert len((await store.claim(10, "idle", free=free)).leases) == 1
+    assert dict(await store.redis.zrange("tw:idle", 0, -1, withscores=True)) == wanted
+
+
 async def test_a_worker_that_took_all_it_could_is_not_told(make_store: MakeStore) -> None:
     store = make_store()
     async with waiting(store, slots=1) as told:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 import structlog
@@ -15,6 +12,7 @@ from events import Store
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Receiver, Recorder
+from tests.servers import quick_redis
 from worker.registry import Registry
 
 
@@ -47,12 +45,8 @@ def logs() -> Iterator[LogCapture]:
 @pytest.fixture
 def own_redis() -> Iterator[EmbeddedRedis]:
     """A redis-server that the test may kill."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    try:
-        with EmbeddedRedis(folder) as server:
-            yield server
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with quick_redis() as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from redis.asyncio import Redis
@@ -147,8 +147,8 @@ class SlowClaims(Store):
         super().__init__(redis)
         self.claimed = asyncio.Event()
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
-        answer = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        answer = await super().claim(most, owner, **how)
         if answer.leases:
             self.claimed.set()
             await asyncio.sleep(self.lag)
@@ -179,8 +179,8 @@ class StopsAtItsClaim(Store):
 
     engine: Engine
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
-        answer = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        answer = await super().claim(most, owner, **how)
         if answer.leases and self.engine.main_task is not None:
             self.engine.main_task.cancel()
         return answer

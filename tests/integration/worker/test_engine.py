@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from structlog.testing import LogCapture
 
-from events import End, Event, Lease, Store
+from events import Claim, End, Event, Lease, Store
+from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
 from worker.engine import Engine
@@ -46,6 +48,67 @@ async def test_no_more_runs_at_once_than_the_concurrency_allows(store: Store, re
         await store.accept([delivered() for _ in range(20)])
         await eventually(lambda: engine.jobs_complete == 20)
     assert most == 3
+
+
+class Claimed(Store):
+    """A store that remembers how much was asked for at once."""
+
+    asked: list[int]
+
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        self.asked.append(most)
+        return await super().claim(most, owner, **how)
+
+
+@pytest.fixture
+async def claimed(make_store: MakeStore) -> AsyncIterator[Claimed]:
+    store = Claimed(make_store().redis)
+    store.asked = []
+    yield store
+    await store.close()
+
+
+async def test_work_that_is_done_before_redis_answers_is_claimed_for_all_slots_ahead(
+    claimed: Claimed, registry: Registry, recorder: Recorder
+) -> None:
+    registry.on("*")(recorder.handle)
+    await claimed.accept([delivered() for _ in range(100)])
+    async with working(claimed, registry, concurrency=10) as engine:
+        await eventually(lambda: engine.jobs_complete == 100)
+    assert claimed.asked[:4] == [5, 5, 10, 10]
+    assert len(set(recorder.runs)) == len(recorder.runs) == 100
+
+
+async def test_of_work_that_takes_its_time_no_more_is_claimed_than_can_begin(
+    claimed: Claimed, registry: Registry
+) -> None:
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        await asyncio.sleep(0.1)
+
+    await claimed.accept([delivered() for _ in range(40)])
+    async with working(claimed, registry, concurrency=10) as engine:
+        await eventually(lambda: engine.jobs_complete == 40)
+    assert max(claimed.asked) == 5
+
+
+async def test_of_what_was_claimed_ahead_no_more_runs_at_once_than_there_are_slots(
+    store: Store, registry: Registry
+) -> None:
+    running, most = 0, 0
+
+    @registry.on("*")
+    async def handle(event: Event, ctx: Context) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0 if running < 4 else 0.05)  # the first are done at once, so that more is claimed
+        running -= 1
+
+    async with working(store, registry, concurrency=10) as engine:
+        await store.accept([delivered() for _ in range(120)])
+        await eventually(lambda: engine.jobs_complete == 120)
+    assert most == 10
 
 
 async def test_a_full_worker_leaves_the_rest_to_others(store: Store, registry: Registry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -20,10 +20,10 @@ class OneClaim(Store):
 
     claims = 0
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
         if self.claims:
             await asyncio.sleep(30)
-        claim = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+        claim = await super().claim(most, owner, **how)
         self.claims += 1
         return claim
 
@@ -219,8 +219,8 @@ async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
 class OneSuspect(Given):
     """A store whose first claim, once it may be answered, brings work that was lost twice."""
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
-        claim = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        claim = await super().claim(most, owner, **how)
         if any(lease.crashes for lease in claim.leases):
             self.claimed.set()
             await self.may_answer.wait()
@@ -258,8 +258,8 @@ class GivesBeforeItAnswers(Store):
 
     claims = 0
 
-    async def claim(self, most: int, owner: str, *, suspect: int | None = None, wants_suspect: bool = True) -> Claim:
-        claim = await super().claim(most, owner, suspect=suspect, wants_suspect=wants_suspect)
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        claim = await super().claim(most, owner, **how)
         self.claims += 1
         if self.claims == 3:  # by now it is listened to, and nothing but this is under way
             await self.accept([delivered(event_id="first")])

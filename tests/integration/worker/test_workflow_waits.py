@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,6 +15,7 @@ from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.workflow_shop import Shop, flow, results, run_ends, run_of, say, waiting_runs
 from tests.integration.worker.workshop import delivered, ended, eventually, is_empty, story, working
+from tests.servers import quick_redis
 from worker.registry import Registry
 from worker.workflows.running import run_id_of
 
@@ -274,12 +272,10 @@ async def _restart(redis: EmbeddedRedis) -> None:
 @pytest.fixture
 async def unsynced() -> AsyncIterator[Store]:
     """A store that does not wait for the disk, for a test of sizes."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    with EmbeddedRedis(folder, appendfsync="no") as server:
+    with quick_redis(appendfsync="no") as server:
         found = Store.connect(server.url)
         yield found
         await found.close()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def test_a_waiting_run_takes_less_than_5_kb(
