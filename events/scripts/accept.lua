@@ -11,7 +11,7 @@ local MOST_BYTES_TOLD = 65536
 local function hand_out(event)
   local worker = idle_worker()
   while worker and worker.free > 0 and #event.stored <= MOST_BYTES_TOLD do
-    -- Claims count their leases from 1: no token of theirs is like this one.
+    -- Those of claims end with less than 1e9: no token of theirs is like this one.
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
       if worker.free > 1 then redis.call('ZINCRBY', P .. 'idle', -1, worker.entry) else no_longer_idle(worker) end

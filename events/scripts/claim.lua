@@ -35,7 +35,8 @@ local function take(member, score, state, claims, counted)
   local key = key_of(member)
   local work = P .. 'work:' .. member
   leased = leased + 1
-  local token = owner .. ':' .. stamp .. ':' .. leased
+  -- An owner may claim twice within a millisecond, but within no microsecond.
+  local token = string.format('%s:%s:%d', owner, stamp, time[2] * 1000 + leased)
   local order = state[5] or score -- at the first claim, the time of its acceptance
   lease_until(now + lease, member, token, claims + counted, order)
   local stored = redis.call('GET', P .. 'event:' .. key)

@@ -34,6 +34,14 @@ async def test_a_claim_takes_at_most_what_it_asks_for(store: Store) -> None:
     assert (await store.claim(0, "worker-2")).leases == []
 
 
+async def test_claims_of_one_moment_give_no_token_twice(make_store: MakeStore) -> None:
+    stores = [make_store() for _ in range(10)]
+    await accept(stores[0], *(delivered(str(n)) for n in range(100)))
+    claims = await asyncio.gather(*(store.claim(1, "worker-1") for store in stores for _ in range(10)))
+    leases = [lease for claim in claims for lease in claim.leases]
+    assert len({lease.token for lease in leases}) == len(leases) == 100
+
+
 async def test_a_claim_that_leaves_work_behind_says_so(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(3)))
     await asyncio.sleep(0.001)
