@@ -35,6 +35,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -230,6 +231,7 @@ class Store:
         # Whoever listens claims on a connection of its own: from a pool a claim would go out only some rounds of the
         # event loop later, behind the work that it is to overlap with.
         self._claimer: Redis | None = None
+        self._claiming = asyncio.Lock()
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     @classmethod
@@ -259,14 +261,15 @@ class Store:
         )
 
     async def close(self) -> None:
-        """Close the connections. A second call does nothing."""
+        """Close the connections, once a claim that is under way has its answer. A second call does nothing."""
         await self._close_claimer()
         await self.redis.aclose()
 
     async def _close_claimer(self) -> None:
-        if self._claimer is not None:
-            await self._claimer.aclose()
-            self._claimer = None
+        async with self._claiming:  # redis-py would give the connection to others under a claim that is unanswered
+            if self._claimer is not None:
+                await self._claimer.aclose()
+                self._claimer = None
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -310,8 +313,8 @@ class Store:
     ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
-        Of these, *free* could begin at once (all of them, where nothing is said): whoever gets fewer than that waits,
-        and is told of new events (:meth:`listen`).
+        Of these, *free* could begin at once, and no more than *most* (all of them, where nothing is said): whoever gets
+        fewer than that waits, and is told of new events (:meth:`listen`).
 
         Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
         :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
@@ -322,7 +325,7 @@ class Store:
         asked = time.monotonic()
         waits_for = most if free is None else free
         asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for, *ordered]
-        async with _confirmed():
+        async with self._claiming, _confirmed():
             answer = await self._scripts["claim"](args=[self._prefix, *asks], client=self._claimer)
         self._last_claim = answer[1], asked
         leases: list[Lease] = []
@@ -428,7 +431,10 @@ class Store:
                     yield lease
 
     async def leave(self, owner: str) -> None:
-        """Tell *owner* nothing more: it claims no more. What it was told, :meth:`listen` still gives; then it ends."""
+        """Tell *owner* nothing more: it claims no more. What it was told, :meth:`listen` still gives; then it ends.
+
+        Returns once a claim that is under way has its answer.
+        """
         await self._close_claimer()
         async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(f"{self._prefix}idle", f"{owner} {self._lease_ms}")

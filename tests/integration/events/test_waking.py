@@ -271,6 +271,21 @@ async def test_who_leaves_hears_what_it_was_told_before_and_then_the_end(make_st
     assert (await claim_one(store)).event.id == "after"
 
 
+@pytest.mark.parametrize("end", [lambda store: store.leave("leaving"), Store.close], ids=["leave", "close"])
+async def test_a_claim_that_is_under_way_when_its_worker_goes_has_its_answer_for_itself(
+    make_store: MakeStore, end: Callable[[Store], Awaitable[None]]
+) -> None:
+    store = make_store()
+    async with listening(store, "leaving"):
+        await accept(make_store(), delivered("waited-for"))
+        await store.redis.client_pause(200)
+        claiming = asyncio.create_task(store.claim(1, "leaving"))
+        await asyncio.sleep(0.05)
+        await end(store)
+        assert [lease.event.id for lease in (await claiming).leases] == ["waited-for"]
+        assert await accept(store, delivered("next")) == [Acceptance.ACCEPTED]
+
+
 async def test_a_listener_learns_that_its_connection_is_gone(redis_server: EmbeddedRedis) -> None:
     async with cutting_proxy(redis_server.url.removeprefix("unix://")) as proxy:
         store = Store.connect(proxy.url)
