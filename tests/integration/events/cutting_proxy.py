@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -35,13 +35,19 @@ class CuttingProxy:
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         above_reader, above_writer = await asyncio.open_unix_connection(self._socket_path)
-        self._open |= {writer, above_writer}
-        for direction, source, target in (("asking", reader, above_writer), ("answering", above_reader, writer)):
-            pump = asyncio.create_task(self._pump(direction, source, target))  # type: ignore[arg-type]  # the two of them
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
+        pair = {writer, above_writer}
+        self._open |= pair
+        for pump in (self._pump("asking", reader, above_writer), self._pump("answering", above_reader, writer)):
+            task = asyncio.create_task(self._reset_after(pump, pair))
+            self._pumps.add(task)
+            task.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, direction: Direction, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    async def _reset_after(self, pump: Coroutine[None, None, bool], pair: set[asyncio.StreamWriter]) -> None:
+        # Who only hung up, perhaps some time ago, leaves the others alone.
+        self._reset(set(self._open) if await pump else pair)
+
+    async def _pump(self, direction: Direction, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> bool:
+        """Pass everything on; true when it was cut off."""
         try:
             while data := await source.read(65536):
                 left = len(data)
@@ -51,19 +57,22 @@ class CuttingProxy:
                 target.write(data[:left])
                 await target.drain()
                 if left < len(data) or (self.cut_at and self.cut_at == (direction, self.passed[direction])):
-                    break
+                    return True
         except OSError:
             pass
-        self.reset_all()
+        return False
 
     def reset_all(self) -> None:
         """Reset every connection, as a router that forgot them would."""
-        for writer in self._open:
+        self._reset(set(self._open))
+
+    def _reset(self, writers: set[asyncio.StreamWriter]) -> None:
+        self._open -= writers
+        for writer in writers:
             if (peer := writer.get_extra_info("socket")) is not None and peer.family == socket.AF_INET:
                 with suppress(OSError):  # closed from the other side
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.close()
-        self._open.clear()
 
     async def close(self) -> None:
         self.reset_all()
