@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from signal import Signals
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from arq.worker import Worker, func
@@ -45,6 +45,14 @@ _SUSPECT = MOST_CRASHES - 1
 _SHUTDOWN = "shutdown"
 _COMPUTED = "a handler computes: let it do so in a process of its own"
 _WAITED = "a handler waits without await (use asyncio.to_thread), or the machine gave this process no time"
+
+
+class _UnderWay(NamedTuple):
+    """A claim for *most* pieces that is not answered yet; *ahead*, if others were to start meanwhile."""
+
+    most: int
+    ahead: bool
+    answer: asyncio.Task[Claim]
 
 
 class Engine(Worker):
@@ -90,8 +98,7 @@ class Engine(Worker):
         self._held_back: deque[Lease] = deque()
         self._listener: asyncio.Task[None] | None = None
         self._to_be_given = 0
-        self._ahead = False
-        self._claiming: tuple[int, asyncio.Task[Claim]] | None = None
+        self._claiming: _UnderWay | None = None
         self._alone = False
         self._draining = False
         self._wants_suspect = True
@@ -147,7 +154,7 @@ class Engine(Worker):
     async def _poll_iteration(self) -> None:
         """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
         if not self.allow_pick_jobs and self._claiming is None:
-            if self._is_listening:  # until now, because the answer to a claim makes this worker one that waits
+            if self._listener is not None:  # until now, because the answer to a claim makes this worker one that waits
                 await self._stop_listening()
             else:
                 await asyncio.sleep(_POLL_SECONDS)
@@ -158,7 +165,7 @@ class Engine(Worker):
             await self._slot_freed.wait()
         else:
             if self._claiming is None:
-                self._claim_half(self._free)
+                self._claim_half(self._free, ahead=False)
             await self._start_claimed()
 
     @property
@@ -166,16 +173,17 @@ class Engine(Worker):
         # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
         return self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
 
-    def _claim_half(self, free: int) -> None:
+    def _claim_half(self, free: int, *, ahead: bool) -> None:
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
         most = min(free, (self.max_jobs + 1) // 2, _MOST_CLAIMED)
-        self._begin_claim(most, free=most)
+        self._begin_claim(most, free=most, ahead=ahead)
 
-    def _begin_claim(self, most: int, *, free: int) -> None:
+    def _begin_claim(self, most: int, *, free: int, ahead: bool) -> None:
         self._told.clear()
         self._to_be_given = free  # what it hears before the answer may count for this claim, or for the last
         wants_suspect, self._wants_suspect = self._wants_suspect, True
-        self._claiming = most, self.loop.create_task(self._claim(most, free, wants_suspect), name="claim")
+        answer = self.loop.create_task(self._claim(most, free, wants_suspect), name="claim")
+        self._claiming = _UnderWay(most, ahead, answer)
 
     async def _claim(self, most: int, free: int, wants_suspect: bool) -> Claim:
         if self._was_blocked:
@@ -188,16 +196,15 @@ class Engine(Worker):
 
     async def _start_claimed(self) -> None:
         assert self._claiming is not None
-        most, claiming = self._claiming
+        most, ahead, answer = self._claiming
         try:
-            leases, next_due = await asyncio.shield(claiming)
+            leases, next_due = await asyncio.shield(answer)
         except StoreUnavailable:
             self._claiming = None
             raise
         self._answered.set()
         self._claiming = None  # but not when this is cancelled, even if there is an answer: it has to be given back
         self._to_be_given -= len(leases)
-        ahead, self._ahead = self._ahead, False
         if not self.allow_pick_jobs:
             self._give_back(leases, _SHUTDOWN)
         elif leases and leases[0].crashes == _SUSPECT:
@@ -216,10 +223,10 @@ class Engine(Worker):
         if waited:
             # What was started when this claim began was done before Redis answered, so more is asked for at a time.
             # Some of it may have to wait for its slot.
-            self._begin_claim(min(self.max_jobs, _MOST_CLAIMED), free=self.max_jobs - starting)
+            most = min(self.max_jobs, _MOST_CLAIMED)
+            self._begin_claim(most, free=min(self.max_jobs - starting, most), ahead=True)
         elif (free := self._free - starting) > 0:
-            self._claim_half(free)
-        self._ahead = self._claiming is not None
+            self._claim_half(free, ahead=True)
 
     def _start_all(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -449,26 +456,22 @@ class Engine(Worker):
         """What Redis leases to a worker that is being stopped is given back, or it would count as a crash."""
         if self._claiming is None:
             return
-        _, claiming = self._claiming
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
-                self._give_back((await claiming).leases, _SHUTDOWN)
-
-    @property
-    def _is_listening(self) -> bool:
-        return self._listener is not None and not self._listener.done()
+                self._give_back((await self._claiming.answer).leases, _SHUTDOWN)
 
     async def _stop_listening(self) -> None:
         """Hear the last of what was leased to this worker, and give it back."""
         self.allow_pick_jobs = False
         self._give_back_held(_SHUTDOWN)
-        if self._listener is None or self._listener.done():
+        if self._listener is None:
             return
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
                 await self._store.leave(self.owner)
                 await asyncio.wait([self._listener])
         self._listener.cancel()
+        self._listener = None
 
 
 async def _happens(event: asyncio.Event, *, within: float) -> None:

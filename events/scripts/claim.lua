@@ -77,7 +77,7 @@ end
 -- Whoever took less than it could begin will wait, and be given so many new events as they come; who has the most slots
 -- free is given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
 local idle, free = owner .. ' ' .. ARGV[3], tonumber(ARGV[7])
-if leased < most and leased < free and not alone then
+if leased < free and not alone then
   redis.call('ZADD', P .. 'idle', #ARGV > 7 and 0 or free - leased, idle)
 else
   redis.call('ZREM', P .. 'idle', idle)

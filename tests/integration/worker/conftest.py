@@ -11,7 +11,7 @@ from structlog.testing import LogCapture
 from events import Store
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Receiver, Recorder
+from tests.integration.worker.workshop import Holding, Receiver, Recorder
 from tests.servers import quick_redis
 from worker.registry import Registry
 
@@ -24,6 +24,14 @@ def registry() -> Registry:
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+async def holding(registry: Registry) -> Holding:
+    """The handler of every event."""
+    found = Holding()
+    registry.on("*")(found.handle)
+    return found
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from structlog.testing import LogCapture
 
 from events import Claim, End, Event, Lease, Store
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
 from worker.engine import Engine
 from worker.registry import Registry
@@ -33,37 +33,49 @@ async def test_an_idle_worker_starts_an_event_sooner_than_polling_would(store: S
             assert started[-1] - accepted < 0.5
 
 
+class Crowd:
+    """How many are inside, now and at the most."""
+
+    now = most = 0
+
+    def __enter__(self) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def __exit__(self, *error: object) -> None:
+        self.now -= 1
+
+
 async def test_no_more_runs_at_once_than_the_concurrency_allows(store: Store, registry: Registry) -> None:
-    running, most = 0, 0
+    crowd = Crowd()
 
     @registry.on("*")
     async def handle(event: Event, ctx: Context) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.02)
-        running -= 1
+        with crowd:
+            await asyncio.sleep(0.02)
 
     async with working(store, registry, concurrency=3) as engine:
         await store.accept([delivered() for _ in range(20)])
         await eventually(lambda: engine.jobs_complete == 20)
-    assert most == 3
+    assert crowd.most == 3
 
 
 class Claimed(Store):
     """A store that remembers how much was asked for at once."""
 
     asked: list[int]
+    free: list[int]
 
     async def claim(self, most: int, owner: str, **how: Any) -> Claim:
         self.asked.append(most)
+        self.free.append(how["free"])
         return await super().claim(most, owner, **how)
 
 
 @pytest.fixture
 async def claimed(make_store: MakeStore) -> AsyncIterator[Claimed]:
     store = Claimed(make_store().redis)
-    store.asked = []
+    store.asked, store.free = [], []
     yield store
     await store.close()
 
@@ -79,36 +91,40 @@ async def test_work_that_is_done_before_redis_answers_is_claimed_for_all_slots_a
     assert len(set(recorder.runs)) == len(recorder.runs) == 100
 
 
-async def test_of_work_that_takes_its_time_no_more_is_claimed_than_can_begin(
-    claimed: Claimed, registry: Registry
+async def test_however_many_slots_there_are_no_more_is_given_than_redis_may_hold_for_one_listener(
+    claimed: Claimed, registry: Registry, recorder: Recorder
 ) -> None:
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        await asyncio.sleep(0.1)
+    registry.on("*")(recorder.handle)
+    await claimed.accept([delivered() for _ in range(600)])
+    async with working(claimed, registry, concurrency=500) as engine:
+        await eventually(lambda: engine.jobs_complete == 600)
+    assert max(claimed.free) == 128
 
+
+async def test_of_work_that_takes_its_time_no_more_is_claimed_than_can_begin(
+    claimed: Claimed, registry: Registry, holding: Holding
+) -> None:
     await claimed.accept([delivered() for _ in range(40)])
-    async with working(claimed, registry, concurrency=10) as engine:
-        await eventually(lambda: engine.jobs_complete == 40)
-    assert max(claimed.asked) == 5
+    async with working(claimed, registry, concurrency=10):
+        await eventually(lambda: len(holding.runs) == 10)
+        assert claimed.asked == [5, 5]
+        holding.may_end.set()
 
 
 async def test_of_what_was_claimed_ahead_no_more_runs_at_once_than_there_are_slots(
     store: Store, registry: Registry
 ) -> None:
-    running, most = 0, 0
+    crowd = Crowd()
 
     @registry.on("*")
     async def handle(event: Event, ctx: Context) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0 if running < 4 else 0.05)  # the first are done at once, so that more is claimed
-        running -= 1
+        with crowd:
+            await asyncio.sleep(0 if crowd.now < 4 else 0.05)  # the first are done at once, so that more is claimed
 
     async with working(store, registry, concurrency=10) as engine:
         await store.accept([delivered() for _ in range(120)])
         await eventually(lambda: engine.jobs_complete == 120)
-    assert most == 10
+    assert crowd.most == 10
 
 
 async def test_a_full_worker_leaves_the_rest_to_others(store: Store, registry: Registry) -> None:

@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
-from events import Claim, Event, Lease, Store, StoreUnavailable
+from events import Claim, Lease, Store, StoreUnavailable
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, story, working
-from worker import Context
+from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, story, working
 from worker.registry import Registry
 
 
@@ -42,25 +41,6 @@ async def test_an_event_starts_without_a_claim(make_store: MakeStore, registry: 
 
 async def _waits(store: Store) -> bool:
     return bool(await store.redis.zcard("tw:idle"))
-
-
-class Holding(Recorder):
-    """A handler whose runs do not end before they may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_end = asyncio.Event()
-
-    async def handle(self, event: Event, ctx: Context) -> None:
-        await super().handle(event, ctx)
-        await self.may_end.wait()
-
-
-@pytest.fixture
-async def holding(registry: Registry) -> Holding:
-    found = Holding()
-    registry.on("*")(found.handle)
-    return found
 
 
 class Given(Store):

@@ -12,7 +12,7 @@ import worker.engine
 from events import End, Event, Lease, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
 from worker.registry import Registry
 
@@ -45,73 +45,52 @@ async def test_a_worker_survives_an_outage_while_it_is_idle(
 
 
 async def test_a_handler_that_runs_through_an_outage_is_done_once(
-    own_redis: EmbeddedRedis, own_store: Store, registry: Registry
+    own_redis: EmbeddedRedis, own_store: Store, registry: Registry, holding: Holding
 ) -> None:
-    proceed, runs = asyncio.Event(), list[str]()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await proceed.wait()
-
     event = delivered()
     async with working(own_store, registry):
         await own_store.accept([event])
-        await eventually(lambda: bool(runs))
+        await eventually(lambda: bool(holding.runs))
         await restart(own_redis, after=0.8)  # longer than the time between renewals
         await asyncio.sleep(0.2)
-        proceed.set()
+        holding.may_end.set()
         await ended(own_store, event)
         await eventually(lambda: is_empty(own_store))
-    assert runs == [event.id]
+    assert holding.runs == [event.id]
     assert (await story(own_store, event)).count("done") == 1
 
 
 async def test_the_end_of_a_handler_is_recorded_when_the_store_is_back(
-    own_redis: EmbeddedRedis, own_store: Store, registry: Registry
+    own_redis: EmbeddedRedis, own_store: Store, registry: Registry, holding: Holding
 ) -> None:
-    proceed, runs = asyncio.Event(), list[str]()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await proceed.wait()
-
     event = delivered()
     async with working(own_store, registry) as engine:
         await own_store.accept([event])
-        await eventually(lambda: bool(runs))
+        await eventually(lambda: bool(holding.runs))
         own_redis.kill()
-        proceed.set()
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 1)
         await asyncio.to_thread(own_redis.start)
         await ended(own_store, event)
-    assert runs == [event.id]
+    assert holding.runs == [event.id]
     assert await is_empty(own_store)
 
 
 async def test_what_ended_in_an_outage_longer_than_its_lease_is_not_claimed_again_by_who_did_it(
-    own_redis: EmbeddedRedis, own_store: Store, registry: Registry
+    own_redis: EmbeddedRedis, own_store: Store, registry: Registry, holding: Holding
 ) -> None:
-    proceed, runs = asyncio.Event(), list[str]()
-
-    @registry.on("*")
-    async def handle(event: Event, ctx: Context) -> None:
-        runs.append(event.id)
-        await proceed.wait()
-
     event = delivered()
     async with working(own_store, registry) as engine:
         await own_store.accept([event])
-        await eventually(lambda: bool(runs))
+        await eventually(lambda: bool(holding.runs))
         own_redis.kill()
-        proceed.set()
+        holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 1)
         await asyncio.sleep(1.5 * own_store.lease_seconds)
         await asyncio.to_thread(own_redis.start)
         await ended(own_store, event)
         await eventually(lambda: is_empty(own_store))
-    assert runs == [event.id]
+    assert holding.runs == [event.id]
     assert await story(own_store, event) == ["received", "claimed", "done"]
 
 

@@ -123,6 +123,18 @@ class Recorder:
         self.attempts.append(ctx.attempt)
 
 
+class Holding(Recorder):
+    """Handlers whose runs do not end before they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = asyncio.Event()
+
+    async def handle(self, event: Event, ctx: Context) -> None:
+        await super().handle(event, ctx)
+        await self.may_end.wait()
+
+
 class Receiver:
     """An HTTP endpoint that keeps what comes; *answers* are its statuses in turn, the last one for ever after."""
 
