@@ -16,6 +16,7 @@ from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
 from cli.store_check import checked
 from events import Shard, Spool, SpoolUnusable, Store
+from events.beside import beside
 from truto import AsyncTruto
 from worker.cause import Describer
 from worker.errors import ConfigError
@@ -216,13 +217,11 @@ async def _followed(file: SourcesFile | None, table: SourceTable) -> AsyncIterat
         return
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, file.reload)
-    following = asyncio.create_task(file.follow(table), name="follow-sources")
     try:
-        yield
+        async with beside(file.follow(table), "follow-sources"):
+            yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 def _spools(settings: IngressSettings, count: int) -> list[Spool | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Literal
 
 import structlog
 
 from events import Store, StoreUnavailable
+from events.beside import beside
 from worker.errors import ConfigError
 
 log = structlog.get_logger("cli")
@@ -27,13 +28,8 @@ async def checked(store: Store, mode: Literal["strict", "warn", "off"]) -> Async
     """
     if mode == "strict":
         await _insist(store)
-    checking = asyncio.create_task(_warn(store), name="check-store") if mode == "warn" else None
-    try:
+    async with beside(_warn(store), "check-store") if mode == "warn" else nullcontext():
         yield
-    finally:
-        if checking is not None:
-            checking.cancel()
-            await asyncio.gather(checking, return_exceptions=True)
 
 
 async def _insist(store: Store) -> None:

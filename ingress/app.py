@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from events import Intake, Shard, Shards, Spool, Store
+from events.beside import beside
 from ingress.answers import Refusal, failed, refuse
 from ingress.health import Readiness, livez
 from ingress.link_token import LinkTokenRoute
@@ -111,14 +111,11 @@ def create_app(
 
 @asynccontextmanager
 async def _running(intake: Intake) -> AsyncIterator[None]:
-    draining = asyncio.create_task(intake.run(), name="drain-spool")
     try:
-        yield
-    finally:
         # What is left is brought over by the next process, so a shutdown need not wait for the store.
-        draining.cancel()
-        with suppress(asyncio.CancelledError):
-            await draining
+        async with beside(intake.run(), "drain-spool"):
+            yield
+    finally:
         await intake.spool.close()
 
 

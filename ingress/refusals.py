@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from events import Refused, Store, StoreUnavailable
+from events.beside import beside
 from ingress.answers import Refusal
 
 _MOST_WAITING = 500
@@ -31,14 +32,13 @@ class RefusalJournal:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write until the block ends, and what is left then once more, if the store takes it at once."""
-        writing = asyncio.create_task(self._run(), name="write-refusals")
         try:
-            yield
+            async with beside(self._run(), "write-refusals"):
+                yield
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.write(), timeout=_EVERY_SECONDS)
+                async with asyncio.timeout(_EVERY_SECONDS):
+                    await self.write()
 
     async def _run(self) -> None:
         while True:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -17,15 +15,6 @@ from structlog.testing import capture_logs
 from events import Spool, Store
 from events.embedded import EmbeddedRedis
 from tests.integration.ingress.edge import Edge, event, run_edge
-
-
-@pytest.fixture
-def own_server() -> Iterator[EmbeddedRedis]:
-    """A server that the test may break."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    with EmbeddedRedis(folder) as server:
-        yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

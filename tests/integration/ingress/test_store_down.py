@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from events import Store
+from events import Refused, Store
 from events.embedded import EmbeddedRedis
+from tests.conftest import MakeStore
 from tests.integration.ingress.edge import Edge, event, run_edge
-
-
-@pytest.fixture
-def own_server() -> Iterator[EmbeddedRedis]:
-    """A server that the test may break."""
-    folder = Path(tempfile.mkdtemp(prefix="tw-"))
-    with EmbeddedRedis(folder) as server:
-        yield server
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -55,6 +46,27 @@ async def test_when_redis_is_gone_deliveries_are_sent_back_until_it_returns(
     own_server.start()
     assert (await own_edge.deliver(event("during"))).json()["status"] == "accepted"
     assert (await own_edge.deliver(event("before"))).json()["status"] == "duplicate"
+
+
+class SwallowsCancellation(Store):
+    """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
+
+    noting: asyncio.Event
+
+    async def note_refusals(self, refusals: Sequence[Refused]) -> None:
+        if not self.noting.is_set():
+            self.noting.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(30)
+        await super().note_refusals(refusals)
+
+
+async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_ingress_alive(make_store: MakeStore) -> None:
+    store = SwallowsCancellation(make_store().redis)
+    store.noting = asyncio.Event()
+    async with asyncio.timeout(5), run_edge(store) as edge:
+        await edge.deliver(event(), secret="not-the-secret")
+        await store.noting.wait()
 
 
 async def test_when_redis_is_frozen_deliveries_are_sent_back_in_time(own_edge: Edge, own_server: EmbeddedRedis) -> None:
