@@ -46,16 +46,22 @@ async def serve(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @contextmanager
-def quick_redis(**settings: str) -> Iterator[EmbeddedRedis]:
-    """A redis-server whose disk is memory, where there is room: what a slow disk costs, no test asks.
+def quick_folder() -> Iterator[Path]:
+    """A folder in memory, where there is room: what a slow disk costs, no test asks.
 
-    Its folder has a short path: pytest's own ones are too long for a socket.
+    Its path leaves room for a socket's name: pytest's own ones are too long.
     """
     memory = Path("/dev/shm")
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _LEAST_ROOM
     folder = Path(tempfile.mkdtemp(prefix="tw-", dir=memory if roomy else None))
     try:
-        with EmbeddedRedis(folder, **settings) as server:
-            yield server
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def quick_redis(**settings: str) -> Iterator[EmbeddedRedis]:
+    """A redis-server whose disk is memory, where there is room."""
+    with quick_folder() as folder, EmbeddedRedis(folder, **settings) as server:
+        yield server

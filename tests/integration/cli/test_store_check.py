@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from cli.store_check import checked
 from events import Store
 from tests.integration.cli.commands import Commands
-from tests.redis_nodes import Node, short_folder
-from tests.servers import free_port
+from tests.redis_nodes import Node
+from tests.servers import free_port, quick_folder
 from worker.errors import ConfigError
 
 SERVICES = {
@@ -23,7 +23,7 @@ SERVICES = {
 
 @pytest.fixture(scope="module")
 def unsafe() -> Iterator[str]:
-    with short_folder() as folder, Node(folder, ["maxmemory-policy allkeys-lru", "appendfsync everysec"]) as node:
+    with quick_folder() as folder, Node(folder, ["maxmemory-policy allkeys-lru", "appendfsync everysec"]) as node:
         yield f"redis://127.0.0.1:{node.port}"
 
 
@@ -73,7 +73,7 @@ async def test_warn_says_once_that_the_store_is_not_there(monkeypatch: pytest.Mo
 
 async def test_warn_checks_a_store_as_soon_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.store_check._AGAIN_SECONDS", 0.05)
-    with short_folder() as folder:
+    with quick_folder() as folder:
         node = Node(folder, ["appendfsync everysec"])
         records = asyncio.create_task(logged(f"redis://127.0.0.1:{node.port}", "warn", until=2))
         await asyncio.sleep(0.1)

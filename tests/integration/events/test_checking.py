@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import pytest
 
 from events import Store, StoreUnavailable
-from tests.redis_nodes import Node, short_folder
-from tests.servers import free_port
+from tests.redis_nodes import Node
+from tests.servers import free_port, quick_folder
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    with short_folder() as folder, Node(folder, []) as node:
+    with quick_folder() as folder, Node(folder, []) as node:
         yield node
 
 

@@ -12,12 +12,13 @@ import pytest
 from events import Acceptance, Store, StoreUnavailable
 from tests.integration.events.deliveries import claim_one, delivered
 from tests.integration.events.lying_redis import lying_redis
-from tests.redis_nodes import Node, replica_of, short_folder, wait_until_linked
+from tests.redis_nodes import Node, replica_of, wait_until_linked
+from tests.servers import quick_folder
 
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Node, Node]]:
-    with short_folder() as folder, Node(folder, []) as master, replica_of(master, folder) as replica:
+    with quick_folder() as folder, Node(folder, []) as master, replica_of(master, folder) as replica:
         wait_until_linked(replica)
         yield master, replica
 

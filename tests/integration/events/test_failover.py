@@ -21,10 +21,9 @@ from tests.redis_nodes import (
     Node,
     replica_of,
     sentinel_of,
-    short_folder,
     wait_until_linked,
 )
-from tests.servers import free_port
+from tests.servers import free_port, quick_folder
 
 Result = TypeVar("Result")
 
@@ -48,7 +47,7 @@ class Group:
 
 
 def watched(stack: ExitStack, sentinels: int) -> Group:
-    folder = stack.enter_context(short_folder())
+    folder = stack.enter_context(quick_folder())
     master = stack.enter_context(Node(folder, [], password=PASSWORD))
     replica = stack.enter_context(replica_of(master, folder))
     wait_until_linked(replica)
@@ -93,7 +92,7 @@ def small_group() -> Iterator[Group]:
 
 @asynccontextmanager
 async def store_at(url: str, *, confirm_replicas: int = 0) -> AsyncIterator[Store]:
-    store = Store.connect(url, answer_seconds=0.5, confirm_replicas=confirm_replicas)
+    store = Store.connect(url, answer_seconds=1, confirm_replicas=confirm_replicas)
     try:
         yield store
     finally:
@@ -109,6 +108,12 @@ async def through_the_outage(work: Callable[[], Awaitable[Result]]) -> Result:
                 await asyncio.sleep(0.05)
 
 
+async def accepts(store: Store, name: str) -> bool:
+    """Whether it takes an event, though a slow machine may make the sentinels lose sight of their master once more."""
+    (acceptance,) = await through_the_outage(lambda: store.accept([delivered(name)]))
+    return acceptance in (Acceptance.ACCEPTED, Acceptance.DUPLICATE)  # of an attempt that was not answered
+
+
 async def test_a_failover_is_followed_and_nothing_confirmed_by_the_replica_is_lost(group: Group) -> None:
     dead_sentinel = f"127.0.0.1:{free_port()}"
     async with store_at(group.url(dead_sentinel), confirm_replicas=1) as store:
@@ -119,8 +124,8 @@ async def test_a_failover_is_followed_and_nothing_confirmed_by_the_replica_is_lo
     async with store_at(group.url(dead_sentinel)) as store:
         # The only replica has become the master, so there is none left to confirm.
         assert await through_the_outage(lambda: store.accept([delivered("before")])) == [Acceptance.DUPLICATE]
-        assert await store.accept([delivered("after")]) == [Acceptance.ACCEPTED]
-        assert group.master_port() == group.replica.port
+        assert await accepts(store, "after")
+        wait_until(lambda: group.master_port() == group.replica.port)  # each sentinel learns of it by itself
 
 
 async def test_the_same_store_goes_on_with_the_new_master(small_group: Group) -> None:
@@ -142,7 +147,7 @@ async def test_a_frozen_master_that_comes_back_is_not_listened_to(small_group: G
             wait_until(lambda: small_group.master_port() == small_group.replica.port)
             await through_the_outage(lambda: store.accept([delivered("during")]))
         # For some seconds it still takes itself for the master.
-        assert await store.accept([delivered("after")]) == [Acceptance.ACCEPTED]
+        assert await accepts(store, "after")
         with small_group.replica.client() as new_master:
             assert new_master.zcard("tw:queue") == 3
 

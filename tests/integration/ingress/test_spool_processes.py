@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,15 +18,14 @@ from cli.processes import Process, Processes
 from events import Store
 from events.embedded import EmbeddedRedis
 from tests.integration.ingress.edge import HOOK, SECRET, client, event
-from tests.servers import free_port
+from tests.servers import free_port, quick_folder
 from truto.signature import sign
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="tw-"))
-    yield path
-    shutil.rmtree(path)
+    with quick_folder() as path:
+        yield path
 
 
 class Service:
