@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingress.answers import answer
 from ingress.server import EdgeProtocol
@@ -58,10 +59,8 @@ async def _verify_app() -> Starlette:
     return Starlette(routes=[Route("/webhooks/truto", receive, methods=["POST"])])
 
 
-async def _serve(app: Starlette) -> None:
-    config = uvicorn.Config(
-        app, port=int(os.environ["PORT"]), http=EdgeProtocol, ws="none", access_log=False, log_config=None
-    )
+async def _serve(app: Starlette, http: type[HttpToolsProtocol]) -> None:
+    config = uvicorn.Config(app, port=int(os.environ["PORT"]), http=http, ws="none", access_log=False, log_config=None)
     await uvicorn.Server(config).serve()
 
 
@@ -83,8 +82,10 @@ async def _worker() -> None:
 async def _main(which: str) -> None:
     if which == "worker":
         await _worker()
+    elif which == "enqueue":
+        await _serve(await _enqueue_app(), HttpToolsProtocol)
     else:
-        await _serve(await (_enqueue_app() if which == "enqueue" else _verify_app()))
+        await _serve(await _verify_app(), EdgeProtocol)
 
 
 if __name__ == "__main__":
