@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,8 +21,7 @@ _TYPE_FIELDS = ("event", "event_type", "eventType")
 _LONGEST_NAME = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """An event whose sender is proven. Only this can be accepted.
 
     Only ``ingress.verification`` makes one, and workflows that emit events; the spool gives back those it was given.
@@ -32,10 +32,14 @@ class Verified:
     source: str
     type: str
     id: str
-    body: bytes = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
-    raw: bytes = field(repr=False, default=b"")
+    body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
+    raw: bytes = b""
     secret_position: int = 0
+
+    def __repr__(self) -> str:
+        """What it is, without what is in it."""
+        return f"Verified(source={self.source!r}, type={self.type!r}, id={self.id!r})"
 
     @property
     def key(self) -> str:

@@ -60,7 +60,18 @@ def refuse(refusal: Refusal) -> Response:
 
 def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """*content* as JSON."""
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+    return _Json(orjson.dumps(content), status, headers)
+
+
+class _Json(Response):
+    media_type = "application/json"
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Spell the usual two at once: putting them together costs Starlette as much as three of our JSON documents."""
+        if headers:
+            super().init_headers(headers)
+        else:
+            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json")]
 
 
 def wrong_method(allowed: str) -> Refusal:

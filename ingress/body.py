@@ -21,11 +21,11 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
 
     A declared length over the cap is refused before anything is read. Raises :class:`ClientGone`.
     """
+    if HERE in scope.get("extensions", ()):
+        return await _read_all(receive, most_bytes)
     for name, value in scope["headers"]:
         if name == b"content-length" and _is_more(value, most_bytes):
             return _too_large(most_bytes)
-    if HERE in scope.get("extensions", ()):
-        return await _read_all(receive, most_bytes)
     try:
         async with asyncio.timeout(seconds):
             return await _read_all(receive, most_bytes)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+from bisect import bisect_left
+from collections import Counter as Counted
 from collections.abc import Iterator, Sequence
-from functools import cache
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
 
 from events import Acceptance, Intake, Overview, Store, StoreUnavailable, together
+
+_RECEIPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
 class Metrics:
@@ -22,29 +27,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        deliveries = Counter(
-            "truto_worker_deliveries", "Verified deliveries by outcome", ["source", "outcome"], registry=self.registry
-        )
-        # Looking a counter up by its labels takes longer than counting; there are few, as all labels are our own words.
-        self._deliveries = cache(deliveries.labels)
+        self._receipts = _Receipts()
+        self.registry.register(self._receipts)
         self._refusals = Counter(
             "truto_worker_refusals",
             "Refused deliveries by reason",
             ["source", "status", "reason"],
             registry=self.registry,
-        )
-        secrets = Counter(
-            "truto_worker_secret_used",
-            "Which live secret explained the signature, 0 being the newest",
-            ["source", "position"],
-            registry=self.registry,
-        )
-        self._secrets = cache(secrets.labels)
-        self.receipt_seconds = Histogram(
-            "truto_worker_receipt_seconds",
-            "Time from the first byte to the answer",
-            registry=self.registry,
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )
         self._store_up = Gauge(
             "truto_worker_store_up", "Whether the store answered this scrape", registry=self.registry
@@ -61,14 +50,19 @@ class Metrics:
             registry=self.registry,
         )
 
-    def accepted(self, source: str, acceptance: Acceptance, secret_position: int) -> None:
-        """Count a delivery the store has confirmed."""
-        self._deliveries(source, acceptance.value).inc()
-        self._secrets(source, secret_position).inc()
+    def accepted(self, source: str, outcome: str, secret_position: int) -> None:
+        """Count an event that is confirmed, or known already."""
+        self._receipts.outcomes[source, outcome] += 1
+        self._receipts.secrets[source, secret_position] += 1
 
     def answered(self, source: str, outcome: str) -> None:
         """Count a delivery that was taken and queues nothing: ``ignored``, or a ``handshake``."""
-        self._deliveries(source, outcome).inc()
+        self._receipts.outcomes[source, outcome] += 1
+
+    def took(self, seconds: float) -> None:
+        """Count an answer by the time since the first byte."""
+        self._receipts.times[bisect_left(_RECEIPT_SECONDS, seconds)] += 1
+        self._receipts.seconds += seconds
 
     def refused(self, source: str, status: int, reason: str) -> None:
         """Count a delivery that was not taken."""
@@ -89,6 +83,40 @@ class Metrics:
             for what, count in overview.totals.items():
                 self._totals.labels(what).set(count)
         return generate_latest(self.registry)
+
+
+class _Receipts(Collector):
+    """What is counted for every delivery, in plain numbers: one of the library's counters costs as much as a digest."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counted[tuple[str, str]] = Counted()
+        self.secrets: Counted[tuple[str, int]] = Counted()
+        self.times = [0] * (len(_RECEIPT_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures of this moment."""
+        outcomes = CounterMetricFamily(
+            "truto_worker_deliveries", "Verified deliveries by outcome", labels=["source", "outcome"]
+        )
+        for labels, count in self.outcomes.items():
+            outcomes.add_metric(labels, count)
+        yield outcomes
+        secrets = CounterMetricFamily(
+            "truto_worker_secret_used",
+            "Which live secret explained the signature, 0 being the newest",
+            labels=["source", "position"],
+        )
+        for (source, position), count in self.secrets.items():
+            secrets.add_metric([source, str(position)], count)
+        yield secrets
+        bounds = [*map(floatToGoString, _RECEIPT_SECONDS), "+Inf"]
+        yield HistogramMetricFamily(
+            "truto_worker_receipt_seconds",
+            "Time from the first byte to the answer",
+            buckets=list(zip(bounds, accumulate(self.times), strict=True)),
+            sum_value=self.seconds,
+        )
 
 
 class SpoolFigures(Collector):

@@ -29,6 +29,9 @@ log = structlog.get_logger("ingress")
 DELIVERIES = "/webhooks/"
 """The path before a source's name."""
 
+_TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
+_DUPLICATE = Acceptance.DUPLICATE.value
+
 AnySource = Source | ConfiguredSource
 
 RETRY_AFTER_SECONDS = 2
@@ -73,7 +76,7 @@ class Receiver:
         except Exception as exc:  # noqa: BLE001  the last resort: a defect of ours must not look like an acceptance
             response = failed(exc, DELIVERIES)
         await response(scope, receive, send)
-        self._metrics.receipt_seconds.observe(time.perf_counter() - started)
+        self._metrics.took(time.perf_counter() - started)
 
     async def _respond(self, source: AnySource | None, scope: Scope, receive: Receive) -> Response:
         if source is None:
@@ -138,18 +141,19 @@ class Receiver:
             acceptances = await self._store.accept(events)
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
-        for verified, acceptance in zip(events, acceptances, strict=True):
-            self._metrics.accepted(source.name, acceptance, verified.secret_position)
+        outcomes = [acceptance.value for acceptance in acceptances]
+        for verified, outcome in zip(events, outcomes, strict=True):
+            self._metrics.accepted(source.name, outcome, verified.secret_position)
             self._log.info(
                 "delivery",
                 source=source.name,
-                outcome=acceptance.value,
+                outcome=outcome,
                 event_id=verified.id,
                 event_type=verified.type,
                 bytes=len(verified.body),
             )
         told = [{"id": verified.id, "type": verified.type} for verified in events]
-        return answer({"status": _status(acceptances), "events": told})
+        return answer({"status": _status(outcomes), "events": told})
 
     def _refuse(self, source: AnySource | None, refusal: Refusal) -> Response:
         self._note(source.name if source else "unknown", refusal)
@@ -174,15 +178,15 @@ def _delivery(scope: Scope, body: bytes) -> Delivery:
     )
 
 
-def _status(acceptances: Sequence[Acceptance]) -> str:
+def _status(outcomes: Sequence[str]) -> str:
     """What the sender is told of a delivery: ``duplicate`` only when nothing of it was new.
 
     A conflict is told to the operator by metric and log; to the sender it is what it is: a known id.
     """
-    for status in (Acceptance.SPOOLED, Acceptance.ACCEPTED):
-        if status in acceptances:
-            return status.value
-    return Acceptance.DUPLICATE.value
+    for status in _TOLD_FIRST:
+        if status in outcomes:
+            return status
+    return _DUPLICATE
 
 
 def _unconfirmed(cause: str) -> Refusal:

@@ -69,7 +69,6 @@ async def test_a_handler_sees_the_event_that_was_delivered(store: Store, registr
 
 
 async def test_the_raw_body_of_a_multipart_delivery_is_there_for_the_handler(store: Store, registry: Registry) -> None:
-    from dataclasses import replace
 
     seen: list[bytes] = []
 
@@ -77,7 +76,7 @@ async def test_the_raw_body_of_a_multipart_delivery_is_there_for_the_handler(sto
     async def handle(event: Event, ctx: Context) -> None:
         seen.append(await ctx.raw())
 
-    event = replace(delivered(), raw=b"--boundary\r\n\x00\xff")
+    event = delivered()._replace(raw=b"--boundary\r\n\x00\xff")
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event)

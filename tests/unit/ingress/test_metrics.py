@@ -73,6 +73,18 @@ def test_deliveries_and_refusals_are_counted_by_source_and_outcome() -> None:
     assert counted["truto_worker_refusals_total reason=signature_format source=truto status=401"] == 1
 
 
+def test_answers_are_counted_by_the_time_they_took() -> None:
+    metrics = Metrics()
+    for seconds in (0.0005, 0.001, 0.3, 60):
+        metrics.took(seconds)
+    counted = samples(metrics.show(None))
+    name = "truto_worker_receipt_seconds"
+    bounds = ("0.001", "0.25", "0.5", "10.0", "+Inf")
+    assert [counted[f"{name}_bucket le={bound}"] for bound in bounds] == [2, 2, 3, 3, 4]
+    assert counted[f"{name}_count"] == 4
+    assert counted[f"{name}_sum"] == pytest.approx(60.3015)
+
+
 def test_two_apps_do_not_share_figures() -> None:
     one, other = Metrics(), Metrics()
     one.refused("truto", 401, "x")
