@@ -332,7 +332,7 @@ async def test_a_later_event_starts_the_window_anew(store: Store) -> None:
     began = time.monotonic()
     await store.gate(second, "h", lane)
     assert (await claim_one(store)).event.id == "b"
-    assert time.monotonic() - began > 0.4
+    assert time.monotonic() - began > 0.49
 
 
 async def test_a_latest_piece_that_is_leased_already_can_still_be_superseded(store: Store) -> None:
@@ -373,16 +373,17 @@ async def test_a_latest_piece_that_ends_before_its_time_leaves_nothing_behind(st
 async def test_no_more_pieces_start_in_a_period_than_the_rate_allows_and_none_loses_an_attempt(store: Store) -> None:
     lane = Lane("h|k", starts=2, period=0.5)
     waiting = await leased(store, *(str(n) for n in range(7)))
-    starts: list[float] = []
+    starts: list[tuple[float, float]] = []  # each lies between its two: a slow machine makes no two of them look closer
     while len(starts) < 7:
         for lease in waiting:
             assert (lease.attempts, lease.crashes) == (0, 0)
+            asked = time.monotonic()
             if await store.gate(lease, "h", lane):
-                starts.append(time.monotonic())
+                starts.append((asked, time.monotonic()))
                 await store.finish(lease, DONE)
         waiting = await claim_all(store)
-    assert all(later - earlier > 0.3 for earlier, later in zip(starts, starts[2:], strict=False))
-    assert starts[-1] - starts[0] < 5
+    assert all(later - earlier > 0.49 for (earlier, _), (_, later) in zip(starts, starts[2:], strict=False))
+    assert starts[-1][1] - starts[0][0] < 3
     await asyncio.sleep(0.51)
     assert await is_clean(store)
 
