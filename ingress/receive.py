@@ -29,6 +29,7 @@ log = structlog.get_logger("ingress")
 DELIVERIES = "/webhooks/"
 """The path before a source's name."""
 
+# Python 3.11 looks the value of an enum's member up anew each time.
 _TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
 _DUPLICATE = Acceptance.DUPLICATE.value
 

@@ -34,6 +34,13 @@ def redis_server() -> Iterator[EmbeddedRedis]:
 
 
 @pytest.fixture
+def own_redis() -> Iterator[EmbeddedRedis]:
+    """A redis-server that the test may break."""
+    with quick_redis() as server:
+        yield server
+
+
+@pytest.fixture
 async def make_store(redis_server: EmbeddedRedis) -> AsyncIterator[MakeStore]:
     """Make any number of stores on the run's server, emptied once before; all are closed when the test ends."""
     with Redis.from_url(redis_server.url) as admin:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,16 +16,9 @@ from events import NO_LANE, Acceptance, End, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 from tests.integration.events.deliveries import DONE, accept, bury, claim_one, delivered, words
 from tests.integration.events.lying_redis import lying_redis
-from tests.servers import free_port, quick_redis
+from tests.servers import free_port
 
 HIDDEN = delivered("hidden-id", payload={"ssn": "hidden-payload"})
-
-
-@pytest.fixture
-def own_server() -> Iterator[EmbeddedRedis]:
-    """A server that the test may break."""
-    with quick_redis() as server:
-        yield server
 
 
 @asynccontextmanager
@@ -66,11 +59,11 @@ async def test_every_method_says_that_nobody_listens(method: str) -> None:
     assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_the_work_of_a_lease_says_so_too(own_server: EmbeddedRedis) -> None:
-    async with store_at(own_server.url) as store:
+async def test_the_work_of_a_lease_says_so_too(own_redis: EmbeddedRedis) -> None:
+    async with store_at(own_redis.url) as store:
         await accept(store)
         lease = await claim_one(store)
-        own_server.kill()
+        own_redis.kill()
         for work in (
             store.finish(lease, DONE),
             store.renew([lease]),
@@ -84,29 +77,29 @@ async def test_the_work_of_a_lease_says_so_too(own_server: EmbeddedRedis) -> Non
                 await work
 
 
-async def test_a_killed_server_confirms_nothing_and_a_restarted_one_goes_on(own_server: EmbeddedRedis) -> None:
-    async with store_at(own_server.url) as store:
+async def test_a_killed_server_confirms_nothing_and_a_restarted_one_goes_on(own_redis: EmbeddedRedis) -> None:
+    async with store_at(own_redis.url) as store:
         await accept(store)
-        own_server.kill()
+        own_redis.kill()
         with pytest.raises(StoreUnavailable):
             await store.accept([HIDDEN])
-        own_server.start()
+        own_redis.start()
         assert await accept(store) == [Acceptance.DUPLICATE]
         assert (await claim_one(store)).event.id == "e-1"
 
 
-async def test_a_frozen_server_is_given_up_in_time_and_used_again_when_it_thaws(own_server: EmbeddedRedis) -> None:
-    async with store_at(own_server.url, answer_seconds=0.2) as store:
+async def test_a_frozen_server_is_given_up_in_time_and_used_again_when_it_thaws(own_redis: EmbeddedRedis) -> None:
+    async with store_at(own_redis.url, answer_seconds=0.2) as store:
         await accept(store)
-        assert own_server.pid is not None
-        os.kill(own_server.pid, signal.SIGSTOP)
+        assert own_redis.pid is not None
+        os.kill(own_redis.pid, signal.SIGSTOP)
         started = time.perf_counter()
         try:
             outcomes = await asyncio.gather(
                 *(store.accept([delivered(str(n))]) for n in range(50)), return_exceptions=True
             )
         finally:
-            os.kill(own_server.pid, signal.SIGCONT)
+            os.kill(own_redis.pid, signal.SIGCONT)
         assert time.perf_counter() - started < 1
         assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
         # What the frozen server had received by then counts: an unknown outcome may be either.

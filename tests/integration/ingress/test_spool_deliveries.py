@@ -23,8 +23,8 @@ def spool(tmp_path: Path) -> Spool:
 
 
 @pytest.fixture
-async def own_edge(own_server: EmbeddedRedis, spool: Spool) -> AsyncIterator[Edge]:
-    store = Store.connect(own_server.url, answer_seconds=0.3)
+async def own_edge(own_redis: EmbeddedRedis, spool: Spool) -> AsyncIterator[Edge]:
+    store = Store.connect(own_redis.url, answer_seconds=0.3)
     async with run_edge(store, spool=spool) as running:
         yield running
 
@@ -48,34 +48,34 @@ async def ids_in(url: str) -> list[str]:
 
 
 async def test_while_redis_is_gone_deliveries_are_spooled_and_then_brought_over_in_order(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
     assert (await own_edge.deliver(event("0"))).json()["status"] == "accepted"
-    own_server.kill()
+    own_redis.kill()
     for number in range(1, 6):
         response = await own_edge.deliver(event(str(number)))
         assert (response.status_code, response.json()) == (
             200,
             {"status": "spooled", "events": [{"id": str(number), "type": "ping"}]},
         )
-    own_server.start()
+    own_redis.start()
     await until(lambda: spool.empty)
     assert (await own_edge.deliver(event("6"))).json()["status"] == "accepted"
-    assert await ids_in(own_server.url) == [str(number) for number in range(7)]
+    assert await ids_in(own_redis.url) == [str(number) for number in range(7)]
 
 
 async def test_what_is_spooled_twice_or_known_already_has_one_effect(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
     await own_edge.deliver(event("known"))
-    own_server.kill()
+    own_redis.kill()
     for event_id in ("known", "new", "new"):
         assert (await own_edge.deliver(event(event_id))).json()["status"] == "spooled"
     with capture_logs() as logs:
         await own_edge.deliver(event("known", changed=True))
-        own_server.start()
+        own_redis.start()
         await until(lambda: spool.empty)
-    assert await ids_in(own_server.url) == ["known", "new"]
+    assert await ids_in(own_redis.url) == ["known", "new"]
     assert [line["event"] for line in logs if line["event"] != "delivery"] == ["store_back", "spooled_conflict"]
     figures = (await own_edge.http.get("/metrics")).text
     for figure in (
@@ -90,11 +90,11 @@ async def test_what_is_spooled_twice_or_known_already_has_one_effect(
 
 
 async def test_only_the_first_delivery_waits_for_a_frozen_redis(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
     await own_edge.deliver(event("before"))
-    assert own_server.pid is not None
-    os.kill(own_server.pid, signal.SIGSTOP)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, signal.SIGSTOP)
     try:
         seconds = []
         for number in range(10):
@@ -106,17 +106,15 @@ async def test_only_the_first_delivery_waits_for_a_frozen_redis(
         seconds.append(time.perf_counter() - started)
         assert (ready.status_code, ready.json()) == (200, {"status": "ready", "store": False, "spooled": 10})
     finally:
-        os.kill(own_server.pid, signal.SIGCONT)
+        os.kill(own_redis.pid, signal.SIGCONT)
     assert seconds[0] < 1
     assert max(seconds[1:]) < 0.15
     await until(lambda: spool.empty)
-    assert sorted(await ids_in(own_server.url)) == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "before"]
+    assert sorted(await ids_in(own_redis.url)) == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "before"]
 
 
-async def test_a_redis_that_answers_but_takes_no_writes_is_spooled_past(
-    own_server: EmbeddedRedis, spool: Spool
-) -> None:
-    store = Store.connect(own_server.url)
+async def test_a_redis_that_answers_but_takes_no_writes_is_spooled_past(own_redis: EmbeddedRedis, spool: Spool) -> None:
+    store = Store.connect(own_redis.url)
     async with run_edge(store, spool=spool) as edge:
         await store.redis.config_set("maxmemory", "1")
         for number in range(3):
@@ -125,15 +123,15 @@ async def test_a_redis_that_answers_but_takes_no_writes_is_spooled_past(
         assert spool.records == 3
         await store.redis.config_set("maxmemory", "0")
         await until(lambda: spool.empty)
-    assert await ids_in(own_server.url) == ["0", "1", "2"]
+    assert await ids_in(own_redis.url) == ["0", "1", "2"]
 
 
-async def test_a_full_spool_sends_deliveries_back(own_server: EmbeddedRedis, tmp_path: Path) -> None:
-    store = Store.connect(own_server.url, answer_seconds=0.3)
+async def test_a_full_spool_sends_deliveries_back(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
+    store = Store.connect(own_redis.url, answer_seconds=0.3)
     small = Spool.open(tmp_path / "small", most_bytes=1000)
     async with run_edge(store, spool=small) as edge:
         assert (await edge.http.get("/readyz")).json() == {"status": "ready", "store": True, "spooled": 0}
-        own_server.kill()
+        own_redis.kill()
         answers = [await edge.deliver(event(str(number))) for number in range(20)]
         refused = [answer for answer in answers if answer.status_code != 200]
         assert 0 < len(refused) < 20
@@ -141,18 +139,18 @@ async def test_a_full_spool_sends_deliveries_back(own_server: EmbeddedRedis, tmp
         assert {answer.json()["reason"] for answer in refused} == {"store_unavailable"}
         not_ready = await edge.http.get("/readyz")
         assert (not_ready.status_code, not_ready.json()["reason"]) == (503, "store_unavailable")
-        own_server.start()
+        own_redis.start()
         await until(lambda: small.empty)
         assert (await edge.http.get("/readyz")).status_code == 200
-    assert await ids_in(own_server.url) == [
+    assert await ids_in(own_redis.url) == [
         answer.json()["events"][0]["id"] for answer in answers if not answer.is_error
     ]
 
 
 async def test_a_disk_that_fails_sends_deliveries_back_and_is_used_again_when_it_works(
-    own_edge: Edge, own_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+    own_edge: Edge, own_redis: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_server.kill()
+    own_redis.kill()
 
     def failing(file: int) -> None:
         raise OSError(28, "No space left on device")
@@ -169,11 +167,11 @@ async def test_a_disk_that_fails_sends_deliveries_back_and_is_used_again_when_it
 
 
 async def test_readiness_notices_a_lost_store_before_any_delivery_does(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
-    own_server.kill()
+    own_redis.kill()
     assert (await own_edge.http.get("/readyz")).json() == {"status": "ready", "store": False, "spooled": 0}
-    own_server.start()
+    own_redis.start()
     answers = [(await own_edge.http.get("/readyz")).json()["store"]]
     async with asyncio.timeout(5):
         while not answers[-1]:
@@ -183,9 +181,9 @@ async def test_readiness_notices_a_lost_store_before_any_delivery_does(
 
 
 async def test_depth_is_among_the_figures_while_redis_is_gone(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
-    own_server.kill()
+    own_redis.kill()
     await own_edge.deliver(event("a"))
     figures = (await own_edge.http.get("/metrics")).text
     assert "truto_worker_spool_records 1.0" in figures
@@ -193,22 +191,22 @@ async def test_depth_is_among_the_figures_while_redis_is_gone(
 
 
 async def test_strangers_are_refused_and_nothing_of_theirs_is_spooled(
-    own_edge: Edge, own_server: EmbeddedRedis, spool: Spool
+    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
 ) -> None:
-    own_server.kill()
+    own_redis.kill()
     assert (await own_edge.deliver(event(), secret="another")).status_code == 401
     assert spool.empty
 
 
 async def test_what_an_earlier_process_left_is_brought_over_at_the_start(
-    own_server: EmbeddedRedis, tmp_path: Path
+    own_redis: EmbeddedRedis, tmp_path: Path
 ) -> None:
-    own_server.kill()
-    async with run_edge(Store.connect(own_server.url), spool=Spool.open(tmp_path / "spool")) as edge:
+    own_redis.kill()
+    async with run_edge(Store.connect(own_redis.url), spool=Spool.open(tmp_path / "spool")) as edge:
         assert (await edge.deliver(event("a"))).json()["status"] == "spooled"
-    own_server.start()
+    own_redis.start()
     spool = Spool.open(tmp_path / "spool")
     assert spool.records == 1
-    async with run_edge(Store.connect(own_server.url), spool=spool):
+    async with run_edge(Store.connect(own_redis.url), spool=spool):
         await until(lambda: spool.empty)
-    assert await ids_in(own_server.url) == ["a"]
+    assert await ids_in(own_redis.url) == ["a"]

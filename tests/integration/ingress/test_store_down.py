@@ -20,8 +20,8 @@ from tests.integration.ingress.edge import Edge, event, run_edge
 
 
 @pytest.fixture
-async def own_edge(own_server: EmbeddedRedis) -> AsyncIterator[Edge]:
-    store = Store.connect(own_server.url, answer_seconds=0.2)
+async def own_edge(own_redis: EmbeddedRedis) -> AsyncIterator[Edge]:
+    store = Store.connect(own_redis.url, answer_seconds=0.2)
     async with run_edge(store) as running:
         yield running
 
@@ -38,12 +38,12 @@ def assert_sent_back(response: httpx.Response) -> None:
 
 
 async def test_when_redis_is_gone_deliveries_are_sent_back_until_it_returns(
-    own_edge: Edge, own_server: EmbeddedRedis
+    own_edge: Edge, own_redis: EmbeddedRedis
 ) -> None:
     assert (await own_edge.deliver(event("before"))).status_code == 200
-    own_server.kill()
+    own_redis.kill()
     assert_sent_back(await own_edge.deliver(event("during")))
-    own_server.start()
+    own_redis.start()
     assert (await own_edge.deliver(event("during"))).json()["status"] == "accepted"
     assert (await own_edge.deliver(event("before"))).json()["status"] == "duplicate"
 
@@ -69,10 +69,10 @@ async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_ingress_
         await store.noting.wait()
 
 
-async def test_when_redis_is_frozen_deliveries_are_sent_back_in_time(own_edge: Edge, own_server: EmbeddedRedis) -> None:
+async def test_when_redis_is_frozen_deliveries_are_sent_back_in_time(own_edge: Edge, own_redis: EmbeddedRedis) -> None:
     await own_edge.deliver(event("before"))
-    assert own_server.pid is not None
-    os.kill(own_server.pid, signal.SIGSTOP)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, signal.SIGSTOP)
     started = time.perf_counter()
     try:
         assert_sent_back(await own_edge.deliver(event("during")))
@@ -80,7 +80,7 @@ async def test_when_redis_is_frozen_deliveries_are_sent_back_in_time(own_edge: E
         assert (await own_edge.http.get("/readyz")).status_code == 503
         assert (await own_edge.http.get("/livez")).status_code == 200
     finally:
-        os.kill(own_server.pid, signal.SIGCONT)
+        os.kill(own_redis.pid, signal.SIGCONT)
     assert (await own_edge.deliver(event("after"))).status_code == 200
 
 
@@ -95,9 +95,9 @@ async def test_when_redis_is_full_deliveries_are_sent_back(edge: Edge, store: St
 
 
 async def test_why_a_delivery_was_sent_back_is_logged_without_what_was_in_it(
-    own_edge: Edge, own_server: EmbeddedRedis
+    own_edge: Edge, own_redis: EmbeddedRedis
 ) -> None:
-    own_server.kill()
+    own_redis.kill()
     with capture_logs() as logs:
         await own_edge.deliver(event("hidden-id", payload="hidden"))
     (line,) = logs
@@ -106,15 +106,15 @@ async def test_why_a_delivery_was_sent_back_is_logged_without_what_was_in_it(
     assert "hidden" not in str(line)
 
 
-async def test_strangers_are_refused_as_ever_while_redis_is_gone(own_edge: Edge, own_server: EmbeddedRedis) -> None:
-    own_server.kill()
+async def test_strangers_are_refused_as_ever_while_redis_is_gone(own_edge: Edge, own_redis: EmbeddedRedis) -> None:
+    own_redis.kill()
     assert (await own_edge.deliver(event(), secret="another")).status_code == 401
 
 
-async def test_readiness_and_figures_tell_whether_redis_answers(own_edge: Edge, own_server: EmbeddedRedis) -> None:
+async def test_readiness_and_figures_tell_whether_redis_answers(own_edge: Edge, own_redis: EmbeddedRedis) -> None:
     assert (await own_edge.http.get("/readyz")).json() == {"status": "ready"}
     assert "truto_worker_store_up 1.0" in (await own_edge.http.get("/metrics")).text
-    own_server.kill()
+    own_redis.kill()
     refused = await own_edge.http.get("/readyz")
     assert (refused.status_code, refused.json()["reason"]) == (503, "store_unavailable")
     figures = await own_edge.http.get("/metrics")

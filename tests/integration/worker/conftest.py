@@ -12,7 +12,6 @@ from events import Store
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Holding, Receiver, Recorder
-from tests.servers import quick_redis
 from worker.registry import Registry
 
 
@@ -48,13 +47,6 @@ def logs() -> Iterator[LogCapture]:
     structlog.configure(processors=[capture], cache_logger_on_first_use=False)
     yield capture
     structlog.configure(**before)
-
-
-@pytest.fixture
-def own_redis() -> Iterator[EmbeddedRedis]:
-    """A redis-server that the test may kill."""
-    with quick_redis() as server:
-        yield server
 
 
 @pytest.fixture

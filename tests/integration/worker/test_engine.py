@@ -80,13 +80,17 @@ async def claimed(make_store: MakeStore) -> AsyncIterator[Claimed]:
     await store.close()
 
 
+async def _work_off(store: Store, registry: Registry, events: int, *, concurrency: int) -> None:
+    await store.accept([delivered() for _ in range(events)])
+    async with working(store, registry, concurrency=concurrency) as engine:
+        await eventually(lambda: engine.jobs_complete == events)
+
+
 async def test_work_that_is_done_before_redis_answers_is_claimed_for_all_slots_ahead(
     claimed: Claimed, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    await claimed.accept([delivered() for _ in range(100)])
-    async with working(claimed, registry, concurrency=10) as engine:
-        await eventually(lambda: engine.jobs_complete == 100)
+    await _work_off(claimed, registry, 100, concurrency=10)
     assert claimed.asked[:4] == [5, 5, 10, 10]
     assert len(set(recorder.runs)) == len(recorder.runs) == 100
 
@@ -95,9 +99,7 @@ async def test_however_many_slots_there_are_no_more_is_given_than_redis_may_hold
     claimed: Claimed, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    await claimed.accept([delivered() for _ in range(600)])
-    async with working(claimed, registry, concurrency=500) as engine:
-        await eventually(lambda: engine.jobs_complete == 600)
+    await _work_off(claimed, registry, 600, concurrency=500)
     assert max(claimed.free) == 128
 
 
