@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +16,9 @@ from truto.expressions.errors import ExpressionError
 class Limits:
     """Bounds of one expression; crossing one raises :class:`ExpressionError`.
 
-    Time is the CPU time of the evaluating thread, so that a busy or paused machine does not refuse what is cheap. One
-    built-in call cannot be interrupted; the other limits keep each of them short.
+    Time is the CPU time of the evaluating thread, so that a busy or paused machine does not refuse what is cheap, and
+    without that of full garbage collections, which grows with all that the process holds. One built-in call cannot be
+    interrupted; the other limits keep each of them short.
     """
 
     source_characters: int = 65_536
@@ -38,14 +41,34 @@ class Limits:
     """Size of the result as JSON."""
 
 
+class _FullCollections(threading.local):
+    """CPU time that this thread has spent in full garbage collections; they run wherever the last object was made."""
+
+    spent = 0.0
+    _began = 0.0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] < 2:
+            return
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            self.spent += time.thread_time() - self._began
+
+
+_full_collections = _FullCollections()
+gc.callbacks.append(_full_collections)
+
+
 class Meter:
     """Counts what one evaluation uses. Every method raises :class:`ExpressionError` when a limit is crossed."""
 
-    __slots__ = ("_deadline", "_depth", "_elements", "_known", "_steps", "_text", "limits")
+    __slots__ = ("_collections", "_deadline", "_depth", "_elements", "_known", "_steps", "_text", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._deadline = math.inf
+        self._collections = 0.0
         self._depth = 0
         self._elements = 0
         self._text = 0
@@ -56,10 +79,12 @@ class Meter:
     def start_clock(self) -> None:
         """Begin to count time; before, only sizes are bounded."""
         self._deadline = time.thread_time() + self.limits.seconds
+        self._collections = _full_collections.spent
 
     def check_time(self) -> None:
         """Stop when the time is over."""
-        if time.thread_time() > self._deadline:
+        now = time.thread_time()
+        if now > self._deadline and now > self._deadline + _full_collections.spent - self._collections:
             raise ExpressionError(f"took longer than {self.limits.seconds:g} s", code="limit_time")
 
     def step(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import tracemalloc
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.unit.truto.expressions.evaluating import evaluate, failure
 from truto.expressions import ExpressionError, Limits, compile_expression
+from truto.expressions.limits import Meter
 
 LETTERS = "x" * 400_000
 NUMBERS = list(range(20_000))
@@ -155,6 +157,27 @@ def test_the_time_of_one_evaluation_does_not_count_for_the_next() -> None:
     for _ in range(3):
         time.sleep(0.03)
         assert expression.evaluate({}) == 500_500
+
+
+def test_a_full_garbage_collection_is_not_charged_to_the_expression_in_which_it_runs() -> None:
+    held: list[list[int]] = [[] for _ in range(1_000_000)]
+    meter = Meter(Limits(seconds=0.02))
+    meter.start_clock()
+    gc.collect()
+    meter.check_time()
+    del held
+
+
+def test_the_time_beside_a_full_garbage_collection_is_charged() -> None:
+    meter = Meter(QUICK)
+    meter.start_clock()
+    gc.collect()
+    end = time.thread_time() + 2 * QUICK.seconds
+    while time.thread_time() < end:
+        pass
+    with pytest.raises(ExpressionError) as raised:
+        meter.check_time()
+    assert raised.value.code == "limit_time"
 
 
 def test_running_out_of_memory_is_our_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.truto.expressions.evaluating import evaluate, failure
+from tests.unit.truto.expressions.evaluating import PATIENT, evaluate, failure
 from truto.expressions import UNDEFINED, ExpressionError, Undefined, compile_expression, truthy
 
 SCOPE: dict[str, Any] = {
@@ -123,7 +123,7 @@ def test_an_expression_may_be_evaluated_again_later() -> None:
 
 
 def test_one_expression_serves_several_threads_at_once() -> None:
-    expression = compile_expression("$sum($map([1..50], function($i) { $i * n })) + $eval('n')")
+    expression = compile_expression("$sum($map([1..50], function($i) { $i * n })) + $eval('n')", limits=PATIENT)
     wrong: list[Any] = []
 
     def work(n: int) -> None:
