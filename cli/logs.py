@@ -11,19 +11,18 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_filtering = structlog.make_filtering_bound_logger
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     """Send our records and those of libraries the same way. A second call replaces the first."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        _Stamper(),
-    ]
+    stamp = _Stamper()
+    shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, stamp]
     structlog.configure(
-        processors=[*shared, *_rendering(style)],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        processors=[_JsonLine(stamp)] if style == "json" else [*shared, *_rendering(style)],
+        wrapper_class=_short_way(_LEVELS[level]) if style == "json" else _filtering(_LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
         if style == "json"
         else structlog.WriteLoggerFactory(sys.stderr),
@@ -59,6 +58,38 @@ class _Stamper:
             self._last = second, spelled
         record["timestamp"] = f"{spelled}.{nanoseconds // 1000:06d}Z"
         return record
+
+
+def _short_way(level: int) -> type:
+    class Logger(_filtering(level)):  # type: ignore[misc]  # made by structlog as it runs
+        """structlog's own, which copies the fields of each record twice less."""
+
+        def _proxy_to_logger(self, method_name: str, event: str | None = None, **record: Any) -> None:
+            line: Any = {**self._context, **record} if self._context else record
+            line["event"] = event
+            try:
+                for processor in self._processors:
+                    line = processor(self._logger, method_name, line)
+            except structlog.DropEvent:
+                return
+            self._logger.msg(line)
+
+    return Logger
+
+
+class _JsonLine:
+    """All that makes a record a line of JSON, in one step: a chain of five takes twice as long, once for each event."""
+
+    def __init__(self, stamp: _Stamper) -> None:
+        self._stamp = stamp
+
+    def __call__(self, logger: WrappedLogger, method: str, record: EventDict) -> bytes:
+        structlog.contextvars.merge_contextvars(logger, method, record)
+        record["level"] = method  # a filtering logger's methods are named by their levels
+        self._stamp(logger, method, record)
+        if "exc_info" in record:
+            record = structlog.processors.format_exc_info(logger, method, record)
+        return orjson.dumps(record, default=repr)
 
 
 def _to_json(record: Any, **_: Any) -> bytes:

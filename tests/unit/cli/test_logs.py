@@ -83,6 +83,32 @@ def test_a_second_call_does_not_double_the_lines(terminal: Terminal) -> None:
     assert len(terminal.lines()) == 1
 
 
+def test_bound_fields_and_those_of_the_context_are_in_every_record(terminal: Terminal) -> None:
+    configure_logging("info", "json")
+    with structlog.contextvars.bound_contextvars(request="r"):
+        structlog.get_logger().bind(worker="w").info("ran %s", "well", worker="other")
+        structlog.get_logger("named", run=1).warning("again")
+    first, second = map(json.loads, terminal.lines())
+    assert (first["request"], first["worker"], first["event"]) == ("r", "other", "ran well")
+    assert (second["request"], second["run"], second["level"]) == ("r", 1, "warning")
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])
+def test_a_record_is_told_its_level(terminal: Terminal, level: str) -> None:
+    configure_logging("debug", "json")
+    getattr(structlog.get_logger(), level)("delivery")
+    assert json.loads(terminal.lines()[0])["level"] == level
+
+
+def test_a_test_may_capture_the_records(terminal: Terminal) -> None:
+    configure_logging("info", "json")
+    logger = structlog.get_logger().bind(worker="w")
+    with structlog.testing.capture_logs() as captured:
+        logger.info("delivery")
+    assert captured == [{"worker": "w", "event": "delivery", "log_level": "info"}]
+    assert terminal.lines() == []
+
+
 def test_values_that_json_does_not_know_do_not_lose_the_record(terminal: Terminal) -> None:
     configure_logging("info", "json")
     structlog.get_logger().info("odd", value={1, 2} - {1})
