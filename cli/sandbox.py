@@ -10,7 +10,7 @@ import structlog
 import uvicorn
 
 from cli.logs import configure_logging
-from ingress.server import WholeAnswersProtocol
+from ingress.wire import WholeAnswersProtocol
 from sandbox import SandboxConfig, StateFileError, create_app
 from worker.errors import ConfigError
 

@@ -16,15 +16,14 @@ from collections import deque
 from collections.abc import Iterator
 from http import HTTPStatus
 from types import FrameType
-from typing import Any
 
 import httptools
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ingress.answers import Refusal, refuse
 from ingress.body import HERE
+from ingress.wire import WholeAnswersProtocol
 
 _HEAD_SECONDS = 10.0
 _MOST_HEAD_BYTES = 64 * 1024
@@ -42,44 +41,6 @@ def _on_the_wire(refusal: Refusal) -> bytes:
     lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}".encode()]
     lines += [name + b": " + value for name, value in response.raw_headers]
     return b"\r\n".join([*lines, b"", bytes(response.body)])
-
-
-class _WholeAnswers:
-    """A transport that sends what is written in one go: a head and its body as one packet, at half the cost of two."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
-        self.is_closing = transport.is_closing
-
-    def write(self, data: bytes) -> None:
-        """Send *data* with whatever else is written before the loop goes on."""
-        if not self._held:
-            self._loop.call_soon(self._send)
-        self._held.append(data)
-
-    def close(self) -> None:
-        """Send what is held, then close."""
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        if self._held:
-            held, self._held = self._held, []
-            if not self.is_closing():
-                self._transport.write(b"".join(held))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class WholeAnswersProtocol(HttpToolsProtocol):
-    """HTTP/1.1 as uvicorn speaks it, each answer one packet: one less to send, and one less to wake up for."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Send through :class:`_WholeAnswers`."""
-        super().connection_made(_WholeAnswers(transport, self.loop))  # type: ignore[arg-type]  # offers what is used of one
 
 
 class EdgeProtocol(WholeAnswersProtocol):

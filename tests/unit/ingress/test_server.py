@@ -1,9 +1,8 @@
-"""What goes out of a connection goes out whole; what has come in whole is known to have."""
+"""A body that has come in whole is known to have."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 import uvicorn
@@ -11,72 +10,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from ingress.body import HERE
-from ingress.server import EdgeProtocol, _WholeAnswers
-
-
-class Wire(asyncio.Transport):
-    """Remembers what is sent on it, packet by packet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[bytes] = []
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        assert not self.closed
-        self.sent.append(bytes(data))
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        """Packets come one by one anyway."""
-
-    def resume_reading(self) -> None:
-        """Packets come one by one anyway."""
-
-
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-@pytest.fixture
-async def answers(wire: Wire) -> _WholeAnswers:
-    return _WholeAnswers(wire, asyncio.get_running_loop())
-
-
-async def test_a_head_and_its_body_are_one_packet(wire: Wire, answers: _WholeAnswers) -> None:
-    answers.write(b"head ")
-    answers.write(b"body")
-    assert wire.sent == []
-    await asyncio.sleep(0)
-    assert wire.sent == [b"head body"]
-
-
-async def test_the_next_answer_is_another_packet(wire: Wire, answers: _WholeAnswers) -> None:
-    for answer in (b"one", b"two"):
-        answers.write(answer)
-        await asyncio.sleep(0)
-    assert wire.sent == [b"one", b"two"]
-
-
-async def test_what_is_held_is_sent_before_the_connection_is_closed(wire: Wire, answers: _WholeAnswers) -> None:
-    answers.write(b"last words")
-    answers.close()
-    await asyncio.sleep(0)
-    assert (wire.sent, wire.closed) == ([b"last words"], True)
-
-
-async def test_nothing_is_written_to_a_sender_that_has_hung_up(wire: Wire, answers: _WholeAnswers) -> None:
-    answers.write(b"too late")
-    wire.close()
-    await asyncio.sleep(0)
-    assert wire.sent == []
-
+from ingress.server import EdgeProtocol
+from tests.unit.ingress.wires import Wire
 
 HEAD = b"POST /webhooks/truto HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\n"
 
