@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
+from redis.connection import HiredisRespSerializer
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from events.errors import BadStoreURL
@@ -64,7 +65,7 @@ def _directly(url: str, options: dict[str, Any]) -> Redis:
         if not url.startswith("unix:") and not re.fullmatch(r"(/[0-9]*)?", parts.path):
             raise ValueError("redis-py would silently take database 0")
         pool = ConnectionPool.from_url(url, **options)
-        pool.connection_class = _LEAVING_REPLICAS.get(pool.connection_class, pool.connection_class)
+        pool.connection_class = _OURS[pool.connection_class]
         pool.make_connection()  # type: ignore[no-untyped-call]  # to learn now that it does not know an option
     except (ValueError, TypeError, AttributeError, RedisError):
         # The text of these errors may hold what was taken for the port, and that may be a part of the password.
@@ -132,7 +133,15 @@ def _through_sentinels(address: SentinelAddress, options: dict[str, Any]) -> Red
     return Redis.from_pool(pool)
 
 
-class _LeavesReplicas(AbstractConnection):
+class _PacksAtOnce(AbstractConnection):
+    """Packs a command in one call of hiredis, as redis-py's blocking connections do; ours have many arguments."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """*args* as Redis reads them; a command of two words is two arguments."""
+        return HiredisRespSerializer().pack(*args)  # type: ignore[no-any-return]  # redis-py leaves it untyped
+
+
+class _LeavesReplicas(_PacksAtOnce):
     """Hangs up on a server that was degraded to a replica: it will refuse every write from now on.
 
     redis-py does so for a plain READONLY of a master found through sentinels; the scripts' own READONLY, which Redis
@@ -157,13 +166,18 @@ class _TlsConnection(_LeavesReplicas, SSLConnection):
     pass
 
 
+class _UnixConnection(_PacksAtOnce, UnixDomainSocketConnection):
+    pass
+
+
 class _MasterConnection(_LeavesReplicas, SentinelManagedConnection):
     pass
 
 
-_LEAVING_REPLICAS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+_OURS: dict[type[AbstractConnection], type[AbstractConnection]] = {
     Connection: _TcpConnection,
     SSLConnection: _TlsConnection,
+    UnixDomainSocketConnection: _UnixConnection,
 }
 
 

@@ -10,6 +10,9 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import DataError
 
 from events.connecting import check_url, connect, read_sentinel_url
 from events.errors import BadStoreURL
@@ -116,3 +119,24 @@ def test_no_text_is_anything_but_taken_or_refused(rest: str) -> None:
     for scheme in ("redis+sentinel://", "redis://", "unix://", ""):
         with contextlib.suppress(BadStoreURL):
             check_url(scheme + rest)
+
+
+ARGUMENTS = st.text() | st.binary(max_size=20) | st.integers() | st.floats(allow_nan=False)
+
+
+def connection_to(url: str) -> AbstractConnection:
+    pool: Any = connect(url, answer_seconds=1).connection_pool  # redis-py leaves its methods untyped
+    connection: AbstractConnection = pool.make_connection()
+    return connection
+
+
+@given(words=st.sampled_from(["EVALSHA", "CONFIG GET", b"CLIENT NO-EVICT"]), arguments=st.lists(ARGUMENTS))
+def test_a_command_is_packed_as_redis_py_packs_it(words: str | bytes, arguments: list[Any]) -> None:
+    ours, theirs = connection_to("unix:///nowhere"), UnixDomainSocketConnection(path="/nowhere")
+    assert b"".join(ours.pack_command(words, *arguments)) == b"".join(theirs.pack_command(words, *arguments))
+
+
+@pytest.mark.parametrize("url", ["redis://here", "rediss://here", "unix:///here", "redis+sentinel://here/master"])
+def test_an_argument_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(DataError):
+        connection_to(url).pack_command("SET", "key", None)  # type: ignore[arg-type]  # the mistake
