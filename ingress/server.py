@@ -29,7 +29,6 @@ _HEAD_SECONDS = 10.0
 _MOST_HEAD_BYTES = 64 * 1024
 # Takes what a list takes, and keeps nothing: a list of trailers would be endless for who sends them without end.
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
-_WITH_BODY: dict[str, dict[object, object]] = {HERE: {}}
 _NOT_HTTP = Refusal(400, "malformed_request", "This is no request that can be read.", close=True)
 _TOO_SLOW = Refusal(408, "headers_too_slow", "The headers of the request did not arrive in time.", close=True)
 _TOO_LARGE = Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
@@ -87,8 +86,8 @@ class EdgeProtocol(WholeAnswersProtocol):
         self.headers = _NOWHERE  # type: ignore[assignment]  # what comes now are trailers
 
     def on_message_complete(self) -> None:
-        """The body is whole. When it came with its head, the application has not begun yet, and will know."""
-        self.scope["extensions"] = _WITH_BODY
+        """The body is whole. When it came with its head, the application has not begun yet, and will find it."""
+        self.scope["extensions"] = {HERE: {"body": bytes(self.cycle.body)}}
         super().on_message_complete()
 
     def _start_clock(self) -> None:

@@ -85,14 +85,15 @@ async def test_a_body_that_does_not_come_is_refused_in_time() -> None:
     assert (refusal.status, refusal.reason, refusal.close) == (408, "body_too_slow", True)
 
 
-async def test_a_body_that_is_here_is_read_without_a_clock() -> None:
-    scope = {**scope_with(), "extensions": {HERE: {}}}
-    assert await read_body(scope, arriving([chunk(b"ab")]), most_bytes=10, seconds=0) == b"ab"
+def scope_with_body(body: bytes) -> Scope:
+    return {**scope_with(), "extensions": {HERE: {"body": body}}}
+
+
+async def test_a_body_that_is_here_is_not_waited_for() -> None:
+    assert await read_body(scope_with_body(b"ab"), arriving([]), most_bytes=2, seconds=0) == b"ab"
 
 
 async def test_a_body_that_is_here_may_be_too_large_all_the_same() -> None:
-    refusal = await read_body(
-        {**scope_with(), "extensions": {HERE: {}}}, arriving([chunk(b"x" * 11)]), most_bytes=10, seconds=1
-    )
+    refusal = await read_body(scope_with_body(b"x" * 11), arriving([]), most_bytes=10, seconds=1)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "body_too_large"

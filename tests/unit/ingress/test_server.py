@@ -1,4 +1,4 @@
-"""A body that has come in whole is known to have."""
+"""A body that has come in whole is handed over with its request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.unit.ingress.wires import Wire
 HEAD = b"POST /webhooks/truto HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\n"
 
 
-async def bodies_known_to_be_here(*packets: bytes) -> list[bool]:
-    """What the application finds said of each request's body when it begins, *packets* having come one by one."""
-    said: list[bool] = []
+async def bodies_handed_over(*packets: bytes) -> list[bytes | None]:
+    """What the application is given of each request's body when it begins, *packets* having come one by one."""
+    given: list[bytes | None] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        said.append(HERE in scope.get("extensions", ()))
+        given.append(scope.get("extensions", {}).get(HERE, {}).get("body"))
         while (await receive()).get("more_body"):
             pass
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
@@ -36,17 +36,22 @@ async def bodies_known_to_be_here(*packets: bytes) -> list[bool]:
         for _ in range(5):
             await asyncio.sleep(0)
     protocol.connection_lost(None)
-    return said
+    return given
 
 
-async def test_a_body_that_came_with_its_head_is_known_to_be_here() -> None:
-    assert await bodies_known_to_be_here(HEAD + b"body") == [True]
+async def test_a_body_that_came_with_its_head_is_handed_over() -> None:
+    assert await bodies_handed_over(HEAD + b"body") == [b"body"]
 
 
 @pytest.mark.parametrize("packets", [(HEAD, b"body"), (HEAD + b"bo", b"dy")], ids=["after", "in-part"])
 async def test_a_body_that_is_still_to_come_is_not(packets: tuple[bytes, ...]) -> None:
-    assert await bodies_known_to_be_here(*packets) == [False]
+    assert await bodies_handed_over(*packets) == [None]
 
 
-async def test_of_requests_in_one_packet_each_is_told_of_its_own_body() -> None:
-    assert await bodies_known_to_be_here(HEAD + b"body" + HEAD, b"body") == [True, False]
+async def test_of_requests_in_one_packet_each_is_given_its_own_body() -> None:
+    assert await bodies_handed_over(HEAD + b"body" + HEAD + b"next" + HEAD, b"last") == [b"body", b"next", None]
+
+
+async def test_the_pieces_of_a_body_are_handed_over_as_one() -> None:
+    chunked = HEAD.replace(b"content-length: 4", b"transfer-encoding: chunked")
+    assert await bodies_handed_over(chunked + b"2\r\nbo\r\n2\r\ndy\r\n0\r\n\r\n") == [b"body"]
