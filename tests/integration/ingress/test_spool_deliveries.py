@@ -89,27 +89,27 @@ async def test_what_is_spooled_twice_or_known_already_has_one_effect(
         assert figure in figures
 
 
-async def test_only_the_first_delivery_waits_for_a_frozen_redis(
-    own_edge: Edge, own_redis: EmbeddedRedis, spool: Spool
-) -> None:
-    await own_edge.deliver(event("before"))
-    assert own_redis.pid is not None
-    os.kill(own_redis.pid, signal.SIGSTOP)
-    try:
-        seconds = []
-        for number in range(10):
+async def test_only_the_first_delivery_waits_for_a_frozen_redis(own_redis: EmbeddedRedis, spool: Spool) -> None:
+    patience = 2.0
+    async with run_edge(Store.connect(own_redis.url, answer_seconds=patience), spool=spool) as edge:
+        await edge.deliver(event("before"))
+        assert own_redis.pid is not None
+        os.kill(own_redis.pid, signal.SIGSTOP)
+        try:
+            seconds = []
+            for number in range(10):
+                started = time.perf_counter()
+                assert (await edge.deliver(event(str(number)))).json()["status"] == "spooled"
+                seconds.append(time.perf_counter() - started)
             started = time.perf_counter()
-            assert (await own_edge.deliver(event(str(number)))).json()["status"] == "spooled"
+            ready = await edge.http.get("/readyz")
             seconds.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        ready = await own_edge.http.get("/readyz")
-        seconds.append(time.perf_counter() - started)
-        assert (ready.status_code, ready.json()) == (200, {"status": "ready", "store": False, "spooled": 10})
-    finally:
-        os.kill(own_redis.pid, signal.SIGCONT)
-    assert seconds[0] < 1
-    assert max(seconds[1:]) < 0.15
-    await until(lambda: spool.empty)
+            assert (ready.status_code, ready.json()) == (200, {"status": "ready", "store": False, "spooled": 10})
+        finally:
+            os.kill(own_redis.pid, signal.SIGCONT)
+        assert seconds[0] < 2 * patience
+        assert max(seconds[1:]) < patience
+        await until(lambda: spool.empty)
     assert sorted(await ids_in(own_redis.url)) == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "before"]
 
 
