@@ -19,8 +19,10 @@ from uvicorn.protocols.http.httptools_impl import (
 _PLAIN_NAMES = re.compile(rb"[a-z0-9-]+")
 
 
-def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes | None:
-    """The answer as one packet; ``None`` where that takes more thought.
+def whole_answer(
+    status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, *, last: bool = False
+) -> bytes | None:
+    """The answer as one packet; ``None`` where that takes more thought. The *last* one tells that the connection ends.
 
     Plain is a head that declares the length of *body*, says nothing about the connection, and holds no byte that
     could end a line.
@@ -38,7 +40,7 @@ def whole_answer(status: int, headers: Iterable[tuple[bytes, bytes]], body: byte
         return None
     if HEADER_VALUE_RE.search(b"".join(values)):
         return None
-    lines += b"\r\n", body
+    lines += b"connection: close\r\n\r\n" if last else b"\r\n", body
     return b"".join(lines)
 
 
@@ -59,14 +61,15 @@ class Exchange(RequestResponseCycle):
             await super().send(message)
 
     def _send_whole(self, head: Any, message: Any) -> bool:
-        if message.get("more_body") or not self.keep_alive or self.scope["method"] == "HEAD":
+        if message.get("more_body") or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
             return False
-        if self.disconnected or self.flow.write_paused:
-            return False
-        answer = whole_answer(head["status"], [*self.default_headers, *head["headers"]], message.get("body", b""))
+        headers = [*self.default_headers, *head.get("headers", ())]
+        answer = whole_answer(head["status"], headers, message.get("body", b""), last=not self.keep_alive)
         if answer is None:
             return False
         self.transport.write(answer)
+        if not self.keep_alive:
+            self.transport.close()
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()

@@ -62,6 +62,13 @@ async def test_a_head_and_its_body_are_one_packet() -> None:
     assert connection.wire.sent == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 2\r\n\r\nok"]
 
 
+async def test_the_last_answer_of_a_connection_says_so_in_the_same_packet() -> None:
+    connection = await Connection(answering(*OK)).say(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+    (packet,) = connection.wire.sent
+    assert packet.endswith(b"\r\nconnection: close\r\n\r\nok")
+    assert connection.wire.closed
+
+
 async def test_each_answer_is_a_packet_of_its_own() -> None:
     connection = await Connection(answering(*OK)).say(GET, GET)
     assert len(connection.wire.sent) == 2
