@@ -11,37 +11,38 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_filtering = structlog.make_filtering_bound_logger
-
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     """Send our records and those of libraries the same way. A second call replaces the first."""
-    stamp = _Stamper()
-    shared: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, stamp]
+    chain = _chain(style)
     structlog.configure(
-        processors=[_JsonLine(stamp)] if style == "json" else [*shared, *_rendering(style)],
-        wrapper_class=_short_way(_LEVELS[level]) if style == "json" else _filtering(_LEVELS[level]),
+        processors=chain,
+        wrapper_class=_short_way(_LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
         if style == "json"
         else structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    _route_libraries(shared, style)
+    _route_libraries(chain, style)
 
 
-def _rendering(style: Literal["json", "console"]) -> list[Processor]:
+def _chain(style: Literal["json", "console"]) -> list[Processor]:
+    """What makes a record a line."""
     if style == "json":
-        return [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_to_json),
-        ]
+        return [_JsonLine()]
     # Sender-chosen text could carry escape sequences for the terminal; JSON escapes them by itself.
     # The default would print the values of local variables beside a traceback, tokens and bodies among them.
     plain = structlog.dev.plain_traceback
-    colors = sys.stderr.isatty()
-    return [_escape, structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24, exception_formatter=plain)]
+    console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _Stamper(),
+        _escape,
+        console,
+    ]
 
 
 class _Stamper:
@@ -61,8 +62,8 @@ class _Stamper:
 
 
 def _short_way(level: int) -> type:
-    class Logger(_filtering(level)):  # type: ignore[misc]  # made by structlog as it runs
-        """structlog's own, which copies the fields of each record twice less."""
+    class Logger(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # made by structlog as it runs
+        """structlog's own, but for two copies of the fields of each record."""
 
         def _proxy_to_logger(self, method_name: str, event: str | None = None, **record: Any) -> None:
             line: Any = {**self._context, **record} if self._context else record
@@ -80,20 +81,16 @@ def _short_way(level: int) -> type:
 class _JsonLine:
     """All that makes a record a line of JSON, in one step: a chain of five takes twice as long, once for each event."""
 
-    def __init__(self, stamp: _Stamper) -> None:
-        self._stamp = stamp
+    def __init__(self) -> None:
+        self._stamp = _Stamper()
 
     def __call__(self, logger: WrappedLogger, method: str, record: EventDict) -> bytes:
         structlog.contextvars.merge_contextvars(logger, method, record)
-        record["level"] = method  # a filtering logger's methods are named by their levels
+        record["level"] = method  # it is named by its level, also where a library's record comes along
         self._stamp(logger, method, record)
         if "exc_info" in record:
             record = structlog.processors.format_exc_info(logger, method, record)
         return orjson.dumps(record, default=repr)
-
-
-def _to_json(record: Any, **_: Any) -> bytes:
-    return orjson.dumps(record, default=repr)
 
 
 def _escape(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
@@ -103,15 +100,11 @@ def _escape(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
     return record
 
 
-def _route_libraries(shared: list[Processor], style: Literal["json", "console"]) -> None:
+def _route_libraries(chain: list[Processor], style: Literal["json", "console"]) -> None:
     handler = logging.StreamHandler(sys.stderr)
-    render = [_decode if style == "json" else _as_is]
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(style), *render],
-        )
-    )
+    as_text = _decode if style == "json" else _as_is
+    strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[strip, *chain, as_text]))
     root = logging.getLogger()
     root.handlers = [handler]
     # Below this, libraries say things that hold URLs and arguments (httpx, arq).

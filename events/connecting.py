@@ -65,7 +65,7 @@ def _directly(url: str, options: dict[str, Any]) -> Redis:
         if not url.startswith("unix:") and not re.fullmatch(r"(/[0-9]*)?", parts.path):
             raise ValueError("redis-py would silently take database 0")
         pool = ConnectionPool.from_url(url, **options)
-        pool.connection_class = _OURS[pool.connection_class]
+        pool.connection_class = _OUR_CONNECTIONS[pool.connection_class]
         pool.make_connection()  # type: ignore[no-untyped-call]  # to learn now that it does not know an option
     except (ValueError, TypeError, AttributeError, RedisError):
         # The text of these errors may hold what was taken for the port, and that may be a part of the password.
@@ -174,7 +174,7 @@ class _MasterConnection(_LeavesReplicas, SentinelManagedConnection):
     pass
 
 
-_OURS: dict[type[AbstractConnection], type[AbstractConnection]] = {
+_OUR_CONNECTIONS: dict[type[AbstractConnection], type[AbstractConnection]] = {
     Connection: _TcpConnection,
     SSLConnection: _TlsConnection,
     UnixDomainSocketConnection: _UnixConnection,

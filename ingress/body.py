@@ -11,8 +11,6 @@ from ingress.answers import Refusal
 HERE = "truto_worker.body_is_here"
 """The ASGI extension in which a server hands over a body that had come whole: nothing has to be awaited, or timed."""
 
-_NONE: dict[str, dict[str, bytes]] = {}
-
 
 class ClientGone(Exception):
     """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
@@ -23,7 +21,7 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
 
     A declared length over the cap is refused before anything is read. Raises :class:`ClientGone`.
     """
-    here = scope.get("extensions", _NONE).get(HERE)
+    here = scope.get("extensions", {}).get(HERE)
     if here is not None:
         body: bytes = here["body"]
         return body if len(body) <= most_bytes else _too_large(most_bytes)

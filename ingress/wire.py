@@ -55,10 +55,11 @@ class Exchange(RequestResponseCycle):
             self._head = message
             return
         head, self._head = self._head, None
-        if head is None or not self._send_whole(head, message):
-            if head is not None:
-                await super().send(head)
-            await super().send(message)
+        if head is not None:
+            if self._send_whole(head, message):
+                return
+            await super().send(head)
+        await super().send(message)
 
     def _send_whole(self, head: Any, message: Any) -> bool:
         if message.get("more_body") or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
@@ -89,7 +90,7 @@ class WholeAnswersProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
         super().connection_lost(exc)
-        super()._unset_keepalive_if_required()
+        super()._unset_keepalive_if_required()  # ours only notes that the connection is not idle
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, or have it wait for the one before it."""

@@ -41,7 +41,15 @@ def check_delivery(source: Source, headers: RawHeaders, body: bytes, now: float 
         return Refusal(400, exc.reason, f"The delivery is authentic, but {exc}.")
     if source.tolerance_seconds is not None and not _is_fresh(event, source.tolerance_seconds, now):
         return not_authentic("timestamp_out_of_tolerance")
-    return Verified(source.name, name, event_id, event, kept(headers), b"" if event is body else body, position)
+    return Verified(
+        source=source.name,
+        type=name,
+        id=event_id,
+        body=event,
+        headers=kept(headers),
+        raw=b"" if event is body else body,
+        secret_position=position,
+    )
 
 
 def _is_fresh(event: bytes, tolerance: float, now: float | None) -> bool:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from ingress.body import HERE
 from ingress.server import EdgeProtocol
-from tests.unit.ingress.wires import Wire
+from tests.unit.ingress.wires import Connection
 
 HEAD = b"POST /webhooks/truto HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\n"
 
@@ -27,15 +23,8 @@ async def bodies_handed_over(*packets: bytes) -> list[bytes | None]:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body"})
 
-    config = uvicorn.Config(app, lifespan="off", log_config=None)
-    config.load()
-    protocol = EdgeProtocol(config, ServerState(), {})
-    protocol.connection_made(Wire())
-    for packet in packets:
-        protocol.data_received(packet)
-        for _ in range(5):
-            await asyncio.sleep(0)
-    protocol.connection_lost(None)
+    connection = await Connection(app, EdgeProtocol).say(*packets)
+    connection.protocol.connection_lost(None)
     return given
 
 

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvicorn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from ingress.wire import WholeAnswersProtocol, whole_answer
-from tests.unit.ingress.wires import Wire
+from tests.unit.ingress.wires import Connection, settled
 
 HEAD = b"HEAD / HTTP/1.1\r\nhost: here\r\n\r\n"
 GET = b"GET /a%20b?c=d HTTP/1.1\r\nhost: here\r\n\r\n"
@@ -31,30 +29,6 @@ def answering(*messages: dict[str, Any]) -> ASGIApp:
             await send(dict(message))
 
     return app
-
-
-class Connection:
-    """One connection to *app*, spoken by *protocol*."""
-
-    def __init__(self, app: ASGIApp, protocol: type[HttpToolsProtocol] = WholeAnswersProtocol) -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", access_log=False)
-        config.load()
-        state = ServerState()
-        state.default_headers = [(b"date", b"today")]
-        self.wire = Wire()
-        self.protocol = protocol(config, state, {})
-        self.protocol.connection_made(self.wire)
-
-    async def say(self, *packets: bytes) -> Connection:
-        for packet in packets:
-            self.protocol.data_received(packet)
-            await settled()
-        return self
-
-
-async def settled() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_a_head_and_its_body_are_one_packet() -> None:

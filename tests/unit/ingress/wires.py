@@ -1,9 +1,16 @@
-"""A transport that remembers what is sent on it."""
+"""Connections without sockets: what is said on them comes packet by packet, and what is sent is remembered."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from ingress.wire import WholeAnswersProtocol
 
 
 class Wire(asyncio.Transport):
@@ -31,3 +38,27 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None:
         """Packets come one by one anyway."""
+
+
+class Connection:
+    """One connection to *app*, spoken by *protocol*."""
+
+    def __init__(self, app: ASGIApp, protocol: type[HttpToolsProtocol] = WholeAnswersProtocol) -> None:
+        config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", access_log=False)
+        config.load()
+        state = ServerState()
+        state.default_headers = [(b"date", b"today")]
+        self.wire = Wire()
+        self.protocol = protocol(config, state, {})
+        self.protocol.connection_made(self.wire)
+
+    async def say(self, *packets: bytes) -> Connection:
+        for packet in packets:
+            self.protocol.data_received(packet)
+            await settled()
+        return self
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
