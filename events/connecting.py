@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, Unix
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.connection import HiredisRespSerializer
+from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from events.errors import BadStoreURL
@@ -133,15 +135,39 @@ def _through_sentinels(address: SentinelAddress, options: dict[str, Any]) -> Red
     return Redis.from_pool(pool)
 
 
-class _PacksAtOnce(AbstractConnection):
-    """Packs a command in one call of hiredis, as redis-py's blocking connections do; ours have many arguments."""
+class _SendsAtOnce(AbstractConnection):
+    """Has a command on its way before the event loop does anything else.
+
+    redis-py waits some rounds of the loop before it sends: for what a connection from the pool might still bring, and
+    for a task of its own that writes. All that is ready runs in these rounds, a hundred deliveries perhaps, and Redis
+    is idle meanwhile. Both are asked here of what is known already.
+    """
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """*args* as Redis reads them; a command of two words is two arguments."""
+        """*args* as Redis reads them; a command of two words is two arguments. One call of hiredis: ours have many."""
         return HiredisRespSerializer().pack(*args)  # type: ignore[no-any-return]  # redis-py leaves it untyped
 
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Write *command* and wait for nothing: an answer that does not come in time says the same of a full socket."""
+        writer = self._writer
+        if writer is None or writer.is_closing() or (check_health and self._is_to_be_checked()):
+            await super().send_packed_command(command, check_health)
+        else:
+            writer.writelines([command] if isinstance(command, bytes) else command)
 
-class _LeavesReplicas(_PacksAtOnce):
+    def _is_to_be_checked(self) -> bool:
+        return asyncio.get_running_loop().time() > self.next_health_check
+
+    async def can_read_destructive(self) -> bool:
+        """Whether there is an answer that nobody has asked for: the next command would take it for its own."""
+        stream: Any = self._reader
+        parser: Any = self._parser
+        if stream is None or stream.exception() is not None or stream.at_eof():
+            raise LostConnection("the server has hung up")
+        return bool(stream._buffer) or parser._reader.has_data()  # noqa: SLF001  neither tells it in public
+
+
+class _LeavesReplicas(_SendsAtOnce):
     """Hangs up on a server that was degraded to a replica: it will refuse every write from now on.
 
     redis-py does so for a plain READONLY of a master found through sentinels; the scripts' own READONLY, which Redis
@@ -166,7 +192,7 @@ class _TlsConnection(_LeavesReplicas, SSLConnection):
     pass
 
 
-class _UnixConnection(_PacksAtOnce, UnixDomainSocketConnection):
+class _UnixConnection(_SendsAtOnce, UnixDomainSocketConnection):
     pass
 
 

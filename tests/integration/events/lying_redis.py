@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 
 @asynccontextmanager
-async def lying_redis(script_answer: bytes, **answers: bytes) -> AsyncIterator[str]:
+async def lying_redis(script_answer: bytes, *, unasked: bytes = b"", **answers: bytes) -> AsyncIterator[str]:
     """Yields the URL of a server that answers every script with *script_answer*, or hangs up when that is empty.
 
-    Other commands are answered as *answers* say, by name, else with OK.
+    Other commands are answered as *answers* say, by name, else with OK. What is *unasked* comes a moment behind the
+    answer to a script.
     """
     answers["EVALSHA"] = script_answer
 
@@ -21,6 +22,9 @@ async def lying_redis(script_answer: bytes, **answers: bytes) -> AsyncIterator[s
             writer.write(answer)
             if not answer:
                 break
+            if unasked and answer is script_answer:
+                await asyncio.sleep(0.01)
+                writer.write(unasked)
         writer.close()
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)

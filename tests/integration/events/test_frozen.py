@@ -11,7 +11,7 @@ import pytest
 
 from events import Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
-from tests.integration.events.deliveries import delivered
+from tests.integration.events.deliveries import accept, delivered
 from tests.servers import quick_redis
 
 
@@ -35,4 +35,20 @@ async def test_who_waits_behind_a_commit_that_hangs_waits_no_longer_than_for_an_
     assert loop.time() - began < 3.2  # twice the limit, less what the first has waited, would be 3.5
     with pytest.raises(StoreUnavailable):
         await first
+    await store.close()
+
+
+async def test_a_delivery_larger_than_what_a_frozen_server_takes_in_is_given_up_in_time(
+    own_redis: EmbeddedRedis,
+) -> None:
+    store = Store.connect(own_redis.url, answer_seconds=0.3)
+    await accept(store)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(3):
+            with pytest.raises(StoreUnavailable):
+                await store.accept([delivered("large", filler="x" * 8_000_000)])
+    finally:
+        os.kill(own_redis.pid, signal.SIGCONT)
     await store.close()

@@ -53,6 +53,19 @@ async def test_what_arrives_during_a_commit_makes_the_next_one() -> None:
     assert recorder.batches == ["a", "bcd"]
 
 
+async def test_the_next_commit_begins_before_the_callers_of_the_last_one_go_on() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    commits = GroupCommit(recorder)
+    (first,) = await submit_all(commits, "a")
+    seen: list[str] = []
+    first.add_done_callback(lambda _: seen.extend(recorder.batches))
+    others = await submit_all(commits, "bc")
+    recorder.gate.set()
+    await asyncio.gather(first, *others)
+    assert seen == ["a", "bc"]
+
+
 async def test_batches_hold_at_most_so_many_items_in_order() -> None:
     recorder = Recorder()
     recorder.gate.clear()
