@@ -228,10 +228,7 @@ class Store:
         self._beginning = GroupCommit(self._begin_runs)
         self._ending = GroupCommit(self._end_runs)
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
-        # Whoever listens claims on a connection of its own: from a pool a claim would go out only some rounds of the
-        # event loop later, behind the work that it is to overlap with.
-        self._claimer: Redis | None = None
-        self._claiming = asyncio.Lock()
+        self._claiming = asyncio.Lock()  # held while a claim is under way, whose answer somebody has to give back
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     @classmethod
@@ -262,14 +259,8 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections, once a claim that is under way has its answer. A second call does nothing."""
-        await self._close_claimer()
-        await self.redis.aclose()
-
-    async def _close_claimer(self) -> None:
-        async with self._claiming:  # redis-py would give the connection to others under a claim that is unanswered
-            if self._claimer is not None:
-                await self._claimer.aclose()
-                self._claimer = None
+        async with self._claiming:
+            await self.redis.aclose()
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -325,8 +316,8 @@ class Store:
         asked = time.monotonic()
         waits_for = most if free is None else free
         asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for, *ordered]
-        async with self._claiming, _confirmed():
-            answer = await self._scripts["claim"](args=[self._prefix, *asks], client=self._claimer)
+        async with self._claiming:
+            answer = await self._run("claim", asks)
         self._last_claim = answer[1], asked
         leases: list[Lease] = []
         corrupt: list[str | bytes | int] = []
@@ -421,7 +412,6 @@ class Store:
         after a ``None``, it is told nothing before it claims again. The first word is ``None``, as soon as *owner* can
         be told. Ends with :meth:`leave`.
         """
-        self._claimer = self._claimer or self.redis.client()
         async with _confirmed(), aclosing(hear(self.redis, self._channel(owner), patience=self._patience)) as messages:
             async for message in messages:
                 if message == _LEFT:
@@ -435,8 +425,7 @@ class Store:
 
         Returns once a claim that is under way has its answer.
         """
-        await self._close_claimer()
-        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+        async with self._claiming, _confirmed(), self.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(f"{self._prefix}idle", f"{owner} {self._lease_ms}")
             pipe.publish(self._channel(owner), _LEFT)
             await pipe.execute()

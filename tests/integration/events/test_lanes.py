@@ -390,7 +390,7 @@ async def test_no_more_pieces_start_in_a_period_than_the_rate_allows_and_none_lo
 
 @pytest.mark.parametrize("kind", ["dead", "parked", "released"])
 async def test_a_piece_that_ends_before_the_time_of_its_start_makes_room_for_the_next(store: Store, kind: str) -> None:
-    lane = Lane("h|k", starts=1, period=0.05)
+    lane = Lane("h|k", starts=1, period=0.3)
     first, *_ = leases = await leased(store, "a", "b", "c")
     assert await gate_all(store, leases, lane) == [True, False, False]
     await store.finish(first, DONE)
