@@ -136,11 +136,10 @@ def _through_sentinels(address: SentinelAddress, options: dict[str, Any]) -> Red
 
 
 class _SendsAtOnce(AbstractConnection):
-    """Has a command on its way before the event loop does anything else.
+    """Has a command on its way within the round of the event loop that gave it.
 
-    redis-py waits some rounds of the loop before it sends: for what a connection from the pool might still bring, and
-    for a task of its own that writes. All that is ready runs in these rounds, a hundred deliveries perhaps, and Redis
-    is idle meanwhile. Both are asked here of what is known already.
+    redis-py lets some rounds pass first: for what a connection from the pool might still bring, and for a task of its
+    own that writes. All that is ready runs in these rounds, a hundred deliveries perhaps, and Redis is idle meanwhile.
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import statistics
@@ -71,7 +72,8 @@ def publish() -> Publish:
 
     def publish(row: float, name: str, verdict: Verdict, faults: str, besides: str = "") -> None:
         recovery = _middle_and_most(verdict.recoveries)
-        resume = f"{max(verdict.resumptions):.2f}" if verdict.resumptions else ""
+        slowest = max(verdict.resumptions, default=None)
+        resume = "" if slowest is None else "never" if math.isinf(slowest) else f"{slowest:.2f}"
         stalls = f", {verdict.stalls} stalls" if verdict.stalls else ""
         counts = f"{verdict.acked:,} | {faults}{stalls} | {len(verdict.lost):,} | {verdict.repeated:,}"
         _rows.append((row, f"| {row:g} {name} | {counts} | {recovery} | {resume} | {besides} |"))
