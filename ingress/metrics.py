@@ -28,11 +28,18 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._receipts = _Receipts()
+        self._told: set[tuple[str, str]] = set()
         self.registry.register(self._receipts)
         self._refusals = Counter(
             "truto_worker_refusals",
             "Refused deliveries by reason",
             ["source", "status", "reason"],
+            registry=self.registry,
+        )
+        self._unusable = Counter(
+            "truto_worker_fields_unusable",
+            "Accepted deliveries whose event id or type stood where the source says, and was no text or number",
+            ["source", "field"],
             registry=self.registry,
         )
         self._store_up = Gauge(
@@ -67,6 +74,14 @@ class Metrics:
     def refused(self, source: str, status: int, reason: str) -> None:
         """Count a delivery that was not taken."""
         self._refusals.labels(source, str(status), reason).inc()
+
+    def replaced(self, source: str, field: str) -> bool:
+        """Count a delivery whose ``id`` or ``type`` could not be used; true for the first of this source and field."""
+        counter = self._unusable.labels(source, field)
+        counter.inc()
+        first = (source, field) not in self._told
+        self._told.add((source, field))
+        return first
 
     def show(self, overview: Overview | None) -> bytes:
         """Everything as text. Without an *overview* the store counts as down; its last figures are left out or NaN."""

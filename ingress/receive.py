@@ -107,6 +107,8 @@ class Receiver:
             case Refusal():
                 return self._refuse(source, outcome)
             case Accepted():
+                if outcome.unusable:
+                    self._tell_unusable(source, outcome.unusable)
                 return await self._accept(source, outcome.events)
             case Ignored():
                 self._metrics.answered(source.name, "ignored")
@@ -136,6 +138,17 @@ class Receiver:
             self._metrics.answered(source.name, "handshake")
             log.info("handshake", source=source.name, status=handshake.status)
         return Response(handshake.body, handshake.status, dict(handshake.headers))
+
+    def _tell_unusable(self, source: ConfiguredSource, fields: frozenset[str]) -> None:
+        for field in sorted(fields):
+            if self._metrics.replaced(source.name, field):
+                log.warning(
+                    "event_field_unusable",
+                    source=source.name,
+                    field=field,
+                    hint=f"options.event.{field} leads to an object, a list, a boolean or an inexact number; "
+                    "an event without a usable id is known by the hash of its body",
+                )
 
     async def _accept(self, source: AnySource, events: Sequence[Verified]) -> Response:
         try:

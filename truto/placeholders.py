@@ -14,6 +14,7 @@ Outside fields that decide about trust, a placeholder that finds nothing stays i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +61,10 @@ class PlaceholderError(TrutoError):
         self.path = path
 
 
+class UnusableValue(PlaceholderError):
+    """A field that decides about trust has a value, but not one that has exactly one text."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Alternative:
     keys: tuple[str, ...] | None  # None: no path was written
@@ -77,8 +82,15 @@ class _Placeholder:
     null: bool
     ignore_empty: bool
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(".".join(each.keys) or "." for each in self.alternatives if each.keys is not None)
+
     def error(self, message: str) -> PlaceholderError:
         return PlaceholderError(f"{self.text}: {message}", placeholder=self.text, path=self.path)
+
+    def unusable(self, message: str) -> UnusableValue:
+        return UnusableValue(f"{self.text}: {message}", placeholder=self.text, path=self.path)
 
     def find(self, context: Any) -> tuple[Any, str]:
         """The value and the type it is to be cast to; ``NO_VALUE`` when there is none."""
@@ -109,15 +121,16 @@ class _Placeholder:
 
     def required(self, context: Any, *, allow_empty: bool) -> str | bytes:
         value, kind = self.find(context)
-        if value is not NO_VALUE:
-            value = self._cast(value, kind)
-        if value is NO_VALUE or value is None:
+        if value is NO_VALUE:
             raise self.error("has no value")
-        if not isinstance(value, str | bytes | int | float):
-            raise self.error("is not text")
-        if not allow_empty and value in ("", b""):
+        found = value if isinstance(value, bytes) else exact_text(value)
+        if found is None:
+            raise self.unusable(f"is {_kind_of(value)}: only text, and numbers with one spelling, decide about trust")
+        if kind != "str" and isinstance(found, str) and javascript.text(self._cast(value, kind)) != found:
+            raise self.unusable(f"`:{kind}` changes the value, so that several values would pass for one")
+        if not allow_empty and not found:
             raise self.error("is empty")
-        return value if isinstance(value, bytes) else javascript.text(value)
+        return found
 
     def _as_text(self, value: Any) -> str:
         if not isinstance(value, bytes):
@@ -147,6 +160,40 @@ class _Placeholder:
                 return value.strip() if isinstance(value, str) else value
             case _:
                 raise self.error(f"Unsupported type: {kind}")
+
+
+def exact_text(value: object) -> str | None:
+    """The text of *value*, where it has one alone: text itself, and numbers that every language writes alike.
+
+    Those are whole numbers below 10^21, given as such, and fractions that need no exponent. JSON beyond 64 bits loses
+    digits when it is read, ``1.0`` is ``1`` to some senders, ``1e-7`` has many spellings: these give ``None``, as does
+    everything that is neither text nor a number.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return None
+        case int():
+            return str(value) if abs(value) < 10**21 else None
+        case float() if math.isfinite(value) and not value.is_integer() and "e" not in (text := repr(value)):
+            return text
+        case _:
+            return None
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number with more than one spelling"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
 
 
 def _number_or_same(value: Any, read: Any) -> Any:
@@ -306,8 +353,9 @@ class Template:
     def render_text_or_fail(self, context: Mapping[str, Any]) -> str:
         """Render a field that decides about trust: a secret, a user name, the value to compare with.
 
-        Raises :class:`PlaceholderError`, naming the placeholder, when one of them has no value, is ``null``, empty or
-        not text, and when the result is empty or still holds ``{{…}}``: anybody could sign with such a key.
+        Raises :class:`PlaceholderError`, naming the placeholder, when one of them has no value or an empty one, and
+        when the result is empty or still holds ``{{…}}``: anybody could sign with such a key. Raises
+        :class:`UnusableValue` for values without :func:`exact_text`, and for a modifier that changes its value.
         """
         parts = self._text().required(context, allow_empty=False)
         try:
@@ -322,10 +370,16 @@ class Template:
         """Render a piece of what was signed: text as UTF-8, a body as the bytes that came.
 
         It may be empty, and values may hold braces, for senders sign what they like. Raises
-        :class:`PlaceholderError` when a placeholder has no value, is ``null`` or is not text.
+        :class:`PlaceholderError` when a placeholder has no value, and :class:`UnusableValue` as the text does.
         """
         parts = self._text().required(context, allow_empty=True)
         return b"".join(part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass") for part in parts)
+
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """For each placeholder of a text, the paths of which the first that is there counts; ``.`` is everything."""
+        parts = self._root.parts if isinstance(self._root, _Text) else ()
+        return tuple(part.paths for part in parts if isinstance(part, _Placeholder))
 
     def _text(self) -> _Text:
         if not isinstance(self._root, _Text):

@@ -43,6 +43,10 @@ _STEPS: dict[str, tuple[Step, ...]] = {
 }
 _MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, "")}
 _FIELD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_WHOLE = frozenset({".", "body", "headers", "query", "context", "environment_variables", "env", "signature_fields"})
+_FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
+"""What is the same for all deliveries that bring an event."""
+
 _CONFIG = ("webhook", "signature_verification", "config")
 
 Value = TypeVar("Value")
@@ -281,16 +285,37 @@ class _Compiler:
                 return None
 
     def _event_template(self, field: str, text: str | None) -> Template | None:
-        return self._template(("options", "event", field), text) if text else None
+        if not text:
+            return None
+        path = ("options", "event", field)
+        template = self._template(path, text)
+        if field == "id" and self._is_constant(template):
+            self._fault(path, "is the same for every delivery, so that all but the first would be duplicates")
+        return template
+
+    def _is_constant(self, template: Template) -> bool:
+        """Whether *template* has a value even where a delivery brings nothing."""
+        known = {"context": self.entry.context, "environment_variables": self.entry.environment_variables}
+        try:
+            template.render_text_or_fail({**known, "env": known["environment_variables"], **_FIXED})
+        except PlaceholderError:
+            return False
+        return True
 
     def _template(self, path: tuple[str, ...], text: str) -> Template:
         if not text:
             self._fault(path, "is empty")
         try:
-            return compile_reference(text)
+            template = compile_reference(text)
         except PlaceholderError as exc:
             self._fault(path, str(exc))
             return compile_template("")
+        for whole in _WHOLE & {name for names in template.alternatives for name in names}:
+            remedy = (
+                "`raw_body` is the body as it came, `body.NAME` a field of it" if whole == "body" else "name a field"
+            )
+            self._fault(path, f"`{whole}` is a whole object, which has no text of its own; {remedy}")
+        return template
 
     def _expression(self, field: str, source: str | None) -> Expression | None:
         if not source:

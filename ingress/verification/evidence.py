@@ -11,10 +11,13 @@ from typing import Any, Protocol
 
 from ingress.verification.context import DeliveryContext
 from truto.errors import SignatureError
-from truto.placeholders import PlaceholderError, Template
+from truto.placeholders import PlaceholderError, Template, UnusableValue
 
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed."""
+
+UNUSABLE = "signed_value_unusable"
+"""The reason where a field that decides about trust holds an object, a list, or what else has no text of its own."""
 
 _MOST_CANDIDATES = 50
 
@@ -65,17 +68,24 @@ class Presented:
 
 
 def required(template: Template, context: Mapping[str, Any], reason: str) -> str:
-    """The text of a field that decides about trust. Raises :class:`SignatureError` when it has none."""
+    """The one text of a field that decides about trust. Raises :class:`SignatureError` when it has none."""
     try:
         return template.render_text_or_fail(context)
+    except UnusableValue as exc:
+        raise SignatureError(UNUSABLE, str(exc)) from None
     except PlaceholderError as exc:
         raise SignatureError(reason, str(exc)) from None
 
 
 def signed_bytes(parts: Sequence[Template], context: Mapping[str, Any]) -> bytes:
-    """The pieces that were signed, one behind the other. Raises :class:`SignatureError` when one has no value."""
+    """The pieces that were signed, one behind the other.
+
+    Raises :class:`SignatureError` when one has no value, or none with a text of its own: a signature would fit others.
+    """
     try:
         pieces = [part.render_bytes_or_fail(context) for part in parts]
+    except UnusableValue as exc:
+        raise SignatureError(UNUSABLE, str(exc)) from None
     except PlaceholderError as exc:
         raise SignatureError("signed_content_missing", str(exc)) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -14,11 +14,16 @@ NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An authentic delivery with its events, at least one. ``secret_position`` 0 is the newest of the live secrets."""
+    """An authentic delivery with its events, at least one. ``secret_position`` 0 is the newest of the live secrets.
+
+    ``unusable`` names what of an event, ``id`` or ``type``, stood where the source says and could not be taken: an
+    object, a list. Its place is taken by what an event without that field has.
+    """
 
     events: Sequence[Verified]
     secret_position: int = 0
     update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    unusable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

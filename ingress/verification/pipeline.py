@@ -23,6 +23,7 @@ from ingress.verification.head import kept
 from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome, Unusable
 from ingress.verification.references import text_or_none
 from truto.errors import SignatureError
+from truto.placeholders import Template, UnusableValue
 
 UNNAMED = "unnamed"
 """The type of an event that neither its body nor its source's configuration names."""
@@ -80,6 +81,7 @@ class _Walk:
     produces = False
     position: int | None = None
     decision = _GO_ON
+    unusable: frozenset[str] = frozenset()
 
     def __init__(self, source: ConfiguredSource, context: DeliveryContext, now: float, keys: Mapping[str, Any]) -> None:
         self.source = source
@@ -99,7 +101,7 @@ class _Walk:
         if self.position is None:
             raise SignatureError("not_verified", "nothing has proven the sender")
         events = self._events(self.position)
-        return Accepted(events, self.position, update) if events else Ignored("no_events", update)
+        return Accepted(events, self.position, update, self.unusable) if events else Ignored("no_events", update)
 
     def transform(self) -> None:
         if self.source.transform is None:
@@ -211,8 +213,8 @@ class _Walk:
     ) -> Verified:
         context = ChainMap({"body": value}, self.context) if split else self.context  # type: ignore[arg-type]  # only read
         source = self.source
-        name = (source.event_type and text_or_none(source.event_type, context)) or event_name(value) or UNNAMED
-        own_id = source.event_id and text_or_none(source.event_id, context)
+        name = self._field("type", source.event_type, context) or event_name(value) or UNNAMED
+        own_id = self._field("id", source.event_id, context)
         return Verified(
             source=source.name,
             type=checked_name(name),
@@ -222,6 +224,15 @@ class _Walk:
             raw=raw,
             secret_position=position,
         )
+
+    def _field(self, name: str, template: Template | None, context: Mapping[str, Any]) -> str | None:
+        if template is None:
+            return None
+        try:
+            return text_or_none(template, context)
+        except UnusableValue:
+            self.unusable |= {name}
+            return None
 
 
 def _without_same_body(value: Mapping[str, Any], context: DeliveryContext) -> Mapping[str, Any]:

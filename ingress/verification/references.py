@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
+from truto.placeholders import PlaceholderError, Template, UnusableValue, compile_template, translate_references
 
 # Numbers address arrays and are left to the template.
 _PATH = r"[A-Za-z_-][A-Za-z0-9_-]*(?:\.[A-Za-z_-][A-Za-z0-9_-]*)*"
@@ -70,11 +70,13 @@ class Text(Template):
 
 
 def text_or_none(template: Template, context: Mapping[str, Any]) -> str | None:
-    """The text of a field that a delivery may lack."""
+    """The text of a field that a delivery may lack. Raises :class:`UnusableValue` where it is there, and no text."""
     if isinstance(template, Reference) and template.value(context) is None:
         return None  # the usual case, told without raising
     try:
         return template.render_text_or_fail(context)
+    except UnusableValue:
+        raise
     except PlaceholderError:
         return None
 

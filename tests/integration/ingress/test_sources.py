@@ -99,6 +99,18 @@ async def test_several_events_are_accepted_together(store: Store) -> None:
     assert (await store.overview()).totals["accepted"] == 3
 
 
+async def test_ids_that_cannot_be_ids_lose_no_event_and_are_told_once(store: Store) -> None:
+    on = source(options={"event": {"id": "{{body._id}}"}})
+    async with running(store, on) as edge:
+        with capture_logs() as logs:
+            answers = [
+                (await edge.post(orjson.dumps({"event": "x", "n": n, "_id": {"$oid": str(n)}}))).json()
+                for n in range(3)
+            ]
+    assert [answered["status"] for answered in answers] == ["accepted"] * 3
+    assert [log["field"] for log in logs if log["event"] == "event_field_unusable"] == ["id"]
+
+
 async def test_a_refusal_leaves_nothing_but_its_reason(store: Store) -> None:
     async with running(store, source()) as edge:
         answered = await edge.post(x_signature="0" * 64)

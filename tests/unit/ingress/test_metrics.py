@@ -89,3 +89,13 @@ def test_two_apps_do_not_share_figures() -> None:
     one, other = Metrics(), Metrics()
     one.refused("truto", 401, "x")
     assert not [name for name in samples(other.show(None)) if name.startswith("truto_worker_refusals_total")]
+
+
+def test_unusable_ids_are_counted_by_source_and_the_first_one_is_told() -> None:
+    metrics = Metrics()
+    assert [metrics.replaced("s", "id"), metrics.replaced("s", "id"), metrics.replaced("s", "type")] == [
+        True,
+        False,
+        True,
+    ]
+    assert samples(metrics.show(None))["truto_worker_fields_unusable_total field=id source=s"] == 2

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from truto.placeholders import PlaceholderError, compile_template, translate_references
+from truto.placeholders import (
+    PlaceholderError,
+    UnusableValue,
+    compile_template,
+    exact_text,
+    translate_references,
+)
 
 CONTEXT: dict[str, Any] = {
     "context": {"secret": "s3cret", "nothing": None, "empty": "", "object": {"a": 1}, "unset": "{{context.secret}}"},
@@ -53,6 +59,44 @@ def test_a_field_without_a_value_fails_and_names_the_placeholder(template: str, 
         compile_template(template).render_text_or_fail(CONTEXT)
     assert raised.value.placeholder == named
     assert named in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1.0", "1.0"),
+        (-3, "-3"),
+        (0.5, "0.5"),
+        (10**20, "1" + "0" * 20),
+        (10**21, None),
+        (1e16, None),
+        (-0.0, None),
+        (1e-7, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (False, None),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_text_is_exact_where_no_other_value_has_the_same(value: Any, text: str | None) -> None:
+    assert exact_text(value) == text
+
+
+@pytest.mark.parametrize("value", [{}, [], ["s3cret"], True, None, 1.0], ids=str)
+@pytest.mark.parametrize("template", ["{{a}}", "x{{a}}", "{{none|a}}", "{{a:str}}"])
+def test_a_value_without_a_text_of_its_own_is_unusable_and_stays_out_of_the_message(template: str, value: Any) -> None:
+    for method in ("render_text_or_fail", "render_bytes_or_fail"):
+        with pytest.raises(UnusableValue) as raised:
+            getattr(compile_template(template), method)({"a": value})
+        assert "s3cret" not in str(raised.value)
+
+
+def test_the_paths_of_each_placeholder_are_told() -> None:
+    assert compile_template("v0:{{a.b|c:int}}:{{.}}").alternatives == (("a.b", "c"), (".",))
+    assert compile_template(["{{a}}"]).alternatives == ()
 
 
 @pytest.mark.parametrize("template", ["", "{{context.unset}}", "{{raw_body}}"], ids=["empty", "template", "bytes"])
