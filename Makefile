@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo dev test coverage test-unit check bench faults faults-long clean
+.PHONY: demo dev test coverage test-carried test-unit check bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -18,6 +18,10 @@ test: $(STAMP)
 
 coverage: COVERAGE = --cov --cov-report=term
 coverage: test
+
+# What depends on Redis, with the server that comes along, whatever is on PATH.
+test-carried: $(STAMP)
+	$(BIN)/pytest -n 3 --dist loadscope --redis-server carried tests/integration/events tests/integration/worker
 
 test-unit: $(STAMP)
 	$(BIN)/pytest -n 2 tests/unit

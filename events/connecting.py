@@ -169,15 +169,16 @@ class _SendsAtOnce(AbstractConnection):
 class _LeavesReplicas(_SendsAtOnce):
     """Hangs up on a server that was degraded to a replica: it will refuse every write from now on.
 
-    redis-py does so for a plain READONLY of a master found through sentinels; the scripts' own READONLY, which Redis
-    before 7 wraps into another error, and masters behind a name that moves it leaves alone.
+    redis-py does so only for masters found through sentinels, not behind a name that moves, and does not see the
+    READONLY that Redis before 7 wraps into a script's own error.
     """
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return await super().read_response(*args, **kwargs)
         except ResponseError as exc:
-            if "READONLY" not in str(exc):
+            # From Redis 7 on it is the error's code, which redis-py takes off the message.
+            if not isinstance(exc, ReadOnlyError) and "READONLY" not in str(exc):
                 raise
             await self.disconnect(nowait=True)
             raise ReadOnlyError("READONLY this server is a replica") from None

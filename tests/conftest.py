@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -10,12 +14,39 @@ from hypothesis import settings
 from redis import Redis
 
 from events import Store
-from events.embedded import EmbeddedRedis
+from events.embedded import EmbeddedRedis, carried_redis_server, find_redis_server
 from tests.servers import quick_redis
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--redis-server",
+        metavar="PATH",
+        help="the redis-server to test with, `carried` for the one that comes with the package; else the one on PATH",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the server that was asked for first on PATH, where the processes under test look for it as well."""
+    asked = config.getoption("--redis-server")
+    if asked is None:
+        return
+    server = carried_redis_server() if asked == "carried" else asked
+    if server is None or not os.access(server, os.X_OK):
+        raise pytest.UsageError(f"--redis-server: there is no redis-server to start at {asked}")
+    folder = tempfile.TemporaryDirectory(prefix="tw-server-")
+    config.add_cleanup(folder.cleanup)
+    (Path(folder.name) / "redis-server").symlink_to(Path(server).absolute())
+    os.environ["PATH"] = f"{folder.name}{os.pathsep}{os.environ['PATH']}"
+
+
+def pytest_report_header() -> str:
+    version = subprocess.run([find_redis_server(), "--version"], capture_output=True, text=True, check=True)
+    return version.stdout.strip()
 
 
 class MakeStore(Protocol):

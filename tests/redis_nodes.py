@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -104,10 +105,17 @@ def sentinel_of(master: Node, folder: Path, *, quorum: int = 1, down_after_ms: i
     return Node(folder, lines, password=SENTINEL_PASSWORD, sentinel=True)
 
 
-def wait_until_linked(replica: Node) -> None:
-    """Return when *replica* has its master's data and follows it."""
+def wait_until_linked(master: Node, replica: Node) -> None:
+    """Return when *replica* has its master's data and confirms what *master* writes, which Redis 7 does only later."""
     deadline = time.monotonic() + _START_SECONDS
-    with replica.client() as client:
-        while client.info("replication")["master_link_status"] != "up":
+    with master.client() as writer, replica.client() as reader:
+        while not _confirms(writer, reader):
             assert time.monotonic() < deadline, "the replica does not follow"
             time.sleep(0.02)
+
+
+def _confirms(master: Any, replica: Any) -> bool:
+    if replica.info("replication")["master_link_status"] != "up":
+        return False
+    master.publish("linked", "?")  # goes to replicas as a write does, and leaves nothing behind
+    return bool(master.wait(1, 100) == 1)

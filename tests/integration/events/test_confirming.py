@@ -19,7 +19,7 @@ from tests.servers import quick_folder
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Node, Node]]:
     with quick_folder() as folder, Node(folder, []) as master, replica_of(master, folder) as replica:
-        wait_until_linked(replica)
+        wait_until_linked(master, replica)
         yield master, replica
 
 

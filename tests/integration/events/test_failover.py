@@ -50,7 +50,7 @@ def watched(stack: ExitStack, sentinels: int) -> Group:
     folder = stack.enter_context(quick_folder())
     master = stack.enter_context(Node(folder, [], password=PASSWORD))
     replica = stack.enter_context(replica_of(master, folder))
-    wait_until_linked(replica)
+    wait_until_linked(master, replica)
     quorum = sentinels // 2 + 1
     watching = [stack.enter_context(sentinel_of(master, folder, quorum=quorum)) for _ in range(sentinels)]
     wait_until(lambda: all(_knows(sentinel, sentinels - 1) for sentinel in watching))
