@@ -19,7 +19,7 @@ def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     chain = _chain(style)
     structlog.configure(
         processors=chain,
-        wrapper_class=_short_way(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer)
         if style == "json"
         else structlog.WriteLoggerFactory(sys.stderr),
@@ -59,23 +59,6 @@ class _Stamper:
             self._last = second, spelled
         record["timestamp"] = f"{spelled}.{nanoseconds // 1000:06d}Z"
         return record
-
-
-def _short_way(level: int) -> type:
-    class Logger(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # made by structlog as it runs
-        """structlog's own, but for two copies of the fields of each record."""
-
-        def _proxy_to_logger(self, method_name: str, event: str | None = None, **record: Any) -> None:
-            line: Any = {**self._context, **record} if self._context else record
-            line["event"] = event
-            try:
-                for processor in self._processors:
-                    line = processor(self._logger, method_name, line)
-            except structlog.DropEvent:
-                return
-            self._logger.msg(line)
-
-    return Logger
 
 
 class _JsonLine:

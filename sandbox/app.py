@@ -34,7 +34,6 @@ from sandbox.openapi import openapi_route
 from sandbox.page import page_route
 from sandbox.platform_api import RESOURCES, PlatformResource
 from sandbox.provider import Provider
-from sandbox.routing import FamilyRouter
 from sandbox.runs import Runs
 from sandbox.state import State
 from sandbox.statefile import StateFile
@@ -84,10 +83,12 @@ def create_app(config: SandboxConfig) -> Starlette:
                 file.try_to_save(state)
 
     app = Starlette(
+        routes=_routes(config, state, sender, accounts, runs, background),
         middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
         exception_handlers=_ANSWERS,
+        lifespan=lifespan,
     )
-    app.router = FamilyRouter(_routes(config, state, sender, accounts, runs, background), lifespan=lifespan)
+    app.router.redirect_slashes = False  # a redirect would be an answer outside of Truto's envelope
     return app
 
 

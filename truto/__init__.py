@@ -72,7 +72,6 @@ from truto.records import BatchCall
 from truto.retry import RetryPolicy
 from truto.samples import sample_event
 from truto.signature import HEADER, sign, verify
-from truto.sync import Truto
 
 __all__ = [
     "EVENT_TYPES",
@@ -131,7 +130,6 @@ __all__ = [
     "Team",
     "Tool",
     "TransportError",
-    "Truto",
     "TrutoError",
     "Unauthorized",
     "UnifiedModel",

@@ -23,7 +23,6 @@ from truto import (
     RetryPolicy,
     ServerError,
     TransportError,
-    Truto,
     Unauthorized,
 )
 
@@ -410,17 +409,6 @@ async def test_a_download_that_is_left_early_leaves_its_connection_usable() -> N
                 assert chunk
                 break
         assert (await truto.sync_jobs.get("1")).id == "1"
-
-
-async def test_the_blocking_client_meets_the_same_faults() -> None:
-    def call(url: str) -> None:
-        with Truto(token=TOKEN, base_url=url, retry=QUICK, timeout_seconds=0.5) as truto:
-            truto.sync_jobs.get("1")
-
-    async with rude(silent) as server:
-        with pytest.raises(CallTimeout):
-            await asyncio.to_thread(call, server.url)
-    assert len(server.heads) == 3
 
 
 async def test_a_call_ends_in_time_whatever_the_server_does() -> None:
