@@ -202,7 +202,7 @@ def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSou
         return fixed, None
     from ingress.sources.reloading import SourcesFile
 
-    file = SourcesFile(settings.sources_file, os.environ, fixed)
+    file = SourcesFile(settings.sources_file, os.environ, fixed, public_url=settings.public_url or "")
     try:
         return file.load(), file
     except BadSources as exc:

@@ -95,6 +95,7 @@ class IngressSettings(StoreSettings):
     truto_api_token: SecretStr | None = None
     truto_api_url: str = "https://api.truto.one"
     link_token_key: Secret | None = None
+    public_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
 
@@ -109,6 +110,13 @@ class IngressSettings(StoreSettings):
     @classmethod
     def _is_used_where_it_lies(cls, value: Path | None) -> Path | None:
         return DEFAULT_SOURCES if value is None and DEFAULT_SOURCES.is_file() else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        from ingress.sources.address import read_public_url
+
+        return value and read_public_url(value)
 
     @field_validator("truto_webhook_secret")
     @classmethod

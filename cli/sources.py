@@ -29,20 +29,27 @@ TRUTO = "truto"
 
 
 def check_sources(file: Path | None, *, as_json: bool) -> int:
-    """Say whether the file can be used. Every fault is named, as JSON with exit code 2 or by a ``ConfigError``."""
+    """Say whether the file can be used. Every fault is named, as JSON with exit code 2 or by a ``ConfigError``.
+
+    1 where it can be loaded, but one of its sources would refuse whatever comes.
+    """
     path = _path(file)
     try:
-        sources = load_sources(path, os.environ)
+        sources = load_sources(path, os.environ, public_url=_public_url())
     except BadSources as exc:
         if not as_json:
             raise ConfigError(str(exc)) from None
         print_json({"sources": [], "faults": str(exc).splitlines()})
         return 2
+    faults = [f"{path}: {source.unprovable}" for _, source in sorted(sources.items()) if source.unprovable]
     if as_json:
-        print_json({"sources": sorted(sources), "faults": []})
+        print_json({"sources": sorted(sources), "faults": faults})
     else:
-        print(f"{counted(len(sources), 'source')}, no faults: {', '.join(sorted(sources))}")
-    return 0
+        for fault in faults:
+            print(fault)
+        verdict = counted(len(faults), "fault") if faults else "no faults"
+        print(f"{counted(len(sources), 'source')}, {verdict}: {', '.join(sorted(sources))}")
+    return 1 if faults else 0
 
 
 def list_sources(file: Path | None, *, as_json: bool) -> int:
@@ -94,6 +101,7 @@ def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
         sample = signed_sample(source, _entry(name, file), account, now=now)
     except CannotSign as exc:
         found["signed sample"] = f"not tried: {exc}"
+        wrong = source.unprovable is not None
     else:
         told = explain_delivery(source, sample.delivery(), account, now=now)
         found["signed sample"] = told.reason
@@ -196,9 +204,19 @@ def _path(file: Path | None) -> Path:
     return path
 
 
+def _public_url() -> str:
+    from ingress.sources.address import read_public_url
+
+    given = os.environ.get("PUBLIC_URL", "")
+    try:
+        return read_public_url(given) if given else ""
+    except ValueError as exc:
+        raise ConfigError(f"PUBLIC_URL: {exc}") from None
+
+
 def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
     try:
-        return load_sources(_path(file), os.environ)
+        return load_sources(_path(file), os.environ, public_url=_public_url())
     except BadSources as exc:
         raise ConfigError(str(exc)) from None
 

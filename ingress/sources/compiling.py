@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from ingress.sources.address import read_public_url
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Expression, Jwks, Network, Step
 from ingress.sources.faults import Faults, SourceFault
 from ingress.sources.schema import (
@@ -44,6 +45,11 @@ _STEPS: dict[str, tuple[Step, ...]] = {
 _MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, "")}
 _FIELD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WHOLE = frozenset({".", "body", "headers", "query", "context", "environment_variables", "env", "signature_fields"})
+_CALLERS_HOST = frozenset(
+    ("headers", name) for name in ("host", "forwarded", "x-forwarded-host", "x-forwarded-server", "x-original-host")
+)
+_GIVEN = frozenset({"raw_body", "webhook_type", "method", "url", "path", *_WHOLE})
+_REPLACES = re.compile(r"['\"](raw_body|headers)['\"]\s*:")
 _FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
 """What is the same for all deliveries that bring an event."""
 
@@ -52,14 +58,17 @@ _CONFIG = ("webhook", "signature_verification", "config")
 Value = TypeVar("Value")
 
 
-def compile_source(name: str, entry: Entry) -> ConfiguredSource:
-    """The source that *entry* describes. Raises :class:`Faults`."""
-    return _Compiler(name, entry).source()
+def compile_source(name: str, entry: Entry, *, public_url: str = "") -> ConfiguredSource:
+    """The source that *entry* describes; *public_url* is the ingress' own. Raises :class:`Faults`."""
+    return _Compiler(name, entry, public_url).source()
 
 
 class _Compiler:
-    def __init__(self, name: str, entry: Entry) -> None:
+    def __init__(self, name: str, entry: Entry, public_url: str) -> None:
         self.name = name
+        self.public_url = public_url
+        self.proving: list[Template] = []
+        self.proving_paths: set[tuple[str, ...]] = set()
         self.entry = entry
         self.options: Options = entry.options
         self.faults: list[SourceFault] = []
@@ -81,6 +90,7 @@ class _Compiler:
             networks=self._networks(),
             client_ip_header=(options.client_ip_header or "").lower(),
             public_url=self._public_url(),
+            signs_url=any(path[0] == "url" for path in self._paths_of_the_proof()),
             signature_header=(options.signature_fields or "").lower(),
             event_type=self._event_template("type", options.event.type),
             event_id=self._event_template("id", options.event.id or self._signed_id()),
@@ -90,6 +100,7 @@ class _Compiler:
             jwks=self._jwks(),
         )
         self._check_secrets(source)
+        self._check_hosts()
         if self.faults:
             raise Faults(self.faults)
         return source
@@ -257,10 +268,12 @@ class _Compiler:
             templates.append(self._template((*_CONFIG, "parts", str(index)), reference))
         for index, piece in enumerate(content or ()):
             templates.append(self._template((*_CONFIG, "verification_content", str(index)), piece))
+        self.proving += templates
         return templates
 
     def _presented(self, compare_with: str) -> Presented:
         template = self._template((*_CONFIG, "compare_with"), compare_with)
+        self.proving.append(template)
         return Presented(template, self.options.compare_prefix, self.options.signature_separator)
 
     def _freshness(self) -> Freshness | None:
@@ -323,10 +336,35 @@ class _Compiler:
         from ingress.verification.expressions import Step as CompiledStep
 
         try:
-            return CompiledStep(source)
+            step = CompiledStep(source)
         except ValueError as exc:
             self._fault(("webhook", field), str(exc))
             return None
+        proves = self.options.verified_by_expression
+        if self._makes_what_is_signed(source) if field == "payload_transform" else proves:
+            self.proving_paths |= step.paths()
+        return step
+
+    def _makes_what_is_signed(self, transform: str) -> bool:
+        if _STEPS[self.options.order][0] != "transform":
+            return False
+        made = {
+            path.partition(".")[0] for template in self.proving for names in template.alternatives for path in names
+        }
+        return not made <= _GIVEN or _REPLACES.search(transform) is not None
+
+    def _paths_of_the_proof(self) -> set[tuple[str, ...]]:
+        """What of a delivery is read before its sender is proven, and for that."""
+        named = {path for template in self.proving for names in template.alternatives for path in names}
+        return self.proving_paths | {tuple(path.split(".")) for path in named}
+
+    def _check_hosts(self) -> None:
+        for path in sorted(self._paths_of_the_proof() & _CALLERS_HOST):
+            self._fault(
+                ("webhook",),
+                f"`{'.'.join(path)}` is whatever the caller writes, and proves nothing; "
+                "`url` is the address of `options.public_url` or PUBLIC_URL",
+            )
 
     def _networks(self) -> tuple[Network, ...]:
         found = []
@@ -338,10 +376,13 @@ class _Compiler:
         return tuple(found)
 
     def _public_url(self) -> str:
-        url = self.options.public_url or ""
-        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
-            self._fault(("options", "public_url"), "must begin with https:// or http:// and a host")
-        return url.rstrip("/")
+        if not self.options.public_url:
+            return self.public_url
+        try:
+            return read_public_url(self.options.public_url)
+        except ValueError as exc:
+            self._fault(("options", "public_url"), str(exc))
+            return ""
 
     def _jwks(self) -> Jwks | None:
         url = self.options.jwt.jwks_url

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal, Protocol
 
+from ingress.sources.address import MISSING
+from ingress.sources.faults import SourceFault
 from ingress.verification.context import Account, DeliveryContext
 from ingress.verification.evidence import LEAST_SECRET_BYTES, Verifier, required
 from ingress.verification.freshness import Freshness
@@ -91,6 +93,7 @@ class ConfiguredSource:
     networks: tuple[Network, ...] = ()
     client_ip_header: str = ""
     public_url: str = ""
+    signs_url: bool = False
     signature_header: str = ""
     event_type: Template | None = field(default=None, repr=False)
     event_id: Template | None = field(default=None, repr=False)
@@ -98,6 +101,13 @@ class ConfiguredSource:
     environment_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     may_overwrite: bool = False
     jwks: Jwks | None = None
+
+    @property
+    def unprovable(self) -> SourceFault | None:
+        """Why no delivery can be authentic; such a source is loaded, and refuses each of them."""
+        if self.signs_url and not self.public_url:
+            return SourceFault((self.name, "options", "public_url"), MISSING)
+        return None
 
     @property
     def evaluates(self) -> bool:
@@ -122,9 +132,12 @@ class ConfiguredSource:
         context = {**configured, **kept} if self.may_overwrite else {**kept, **configured}
         scope = {"context": context, "environment_variables": self.environment_variables}
         try:
-            return Account(context, self.environment_variables, self.credentials.secrets(scope))
+            secrets = self.credentials.secrets(scope)
         except SignatureError as exc:
             return Account(context, self.environment_variables, (), exc.reason)
+        if self.unprovable:
+            return Account(context, self.environment_variables, secrets, "public_url_missing", str(self.unprovable))
+        return Account(context, self.environment_variables, secrets)
 
     def lets_in(self, context: DeliveryContext) -> bool:
         """Whether the sender's address is one of the source's, where it names any."""

@@ -23,10 +23,11 @@ _BRANCHES = frozenset({"str", "list[str]"})
 
 
 def load_sources(
-    path: Path, environment: Mapping[str, str], *, taken: Collection[str] = ()
+    path: Path, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
 ) -> dict[str, ConfiguredSource]:
     """The sources of the file at *path*, by name; ``${VARIABLES}`` come from *environment*.
 
+    *public_url* is where senders reach this ingress, for sources that do not say it themselves.
     Raises :class:`BadSources` naming everything that is wrong: file, keys and reason. *taken* names are refused.
     """
     try:
@@ -35,20 +36,20 @@ def load_sources(
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         raise BadSources(str(path), [SourceFault((), f"cannot be read: {reason}")]) from None
     try:
-        return read_sources(text, environment, taken=taken)
+        return read_sources(text, environment, taken=taken, public_url=public_url)
     except Faults as exc:
         raise BadSources(str(path), exc.faults) from None
 
 
 def read_sources(
-    text: str, environment: Mapping[str, str], *, taken: Collection[str] = ()
+    text: str, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
 ) -> dict[str, ConfiguredSource]:
     """The sources that *text* describes. Raises :class:`Faults`."""
     sources: dict[str, ConfiguredSource] = {}
     faults: list[SourceFault] = []
     for name, given in read_descriptions(text).items():
         try:
-            sources[name] = read_source(name, given, environment, taken=taken)
+            sources[name] = read_source(name, given, environment, taken=taken, public_url=public_url)
         except Faults as exc:
             faults += exc.faults
     if faults:
@@ -71,10 +72,10 @@ def read_descriptions(text: str) -> dict[str, Any]:
 
 
 def read_source(
-    name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = ()
+    name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
 ) -> ConfiguredSource:
     """The source *name* that *given* describes. Raises :class:`Faults`."""
-    return compile_source(name, read_entry(name, given, environment, taken=taken))
+    return compile_source(name, read_entry(name, given, environment, taken=taken), public_url=public_url)
 
 
 def read_entry(name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = ()) -> Entry:

@@ -21,20 +21,30 @@ _LOOK_SECONDS = 1.0
 
 
 class SourcesFile:
-    """The file at *path*, together with the *fixed* sources, which come from settings and whose names are taken."""
+    """The file at *path*, together with the *fixed* sources, which come from settings and whose names are taken.
 
-    def __init__(self, path: Path, environment: Mapping[str, str], fixed: Sequence[Source] = ()) -> None:
+    *public_url* is where senders reach this ingress, for sources that do not say it themselves.
+    """
+
+    def __init__(
+        self, path: Path, environment: Mapping[str, str], fixed: Sequence[Source] = (), *, public_url: str = ""
+    ) -> None:
         self.path = path
+        self._public_url = public_url
         self._environment = environment
         self._fixed = tuple(fixed)
         self._seen = _state(path)
         self._asked = asyncio.Event()
 
     def load(self) -> list[Source | ConfiguredSource]:
-        """All sources as the file has them now. Raises :class:`BadSources`."""
+        """All sources as the file has them now; those that can take nothing are logged. Raises :class:`BadSources`."""
         self._seen = _state(self.path)
         taken = {source.name for source in self._fixed}
-        return [*self._fixed, *load_sources(self.path, self._environment, taken=taken).values()]
+        found = load_sources(self.path, self._environment, taken=taken, public_url=self._public_url).values()
+        for source in found:
+            if source.unprovable:
+                log.warning("public_url_missing", source=source.name, hint=str(source.unprovable))
+        return [*self._fixed, *found]
 
     def reload(self) -> None:
         """Look at the file now, changed or not (SIGHUP)."""

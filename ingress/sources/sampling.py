@@ -48,6 +48,8 @@ def signed_sample(source: ConfiguredSource, entry: Entry, account: Account, *, n
     """A sample that *source* has to take, signed with its newest secret. Raises :class:`CannotSign`."""
     if source.networks:
         raise CannotSign("the source takes deliveries of some addresses only")
+    if source.unprovable:
+        raise CannotSign(str(source.unprovable))
     if not account.secrets:
         raise CannotSign("there is no secret, or only the sender has it")
     secret = account.secrets[0]

@@ -46,7 +46,9 @@ class Account:
     environment_variables: Mapping[str, Any] = field(repr=False)
     secrets: tuple[bytes, ...] = field(repr=False, default=())
     fault: str = ""
-    """Why there are no secrets: every delivery is refused with this cause."""
+    """Why nothing can be proven: every delivery is refused with this cause."""
+    detail: str = "no usable secret is configured for this source"
+    """More about it, for the operator."""
 
 
 class DeliveryContext(Mapping[str, Any]):
@@ -163,9 +165,10 @@ def _read_query(context: DeliveryContext) -> dict[str, str]:
 
 
 def _read_url(context: DeliveryContext) -> str:
-    base = context.public_url or f"https://{context['headers'].get('host', '')}"
+    if not context.public_url:
+        raise KeyError("url")  # the Host header is the caller's word, and what is signed must not be
     query = context.delivery.query.decode("latin-1")
-    return f"{base}{context.delivery.path}{'?' if query else ''}{query}"
+    return f"{context.public_url}{context.delivery.path}{'?' if query else ''}{query}"
 
 
 def _read_contents(context: DeliveryContext) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from ingress.verification.context import DeliveryContext
@@ -12,6 +14,14 @@ LIMITS = Limits(input_elements=50_000, text_characters=8_000_000, regex_characte
 """A delivery's: tighter than usual, since strangers choose the input."""
 
 
+_ROOT = re.compile(r"\$\$\s*\.\s*([\w.`-]+)|\$lookup\(\s*\$\$\s*,\s*['\"](\w+)['\"]")
+
+
+def _from_root(source: str) -> Iterator[tuple[str, ...]]:
+    for path, name in _ROOT.findall(source):
+        yield tuple(part.strip("`") for part in (path or name).split("."))
+
+
 class Step:
     """One compiled expression over a delivery's context. Raises :class:`ValueError` when it is not valid."""
 
@@ -20,6 +30,10 @@ class Step:
             self._expression: Expression = compile_expression(source, limits=LIMITS)
         except ExpressionError as exc:
             raise ValueError(str(exc)) from None
+
+    def paths(self) -> set[tuple[str, ...]]:
+        """The paths it reads of a context, as far as its text tells; told anew each time."""
+        return {*self._expression.inputs().paths, *_from_root(self._expression.source)}
 
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         """Whether JSONata has to be asked for the value; else a glance at *context* tells it."""

@@ -144,7 +144,7 @@ class _Walk:
         account = self.context.account
         secrets = self.source.credentials.given or (account.context.get(WEBHOOK_SECRET),)
         if account.fault or not all(secrets):
-            raise SignatureError(account.fault or "no_secret", "no secret is configured for this source")
+            raise SignatureError(account.fault or "no_secret", account.detail)
         decision = _GO_ON
         for position, secret in enumerate(secrets):
             known = replace(account, context={**account.context, WEBHOOK_SECRET: secret})
@@ -165,7 +165,7 @@ class _Walk:
             return
         account = self.context.account
         if account.fault:
-            raise SignatureError(account.fault, "the source has no usable secret")
+            raise SignatureError(account.fault, account.detail)
         self.position = verifier.check(Evidence(self.context, account.secrets, self.now, self.keys))
         if self.source.freshness is not None:
             self.source.freshness.check(self.context, self.now)

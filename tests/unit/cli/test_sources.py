@@ -41,6 +41,7 @@ def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("REDIS_URL", "TRUTO_WEBHOOK_SECRET", "SOURCES_FILE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PUBLIC_URL", "https://you.example/hooks")
     Path("sources.yaml").write_text(FILE)
 
 
@@ -56,6 +57,27 @@ def test_a_good_file_is_confirmed(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "17 sources, no faults" in capsys.readouterr().out
     assert run(monkeypatch, "check", "--json") == 0
     assert json.loads(capsys.readouterr().out)["faults"] == []
+
+
+def test_sources_that_can_prove_nothing_without_an_address_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PUBLIC_URL")
+    assert run(monkeypatch, "check", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert "hubspot" in told["sources"]
+    assert [fault.split(": ")[1] for fault in told["faults"]] == [
+        f"{name}.options.public_url" for name in ("hubspot", "square", "twilio")
+    ]
+    assert run(monkeypatch, "check") == 1
+    assert "set one of them to the address" in capsys.readouterr().out
+    assert run(monkeypatch, "test", "square") == 1
+
+
+def test_a_bad_public_url_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "you.example")
+    assert run(monkeypatch, "check") == 2
+    assert "PUBLIC_URL: must begin with https://" in capsys.readouterr().err
 
 
 def test_a_faulty_file_ends_with_2_and_every_fault(
