@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from events.errors import CorruptEvent, MalformedEvent
+from events.naming import PLATFORM_SOURCE, name_from
 from truto import parse_time
 
 KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
@@ -27,6 +28,7 @@ class Verified(NamedTuple):
     Only ``ingress.verification`` makes one, and workflows that emit events; the spool gives back those it was given.
     ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (multipart).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
+    ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Verified(NamedTuple):
     headers: Mapping[str, str] = MappingProxyType({})
     raw: bytes = b""
     secret_position: int = 0
+    platform: bool = False
 
     def __repr__(self) -> str:
         """What it is, without what is in it."""
@@ -49,7 +52,10 @@ class Verified(NamedTuple):
     @property
     def meta(self) -> bytes:
         """What is stored beside the body, as one line of JSON."""
-        return orjson.dumps({"source": self.source, "type": self.type, "id": self.id, "headers": dict(self.headers)})
+        meta: dict[str, Any] = {"source": self.source, "type": self.type, "id": self.id, "headers": dict(self.headers)}
+        if self.platform and self.source != PLATFORM_SOURCE:
+            meta["platform"] = True
+        return orjson.dumps(meta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ class Event:
     ``type`` is the sender's name for what happened, ``id`` the sender's id (or a hash where it gave none),
     ``payload`` the data, ``raw`` the event's JSON bytes as they arrived. ``account_id`` and ``tenant_id`` are found
     in the payload where the family of events carries them, else ``None``. Times are aware and in UTC;
-    ``created_at`` is the sender's, ``received_at`` is Redis' clock.
+    ``created_at`` is the sender's, ``received_at`` is Redis' clock. ``platform`` says that Truto itself delivered it; a
+    name of Truto's that comes from anybody else reads ``<source>/<name>``.
     """
 
     id: str
@@ -74,6 +81,7 @@ class Event:
     tenant_id: str | None
     headers: Mapping[str, str] = field(repr=False)
     raw: bytes = field(repr=False)
+    platform: bool = False
 
     @property
     def key(self) -> str:
@@ -142,7 +150,9 @@ def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, received_at: datetime) -> Event:
     payload = _payload(envelope)
-    kind = meta["type"]
+    platform = meta["source"] == PLATFORM_SOURCE or meta.get("platform") is True
+    # What was accepted before names were looked at has still the sender's own.
+    kind = meta["type"] if platform else name_from(meta["source"], meta["type"])
     return Event(
         id=meta["id"],
         type=kind,
@@ -156,6 +166,7 @@ def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, re
         tenant_id=_text(payload.get("tenant_id")) or _text(envelope.get("tenant_id")),
         headers=meta["headers"],
         raw=body,
+        platform=platform,
     )
 
 

@@ -65,6 +65,7 @@ def pack(events: Sequence[Verified]) -> bytes:
             "id": verified.id,
             "headers": dict(verified.headers),
             "secret_position": verified.secret_position,
+            "platform": verified.platform,
             "lengths": [len(verified.body), len(verified.raw)],
         }
         for verified in events
@@ -97,7 +98,8 @@ def _verified(head: dict[str, Any], body: bytes, raw: bytes) -> Verified:
     if not isinstance(headers, dict) or not all(isinstance(text, str) for text in (*words, *headers.values())):
         raise TypeError("a field of another kind")
     source, kind, event_id = words
-    return Verified(source, kind, event_id, body, headers, raw, _natural(head["secret_position"]))
+    position = _natural(head["secret_position"])
+    return Verified(source, kind, event_id, body, headers, raw, position, head.get("platform") is True)
 
 
 def _natural(number: object) -> int:

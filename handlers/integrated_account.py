@@ -79,7 +79,7 @@ async def ask_to_reconnect(event: Event, ctx: Context) -> None:
     token = await ctx.truto.link_tokens.create(integrated_account_id=account.id, persist_previous_context=True)
     problem = event.type.partition(":")[2]
     await ctx.notify.tenant(
-        event.tenant_id or account.tenant_id,
+        account.tenant_id,
         "integrated_account.reconnect_needed",
         {
             "integrated_account_id": account.id,
@@ -89,7 +89,7 @@ async def ask_to_reconnect(event: Event, ctx: Context) -> None:
             "link_token": token.link_token,
         },
     )
-    await ctx.notify.operators(f"Account {account.id}: {problem}", f"Tenant {event.tenant_id or account.tenant_id}")
+    await ctx.notify.operators(f"Account {account.id}: {problem}", f"Tenant {account.tenant_id}")
 
 
 @on("integrated_account:deleted")

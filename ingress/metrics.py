@@ -42,6 +42,12 @@ class Metrics:
             ["source", "field"],
             registry=self.registry,
         )
+        self._renamed = Counter(
+            "truto_worker_platform_names",
+            "Events that were given Truto's names by a source that is not Truto's, and bear the source's before them",
+            ["source"],
+            registry=self.registry,
+        )
         self._store_up = Gauge(
             "truto_worker_store_up", "Whether the store answered this scrape", registry=self.registry
         )
@@ -70,6 +76,10 @@ class Metrics:
         """Count an answer by the time since the first byte."""
         self._receipts.times[bisect_left(_RECEIPT_SECONDS, seconds)] += 1
         self._receipts.seconds += seconds
+
+    def renamed(self, source: str, events: int) -> None:
+        """Count events whose names were Truto's, and whose source is not."""
+        self._renamed.labels(source).inc(events)
 
     def refused(self, source: str, status: int, reason: str) -> None:
         """Count a delivery that was not taken."""

@@ -156,6 +156,8 @@ class Receiver:
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
         outcomes = [acceptance.value for acceptance in acceptances]
+        if isinstance(source, ConfiguredSource):
+            self._count_renamed(source, events)
         for verified, outcome in zip(events, outcomes, strict=True):
             self._metrics.accepted(source.name, outcome, verified.secret_position)
             self._log.info(
@@ -168,6 +170,11 @@ class Receiver:
             )
         told = [{"id": verified.id, "type": verified.type} for verified in events]
         return answer({"status": _status(outcomes), "events": told})
+
+    def _count_renamed(self, source: ConfiguredSource, events: Sequence[Verified]) -> None:
+        renamed = sum(verified.type.startswith(f"{source.name}/") for verified in events)
+        if renamed:
+            self._metrics.renamed(source.name, renamed)
 
     def _refuse(self, source: AnySource | None, refusal: Refusal) -> Response:
         self._note(source.name if source else "unknown", refusal)

@@ -48,5 +48,8 @@ EVENT_TYPES: frozenset[str] = frozenset(
     }
 )
 
+EVENT_FAMILIES: frozenset[str] = frozenset(name.partition(":")[0] for name in EVENT_TYPES)
+"""What stands before the colon in Truto's names; the platform adds names within them."""
+
 TEST_EVENT_TYPE = "test"
 """What ``POST /webhook/test`` sends when no type is asked for; it may arrive as ``eventType`` (skill: webhooks)."""

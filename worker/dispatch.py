@@ -107,6 +107,8 @@ class Dispatcher:
     def _choose(self, lease: Lease) -> list[Handler] | End:
         if lease.handler is not None:
             handler = self.registry.get(lease.handler)
+            if handler is not None and _is_renamed(lease.event) and not handler.wants(lease.event):
+                return End("parked", note={"why": NO_HANDLER})  # chosen before Truto's names were Truto's alone
             # Another version of the code knows it: during a rolling deploy, or before a rollback.
             return [handler] if handler else End("parked", lease.handler, note={"why": HANDLER_MISSING})
         if handlers := self.registry.matching(lease.event):
@@ -173,6 +175,10 @@ class Dispatcher:
         except BaseException as exc:  # noqa: BLE001  whatever a handler raises is its outcome
             return exc
         return None
+
+
+def _is_renamed(event: Event) -> bool:
+    return not event.platform and event.type.startswith(f"{event.source}/")
 
 
 def reconnected_account(event: Event) -> str | None:

@@ -97,6 +97,7 @@ class _Compiler:
             context=self.entry.context,
             environment_variables=self.entry.environment_variables,
             may_overwrite=options.allow_context_overwrite,
+            platform_events=options.platform_events,
             jwks=self._jwks(),
         )
         self._check_secrets(source)

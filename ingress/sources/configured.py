@@ -100,6 +100,7 @@ class ConfiguredSource:
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
     environment_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     may_overwrite: bool = False
+    platform_events: bool = False
     jwks: Jwks | None = None
 
     @property

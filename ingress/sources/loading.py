@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE
 from ingress.sources.compiling import compile_source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import BadSources, Faults, SourceFault
@@ -84,13 +85,19 @@ def read_entry(name: str, given: Any, environment: Mapping[str, str], *, taken: 
         raise Faults([SourceFault((name[:64],), "a name has 1 to 64 of a-z, 0-9, `-` and `_`")])
     if name in taken:
         raise Faults([SourceFault((name,), "exists already (TRUTO_WEBHOOK_SECRET makes a source of this name)")])
+    if name == WORKFLOWS_SOURCE:
+        raise Faults([SourceFault((name,), "is the source of what workflows emit: choose another name")])
     resolved = resolve(name, given, environment)
     try:
-        return Entry.model_validate(resolved)
+        entry = Entry.model_validate(resolved)
     except ValidationError as exc:
         raise Faults(
             _fault(name, dict(error)) for error in exc.errors(include_input=False, include_url=False)
         ) from None
+    if name == PLATFORM_SOURCE and not entry.options.platform_events:
+        reason = "is the name of Truto's own source: choose another one, or say `options.platform_events: true`"
+        raise Faults([SourceFault((name,), reason)])
+    return entry
 
 
 def _fault(name: str, error: dict[str, Any]) -> SourceFault:

@@ -192,6 +192,7 @@ class Options(Strict):
     allow_short_secret: bool = False
     allow_md5: bool = False
     allow_context_overwrite: bool = False
+    platform_events: bool = False
     event: EventOptions = EventOptions()
     jwt: JwtOptions = JwtOptions()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from events import MalformedEvent, Verified
 from events.event import checked_name, event_id, event_name
+from events.naming import name_from
 from ingress.answers import Refusal, not_authentic, wrong_method
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource
 from ingress.verification.contents import write_json
@@ -215,6 +216,8 @@ class _Walk:
         source = self.source
         name = self._field("type", source.event_type, context) or event_name(value) or UNNAMED
         own_id = self._field("id", source.event_id, context)
+        if not source.platform_events:
+            name = name_from(source.name, name)
         return Verified(
             source=source.name,
             type=checked_name(name),
@@ -223,6 +226,7 @@ class _Walk:
             headers=kept(self.context.delivery.headers),
             raw=raw,
             secret_position=position,
+            platform=source.platform_events,
         )
 
     def _field(self, name: str, template: Template | None, context: Mapping[str, Any]) -> str | None:

@@ -49,6 +49,7 @@ def check_delivery(source: Source, headers: RawHeaders, body: bytes, now: float 
         headers=kept(headers),
         raw=b"" if event is body else body,
         secret_position=position,
+        platform=True,
     )
 
 

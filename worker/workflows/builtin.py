@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from pydantic import Field
 
-from events import Acceptance, Verified
+from events import Acceptance, Event, Verified
+from events.naming import WORKFLOWS_SOURCE, name_from
+from truto import AsyncTruto, NotFound
 from truto.calls import segment
 from truto.workflows import (
     RUN_SYNC_JOB,
@@ -21,9 +24,6 @@ from truto.workflows import (
 from worker.condition import trigger_of
 from worker.errors import DeadLetter
 from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config
-
-WORKFLOWS_SOURCE = "workflows"
-"""The source of events that workflows emit."""
 
 MOST_EMITTED = 8
 """How many events may have emitted each other in a row: where it ends, two workflows most likely start each other."""
@@ -141,7 +141,7 @@ def _route(call: CallTruto, at: str) -> tuple[str, str]:
 
 
 class NotifyTenant(ActionConfig):
-    """The config of ``notify_tenant``; without ``tenant_id`` the event's tenant is told."""
+    """The config of ``notify_tenant``; without ``tenant_id`` the tenant of the event's account is told."""
 
     kind: str = Field(min_length=1, max_length=200)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -152,8 +152,21 @@ class NotifyTenant(ActionConfig):
 async def notify_tenant(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Send a signed message to the tenant (``TENANT_NOTIFY_URL``); the result says whether there was whom to tell."""
     told = read_config(NotifyTenant, config, step.at)
-    sent = await step.ctx.notify.tenant(told.tenant_id or step.event.tenant_id, told.kind, told.data)
-    return {"sent": sent}
+    tenant_id = told.tenant_id or await _tenant_of(step.event, step.ctx.truto)
+    return {"sent": await step.ctx.notify.tenant(tenant_id, told.kind, told.data)}
+
+
+async def _tenant_of(event: Event, truto: AsyncTruto) -> str | None:
+    """Whose account the event is about, by the word of the API; a payload's only where there is no such account."""
+    if event.account_id is not None:
+        with suppress(NotFound):
+            return (await truto.integrated_accounts.get(event.account_id)).tenant_id
+    return _named_tenant(event)
+
+
+def _named_tenant(event: Event) -> str | None:
+    """The tenant that the event names; ``None`` where neither Truto nor a workflow says so: anybody can name one."""
+    return event.tenant_id if event.platform or event.source == WORKFLOWS_SOURCE else None
 
 
 class NotifyOperators(ActionConfig):
@@ -181,7 +194,8 @@ class EmitEvent(ActionConfig):
 async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Put a new event into the queue, from the source ``workflows``; tried again it is the same event, so there is one.
 
-    Its tenant is the payload's, else that of the event that started the run.
+    Its tenant is the payload's, else that of the event of Truto that started the run. A name of Truto's becomes
+    ``workflows/<name>``.
     """
     told = read_config(EmitEvent, config, step.at)
     if not told.type.isprintable():
@@ -191,17 +205,18 @@ async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, 
         reason = f"{MOST_EMITTED} events have emitted each other in a row: workflows that start each other never end"
         raise WorkflowFailed(reason, at=f"{step.at}.type")
     event_id = str(uuid.uuid5(_NAMESPACE, f"{step.run_id}:{step.number}"))
+    name = name_from(WORKFLOWS_SOURCE, told.type)
     envelope = {
         "id": event_id,
-        "event": told.type,
+        "event": name,
         "payload": told.payload,
         "environment_id": step.event.environment_id,
-        "tenant_id": told.payload.get("tenant_id") or step.event.tenant_id,
+        "tenant_id": told.payload.get("tenant_id") or _named_tenant(step.event),
         "created_at": None,
     }
-    emitted = Verified(WORKFLOWS_SOURCE, told.type, event_id, orjson.dumps(envelope), {_DEPTH: str(depth)})
+    emitted = Verified(WORKFLOWS_SOURCE, name, event_id, orjson.dumps(envelope), {_DEPTH: str(depth)})
     (answer,) = await step.ctx.steps.store.accept([emitted])
-    return {"id": event_id, "type": told.type, "duplicate": answer is not Acceptance.ACCEPTED}
+    return {"id": event_id, "type": name, "duplicate": answer is not Acceptance.ACCEPTED}
 
 
 class RunHandler(ActionConfig):

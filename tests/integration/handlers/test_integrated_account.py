@@ -10,7 +10,7 @@ from events import Store
 from handlers.integrated_account import SyncJobs
 from tests.integration.handlers.conftest import Scene, open_scene
 from tests.integration.worker.workshop import eventually
-from truto.samples import ACCOUNT_ID, SYNC_JOB_ID
+from truto.samples import ACCOUNT_ID, SYNC_JOB_ID, TENANT_ID
 
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr. is deprecated:DeprecationWarning")  # apprise, at its import
 
@@ -176,3 +176,11 @@ async def test_a_deletion_that_names_no_account_needs_nothing(scene: Scene) -> N
 async def test_events_without_meaning_for_us_are_done_without_a_call(scene: Scene, action: str) -> None:
     assert await scene.send(f"integrated_account:{action}") == "done"
     assert [call for call in await scene.get("/sandbox/calls") if call["path"].startswith("/integrated")] == []
+
+
+@pytest.mark.parametrize("action", ERRORS)
+async def test_the_link_token_goes_to_the_tenant_that_the_api_names(scene: Scene, action: str) -> None:
+    """Whoever could write a payload would otherwise choose who may connect the account."""
+    await scene.call("POST", f"/sandbox/accounts/{ACCOUNT_ID}/revoke")
+    assert await scene.send(f"integrated_account:{action}", {"id": ACCOUNT_ID, "tenant_id": "somebody-else"}) == "done"
+    assert {told["tenant_id"] for told in await scene.inbox()} == {TENANT_ID}

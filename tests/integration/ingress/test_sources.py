@@ -511,3 +511,17 @@ async def test_keys_that_no_source_wants_any_more_are_let_go(store: Store) -> No
         await edge.table.replace([source()])
         assert (await edge.post()).status_code == 200
         assert edge.table._keys == {}  # noqa: SLF001
+
+
+# -- names of Truto's --------------------------------------------------------------------------------------------------
+
+
+async def test_an_event_of_another_source_with_a_name_of_trutos_is_taken_under_its_own_and_counted(
+    store: Store,
+) -> None:
+    async with running(store, source("s")) as ingress:
+        answer = await ingress.post(event("e-1", event="integrated_account:deleted"))
+        assert (answer.status_code, answer.json()["events"][0]["type"]) == (200, "s/integrated_account:deleted")
+        await ingress.post(event("e-2", event="paid"))
+        metrics = (await ingress.http.get("/metrics")).text
+    assert 'truto_worker_platform_names_total{source="s"} 1.0' in metrics

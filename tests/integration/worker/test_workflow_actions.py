@@ -25,7 +25,7 @@ from tests.integration.worker.workshop import (
     working,
 )
 from truto import AsyncTruto
-from truto.samples import ACCOUNT_ID, SYNC_JOB_ID
+from truto.samples import ACCOUNT_ID, SYNC_JOB_ID, TENANT_ID
 from worker.context import Context
 from worker.errors import ConfigError
 from worker.notify import Notifier, TenantEndpoint
@@ -413,6 +413,32 @@ async def test_tenant_and_operators_are_told(store: Store, registry: Registry, s
     ((path, _, body),) = receiver.requests
     assert (path, orjson.loads(body)["type"], orjson.loads(body)["data"]) == ("/acme", "order.paid", {"n": 7})
     assert results(run) == [{"sent": True}, {"reached": False}]
+
+
+@pytest.mark.parametrize("source", ["truto", "partner"])
+async def test_the_tenant_of_an_account_is_the_one_that_the_api_knows(
+    store: Store, registry: Registry, shop: Shop, receiver: Receiver, api: httpx.AsyncClient, source: str
+) -> None:
+    """Whatever tenant a payload names: what is said about an account goes to its own tenant."""
+    shop.register(flow({"action": "notify_tenant", "config": {"kind": "told"}}))
+    event = delivered(source=source, data={"integrated_account_id": ACCOUNT_ID, "tenant_id": "somebody-else"})
+    notifier = Notifier(TenantEndpoint(receiver.url + "/{tenant_id}", TENANT_SECRET), transport=plain())
+    async with working(store, registry, notifier=notifier, truto=client_of(api)):
+        await store.accept([event])
+        await run_ends(store, event, "completed")
+    assert [path for path, _, _ in receiver.requests] == [f"/{TENANT_ID}"]
+
+
+async def test_a_tenant_that_another_source_names_is_not_believed(
+    store: Store, registry: Registry, shop: Shop, receiver: Receiver
+) -> None:
+    shop.register(flow({"action": "notify_tenant", "config": {"kind": "told"}}))
+    event = delivered(source="partner", data={"tenant_id": "somebody-else"})
+    notifier = Notifier(TenantEndpoint(receiver.url + "/{tenant_id}", TENANT_SECRET), transport=plain())
+    async with working(store, registry, notifier=notifier):
+        await store.accept([event])
+        run = await run_ends(store, event, "completed")
+    assert (results(run), receiver.requests) == ([{"sent": False}], [])
 
 
 async def test_an_emitted_event_starts_other_workflows_and_handlers(

@@ -41,6 +41,7 @@ def test_a_truto_event_is_read_back_whole() -> None:
         tenant_id=TENANT_ID,
         headers={"user-agent": "truto"},
         raw=orjson.dumps(envelope),
+        platform=True,
     )
     assert event.key == event_key("truto", "e-1")
 

@@ -96,7 +96,12 @@ def test_an_unusable_head_is_refused_before_its_body(
 def test_an_authentic_delivery_is_verified(encoding: str) -> None:
     verified = taken([JSON_TYPE, signature(BODY, encoding=encoding)], BODY)
     assert verified == Verified(
-        source="truto", type="ping", id="e-1", body=BODY, headers={"content-type": "application/json"}
+        source="truto",
+        type="ping",
+        id="e-1",
+        body=BODY,
+        headers={"content-type": "application/json"},
+        platform=True,
     )
 
 
