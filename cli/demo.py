@@ -87,7 +87,8 @@ def _set_up(stack: ExitStack, folder: Path) -> Stage:
     redis = stack.enter_context(EmbeddedRedis(folder / "redis"))
     processes = stack.enter_context(Processes(logs=folder))
     port, sandbox_port = free_port(), free_port()
-    environment = {**dev_environment(redis.url, str(uuid.uuid4()), port, sandbox_port), "LOG_FORMAT": "json"}
+    settings = dev_environment(redis.url, str(uuid.uuid4()), port, sandbox_port)
+    environment = {**settings, "LOG_FORMAT": "json", "ADMIN_PORT": "off"}
     ingress_url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     webhook_url = f"{ingress_url}/webhooks/truto"
     sandbox = processes.start(

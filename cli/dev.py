@@ -16,7 +16,7 @@ from dotenv import load_dotenv
 from rich.console import Console
 
 from cli.processes import Process, Processes, ProcessFailedError
-from cli.settings import DEFAULT_WORKFLOWS
+from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS
 from events.embedded import EmbeddedRedis, NoRedisServer
 from truto.samples import INTEGRATION, SYNC_JOB_ID
 
@@ -108,7 +108,8 @@ def _own_secret() -> str:
 def _say_hello(console: Console, ingress_url: str, sandbox_url: str) -> None:
     console.print(
         f"""
-  ingress    {ingress_url}/webhooks/truto     (health: {ingress_url}/readyz, figures: {ingress_url}/metrics)
+  ingress    {ingress_url}/webhooks/truto     (health: {ingress_url}/readyz)
+  figures    http://127.0.0.1:{os.environ.get("ADMIN_PORT") or DEFAULT_ADMIN_PORT}/metrics        (ADMIN_PORT)
   link token {ingress_url}/api/truto/link-token   (Authorization: Bearer {_LINK_TOKEN_KEY})
   sandbox    {sandbox_url}/                     (a Truto of your own: accounts, runs, deliveries, tenant inbox)
 

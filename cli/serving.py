@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def run_ingress() -> None:
     """Serve until a signal ends it. Raises ``ConfigError`` naming every wrong setting."""
     import uvloop
 
-    from ingress import Limits, Server, create_app
+    from ingress import AdminServer, Limits, Server, create_app
 
     settings = read_settings(IngressSettings)
     configure_logging(settings.log_level, settings.log_format)
@@ -46,6 +47,7 @@ def run_ingress() -> None:
     sources, sources_file = _sources(settings)
     urls = settings.redis_url.split()
     spools = _spools(settings, len(urls))
+    admin = _listen_for_operators(settings)
 
     async def serve() -> None:
         stores = [_store(settings, url, confirm_replicas=settings.confirm_replicas) for url in urls]
@@ -67,8 +69,17 @@ def run_ingress() -> None:
             spool=shards[0].spool,
             further=shards[1:],
         )
-        log.info("ingress_started", host=settings.host, port=settings.port, link_tokens=bool(settings.link_token_key))
-        async with _followed(sources_file, app.state.sources):
+        log.info(
+            "ingress_started",
+            host=settings.host,
+            port=settings.port,
+            admin_port=settings.admin_port if admin else None,
+            link_tokens=bool(settings.link_token_key),
+        )
+        async with AsyncExitStack() as running:
+            await running.enter_async_context(_followed(sources_file, app.state.sources))
+            if admin is not None:
+                await running.enter_async_context(AdminServer(app.state.admin, admin).serving())
             await Server(app, host=settings.host, port=settings.port, drain_seconds=settings.grace_seconds).serve()
         log.info("ingress_stopped")
 
@@ -207,6 +218,28 @@ def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSou
         return file.load(), file
     except BadSources as exc:
         raise ConfigError(str(exc)) from None
+
+
+def _listen_for_operators(settings: IngressSettings) -> socket.socket | None:
+    """The socket of the admin port; ``None`` where there is to be none, or its default is taken on this machine."""
+    from ingress import listen
+
+    host, port = settings.admin_host, settings.admin_port
+    if port is None:
+        return None
+    try:
+        if port == settings.port:
+            raise OSError("PORT, which is for deliveries, is the same")
+        return listen(host, port)
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        if settings.admin_port_is_chosen:
+            fault = f"ADMIN_PORT: cannot listen on {host}:{port}; free it, choose another, or `off` ({why})"
+            raise ConfigError(fault) from None
+        log.warning(
+            "admin_port_taken", host=host, port=port, reason=why, remedy="set ADMIN_PORT to a free port, or off"
+        )
+        return None
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from worker.notify import TenantEndpoint, operators_at
 
 DEFAULT_SOURCES = Path("sources.yaml")
 DEFAULT_WORKFLOWS = Path("workflows")
+DEFAULT_ADMIN_PORT = 8001
 
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed (Truto's own are UUIDs of 36 characters)."""
@@ -98,6 +99,8 @@ class IngressSettings(StoreSettings):
     public_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = Field(default=DEFAULT_ADMIN_PORT, ge=1, le=65535)
 
     _split_secrets = field_validator("truto_webhook_secret", mode="before")(_split)
 
@@ -127,6 +130,16 @@ class IngressSettings(StoreSettings):
                 "(it may be left out with a SOURCES_FILE)"
             )
         return value
+
+    @field_validator("admin_port", mode="before")
+    @classmethod
+    def _may_be_off(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.strip().lower() in ("0", "off") else value
+
+    @property
+    def admin_port_is_chosen(self) -> bool:
+        """Whether the operator has said where figures are to be had, so that doing without is no choice of ours."""
+        return not self.model_fields_set.isdisjoint({"admin_host", "admin_port"})
 
     @field_validator("link_token_key")
     @classmethod

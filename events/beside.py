@@ -20,7 +20,12 @@ async def beside(work: Coroutine[Any, Any, object], name: str) -> AsyncIterator[
     try:
         yield
     finally:
-        # Python 3.11's wait_for, through which redis-py sends, may swallow a cancellation.
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=_AGAIN_SECONDS)
+        await end(task)
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel *task*, and return once it has ended."""
+    # Python 3.11's wait_for, through which redis-py sends, may swallow a cancellation.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_AGAIN_SECONDS)

@@ -1,8 +1,9 @@
 """The HTTP edge. It imports neither worker nor handlers: it is deployed apart and must start in a blink."""
 
+from ingress.admin import AdminServer, listen
 from ingress.app import create_app
 from ingress.receive import Limits
 from ingress.server import Server
 from ingress.sources import Source, truto_source
 
-__all__ = ["Limits", "Server", "Source", "create_app", "truto_source"]
+__all__ = ["AdminServer", "Limits", "Server", "Source", "create_app", "listen", "truto_source"]

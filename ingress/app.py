@@ -61,13 +61,15 @@ def create_app(
     With a *spool*, deliveries that the store cannot take wait there and are brought over when it can. With *further*
     shards, accounts are spread over them all; what sources and refusals leave behind is kept in *store*.
     The link-token route exists only with both *truto* and *link_token_key*. ``app.state.readiness.draining = True``
-    makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources.
+    makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources. ``app.state.admin`` is
+    the app for the admin port: what an operator may know, and strangers may not.
     """
     metrics = Metrics()
     shards = [Shard(store, spool), *further]
     takers = [Intake(shard.store, shard.spool) if shard.spool is not None else shard.store for shard in shards]
     intakes = [taker for taker in takers if isinstance(taker, Intake)]
     readiness = Readiness(takers)
+    figures = MetricsRoute([shard.store for shard in shards], metrics)
     table = SourceTable(store, sources)
     journal = RefusalJournal(store)
     taker = Shards(takers) if further else takers[0]
@@ -76,11 +78,10 @@ def create_app(
         metrics.registry.register(SpoolFigures(intakes))
     routes = [
         Route("/livez", livez, methods=["GET"]),
-        Route("/readyz", readiness.__call__, methods=["GET"]),
-        Route("/metrics", MetricsRoute([shard.store for shard in shards], metrics).__call__, methods=["GET"]),
+        Route("/readyz", readiness.tell, methods=["GET"]),
     ]
     if truto is not None and link_token_key:
-        route = LinkTokenRoute(truto, link_token_key)
+        route = LinkTokenRoute(truto, link_token_key, metrics, journal)
         routes.append(Route("/api/truto/link-token", route.__call__, methods=["POST"]))
 
     @asynccontextmanager
@@ -92,6 +93,8 @@ def create_app(
                 await closing.enter_async_context(_running(intake))
             if truto is not None:
                 closing.push_async_callback(truto.aclose)
+            closing.push_async_callback(readiness.aclose)
+            closing.push_async_callback(figures.aclose)
             await closing.enter_async_context(table.running())
             await closing.enter_async_context(journal.running())
             yield
@@ -100,12 +103,24 @@ def create_app(
         receiver,
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refuse_route, Exception: _last_resort},
+        exception_handlers=_ERRORS,
     )
     # A redirect would be answered to a POST that senders do not repeat.
     app.router.redirect_slashes = False
     app.state.readiness = readiness
     app.state.sources = table
+    app.state.admin = _admin_app(readiness, figures)
+    return app
+
+
+def _admin_app(readiness: Readiness, figures: MetricsRoute) -> Starlette:
+    routes = [
+        Route("/livez", livez, methods=["GET"]),
+        Route("/readyz", readiness.tell_all, methods=["GET"]),
+        Route("/metrics", figures.__call__, methods=["GET"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers=_ERRORS)
+    app.router.redirect_slashes = False
     return app
 
 
@@ -123,8 +138,13 @@ async def _refuse_route(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     reason = {404: "not_found", 405: "method_not_allowed"}.get(exc.status_code, "refused")
     message = {404: "There is nothing here.", 405: "This method is not allowed here."}.get(exc.status_code, exc.detail)
-    return refuse(Refusal(exc.status_code, reason, message, headers=dict(exc.headers or {}), close=True))
+    # A body that was announced is not read; without one, a scraper that asks at the wrong port need not connect anew.
+    close = "content-length" in request.headers or "transfer-encoding" in request.headers
+    return refuse(Refusal(exc.status_code, reason, message, headers=dict(exc.headers or {}), close=close))
 
 
 async def _last_resort(request: Request, exc: Exception) -> Response:
     return failed(exc, request.url.path)
+
+
+_ERRORS = {HTTPException: _refuse_route, Exception: _last_resort}

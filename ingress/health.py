@@ -1,9 +1,10 @@
-"""``GET /livez`` and ``GET /readyz``."""
+"""``GET /livez`` and ``GET /readyz``: the bare ones for anyone, details on the admin port."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -11,8 +12,10 @@ from starlette.responses import Response
 
 from events import Intake, Store, StoreUnavailable
 from ingress.answers import Refusal, answer, refuse
+from ingress.snapshot import Snapshot
 
-_STORE_SECONDS = 2.0
+_NOT_READY = Refusal(503, "not_ready", "This process takes no deliveries at the moment.")
+DRAINING = Refusal(503, "draining", "This process is shutting down.")
 _NO_STORE = Refusal(503, "store_unavailable", "The store does not answer.")
 _NOTHING = Refusal(503, "store_unavailable", "The store does not answer, and the spool takes nothing.")
 
@@ -23,17 +26,25 @@ async def livez(request: Request) -> Response:
 
 
 class Readiness:
-    """Whether deliveries should be sent here: they would be kept, and the process is not shutting down."""
+    """Whether deliveries should be sent here: they would be kept, and the process is not shutting down.
+
+    Each store is asked at most once a second, and its spool when it is silent, however many want to know.
+    """
 
     def __init__(self, takers: Sequence[Store | Intake]) -> None:
-        self._takers = takers
+        self._states = [Snapshot(partial(_state, taker)) for taker in takers]
         self.draining = False
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer 200, or 503 when no store takes anything; asks each one each time, and its spool when it is silent."""
+    async def tell(self, request: Request) -> Response:
+        """Answer 200 or 503, and nothing of what is behind it."""
+        ready = not self.draining and any(not isinstance(state, Refusal) for state in await self._look())
+        return answer({"status": "ready"}) if ready else refuse(_NOT_READY)
+
+    async def tell_all(self, request: Request) -> Response:
+        """Answer 200, or 503 when no store takes anything; with stores, spools and the reason."""
         if self.draining:
-            return refuse(Refusal(503, "draining", "This process is shutting down."))
-        states = await asyncio.gather(*(_state(taker) for taker in self._takers))
+            return refuse(DRAINING)
+        states = await self._look()
         able = [state for state in states if not isinstance(state, Refusal)]
         if not able:
             return refuse(next(state for state in states if isinstance(state, Refusal)))
@@ -42,6 +53,20 @@ class Readiness:
         # As long as one of several takes its share, sending nothing here would lose that too.
         told = [{"store": False} if isinstance(state, Refusal) else {"store": True, **state} for state in states]
         return answer({"status": "ready", "shards": told})
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        await asyncio.gather(*(state.aclose() for state in self._states))
+
+    async def _look(self) -> list[dict[str, Any] | Refusal]:
+        return await asyncio.gather(*map(_within_patience, self._states))
+
+
+async def _within_patience(state: Snapshot[dict[str, Any] | Refusal]) -> dict[str, Any] | Refusal:
+    try:
+        return await state.get()
+    except TimeoutError:
+        return _NO_STORE
 
 
 async def _state(taker: Store | Intake) -> dict[str, Any] | Refusal:
@@ -52,8 +77,7 @@ async def _state(taker: Store | Intake) -> dict[str, Any] | Refusal:
             return _NOTHING
         return {"store": store, "spooled": taker.spool.records}
     try:
-        async with asyncio.timeout(_STORE_SECONDS):
-            await taker.ping()
-    except (StoreUnavailable, TimeoutError):
+        await taker.ping()
+    except StoreUnavailable:
         return _NO_STORE
     return {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
+import time
 
 import orjson
 import structlog
@@ -13,6 +15,8 @@ from starlette.responses import Response
 
 from ingress.answers import Refusal, answer, refuse
 from ingress.body import ClientGone, read_body
+from ingress.metrics import Metrics
+from ingress.refusals import RefusalJournal
 from truto import AsyncTruto, LinkToken
 from truto.errors import ApiError, BadRequest, NotFound, TrutoError
 
@@ -23,6 +27,19 @@ _RECEIPT_SECONDS = 10.0
 _ANSWER_SECONDS = 8.0
 """A person waits in front of a UI, and what stands between usually gives up after 10 s: sooner than the client, which
 sits a 429 of Truto out."""
+
+MAX_WRONG_KEYS = 20
+"""So many wrong keys within a window are answered with 401 and noted one by one."""
+
+_WINDOW_SECONDS = 60.0
+_JOURNAL_NAME = "api/truto/link-token"  # no source can have a name with a slash
+_WRONG_KEY = Refusal(
+    401,
+    "unauthorized",
+    "Send Authorization: Bearer <LINK_TOKEN_KEY>.",
+    headers={"www-authenticate": "Bearer"},
+    close=True,
+)
 
 
 class LinkTokenRequest(BaseModel):
@@ -41,38 +58,68 @@ class LinkTokenRequest(BaseModel):
     )
 
 
+class WrongKeys:
+    """Counts wrong keys, whoever sends them, in windows of a minute."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._ends = -math.inf
+
+    def add(self) -> int:
+        """Count one more; how many came within this window."""
+        now = time.monotonic()
+        if now >= self._ends:
+            self._count, self._ends = 0, now + _WINDOW_SECONDS
+        self._count += 1
+        return self._count
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds until the window ends, at least one."""
+        return max(1, math.ceil(self._ends - time.monotonic()))
+
+
 class LinkTokenRoute:
     """Hands out link tokens to who holds ``LINK_TOKEN_KEY``: a token connects an account to any tenant it names."""
 
-    def __init__(self, truto: AsyncTruto, key: str) -> None:
+    def __init__(self, truto: AsyncTruto, key: str, metrics: Metrics, journal: RefusalJournal) -> None:
         if not key:
             raise ValueError("the link-token route needs a key")
         self._truto = truto
         self._key = key.encode()
+        self._metrics = metrics
+        self._journal = journal
+        self._wrong = WrongKeys()
 
     async def __call__(self, request: Request) -> Response:
         """Answer ``{"linkToken": …}``, or within 8 s of the request that Truto has not.
 
         Safe to call again: each call makes a new token, single use, for 7 days.
         """
+        # Before the body is read, and before any limit: whoever has the key is served, however many guess.
         if not self._is_allowed(request.headers.getlist("authorization")):
-            return refuse(
-                Refusal(
-                    401,
-                    "unauthorized",
-                    "Send Authorization: Bearer <LINK_TOKEN_KEY>.",
-                    headers={"www-authenticate": "Bearer"},
-                    close=True,
-                )
-            )
+            return self._refuse_key()
         try:
             body = await read_body(request.scope, request.receive, most_bytes=_MOST_BYTES, seconds=_RECEIPT_SECONDS)
         except ClientGone:
             return Response(status_code=400)
         wanted = body if isinstance(body, Refusal) else _read_request(body)
         if isinstance(wanted, Refusal):
-            return refuse(wanted)
+            return self._refuse(wanted)
         return await self._create(wanted)
+
+    def _refuse_key(self) -> Response:
+        count = self._wrong.add()
+        refusal = _WRONG_KEY if count <= MAX_WRONG_KEYS else _too_many(self._wrong.retry_after)
+        # A flood has one line more, and does not push other refusals out of the journal; the figures count all of it.
+        if count <= MAX_WRONG_KEYS + 1:
+            self._journal.note(_JOURNAL_NAME, refusal)
+            log.warning("link_token_refused", status=refusal.status, reason=refusal.reason)
+        return self._refuse(refusal)
+
+    def _refuse(self, refusal: Refusal) -> Response:
+        self._metrics.link_token(refusal.reason)
+        return refuse(refusal)
 
     def _is_allowed(self, presented: list[str]) -> bool:
         if len(presented) != 1:
@@ -87,7 +134,8 @@ class LinkTokenRoute:
         except (TrutoError, TimeoutError) as exc:
             refusal = _from_truto(exc) if isinstance(exc, TrutoError) else _UNAVAILABLE
             log.warning("link_token_refused", status=refusal.status, reason=refusal.reason, error=type(exc).__name__)
-            return refuse(refusal)
+            return self._refuse(refusal)
+        self._metrics.link_token("created")
         log.info("link_token_created", reconnect=bool(wanted.integrated_account_id))
         return answer({"linkToken": token.link_token})
 
@@ -98,6 +146,11 @@ class LinkTokenRoute:
                 integrated_account_id=wanted.integrated_account_id, persist_previous_context=True
             )
         return await self._truto.link_tokens.create(tenant_id=wanted.tenant_id)
+
+
+def _too_many(retry_after: int) -> Refusal:
+    message = "Too many wrong keys came; a right one is served at any time."
+    return Refusal(429, "too_many_wrong_keys", message, headers={"retry-after": str(retry_after)}, close=True)
 
 
 _UNAVAILABLE = Refusal(503, "truto_unavailable", "Truto does not answer at the moment.", headers={"retry-after": "10"})

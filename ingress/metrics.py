@@ -18,6 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events import Acceptance, Intake, Overview, Store, StoreUnavailable, together
+from ingress.answers import refuse
+from ingress.health import DRAINING
+from ingress.snapshot import Snapshot
 
 _RECEIPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -46,6 +49,12 @@ class Metrics:
             "truto_worker_platform_names",
             "Events that were given Truto's names by a source that is not Truto's, and bear the source's before them",
             ["source"],
+            registry=self.registry,
+        )
+        self._link_tokens = Counter(
+            "truto_worker_link_tokens",
+            "Requests for link tokens by outcome",
+            ["outcome"],
             registry=self.registry,
         )
         self._store_up = Gauge(
@@ -93,6 +102,10 @@ class Metrics:
         self._told.add((source, field))
         return first
 
+    def link_token(self, outcome: str) -> None:
+        """Count a request for a link token."""
+        self._link_tokens.labels(outcome).inc()
+
     def show(self, overview: Overview | None) -> bytes:
         """Everything as text. Without an *overview* the store counts as down; its last figures are left out or NaN."""
         self._store_up.set(overview is not None)
@@ -124,7 +137,8 @@ class _Receipts(Collector):
         outcomes = CounterMetricFamily(
             "truto_worker_deliveries", "Verified deliveries by outcome", labels=["source", "outcome"]
         )
-        for labels, count in self.outcomes.items():
+        # Copied in one step each: deliveries are counted meanwhile, in another thread.
+        for labels, count in list(self.outcomes.items()):
             outcomes.add_metric(labels, count)
         yield outcomes
         secrets = CounterMetricFamily(
@@ -132,7 +146,7 @@ class _Receipts(Collector):
             "Which live secret explained the signature, 0 being the newest",
             labels=["source", "position"],
         )
-        for (source, position), count in self.secrets.items():
+        for (source, position), count in list(self.secrets.items()):
             secrets.add_metric([source, str(position)], count)
         yield secrets
         bounds = [*map(floatToGoString, _RECEIPT_SECONDS), "+Inf"]
@@ -167,16 +181,39 @@ class SpoolFigures(Collector):
 
 
 class MetricsRoute:
-    """``GET /metrics``. Answers also while the store is down: that is when it is needed."""
+    """``GET /metrics``. Answers also while the store is down: that is when it is needed.
+
+    The text is written at most once a second, and the stores are asked at most once a second, however many want it.
+    """
 
     def __init__(self, stores: Sequence[Store], metrics: Metrics) -> None:
         self._stores = stores
         self._metrics = metrics
+        self._overview = Snapshot(self._ask)
+        self._text = Snapshot(self._write, patience_seconds=None)  # the stores' patience bounds it
 
     async def __call__(self, request: Request) -> Response:
         """Answer with the figures of this process and of the queue."""
         try:
-            overview = together(await asyncio.gather(*(store.overview() for store in self._stores)))
+            return Response(await self._text.get(), media_type=CONTENT_TYPE_LATEST)
+        except TimeoutError:
+            return refuse(DRAINING)
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        await self._text.aclose()
+        await self._overview.aclose()
+
+    async def _ask(self) -> Overview | None:
+        try:
+            return together(await asyncio.gather(*(store.overview() for store in self._stores)))
         except StoreUnavailable:
+            return None
+
+    async def _write(self) -> bytes:
+        try:
+            overview = await self._overview.get()
+        except TimeoutError:
             overview = None
-        return Response(self._metrics.show(overview), media_type=CONTENT_TYPE_LATEST)
+        # With many sources it takes long enough to hold up deliveries.
+        return await asyncio.to_thread(self._metrics.show, overview)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterator
 from http import HTTPStatus
 from types import FrameType
+from typing import Any, Literal
 
 import httptools
 import uvicorn
@@ -110,27 +111,29 @@ class EdgeProtocol(WholeAnswersProtocol):
             self.transport.close()
 
 
+def edge_config(app: Starlette, *, lifespan: Literal["on", "off"], drain_seconds: int, **where: Any) -> uvicorn.Config:
+    """How every listener of ours is served; *where* it listens is up to the caller."""
+    return uvicorn.Config(
+        app,
+        http=EdgeProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan=lifespan,
+        access_log=False,  # one line per delivery is written where its outcome is known
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,  # nothing here trusts X-Forwarded-*
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=drain_seconds,
+        **where,
+    )
+
+
 class Server(uvicorn.Server):
     """Says at once, on SIGTERM, that it is draining; then finishes what it has and stops."""
 
     def __init__(self, app: Starlette, *, host: str, port: int, drain_seconds: int = 30) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=host,
-                port=port,
-                http=EdgeProtocol,
-                loop="uvloop",
-                ws="none",
-                lifespan="on",
-                access_log=False,  # one line per delivery is written where its outcome is known
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,  # nothing here trusts X-Forwarded-*
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=drain_seconds,
-            )
-        )
+        super().__init__(edge_config(app, lifespan="on", drain_seconds=drain_seconds, host=host, port=port))
         self._app = app
 
     @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +26,10 @@ HOOK = "/webhooks/truto"
 
 @dataclass(frozen=True)
 class Edge:
-    """A running ingress: ``http`` to call it, ``port`` for raw sockets, ``server`` for its state."""
+    """A running ingress: ``http`` and ``admin`` call its ports, ``port`` is for raw sockets, ``server`` its state."""
 
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
     port: int
     server: Server
 
@@ -37,6 +38,13 @@ class Edge:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         signed = {"content-type": "application/json", "x-truto-signature": sign(body, secret)}
         return await self.http.post(HOOK, content=body, headers={**signed, **given})
+
+    async def told(self, path: str, holds: Callable[[httpx.Response], bool]) -> httpx.Response:
+        """What the admin port says at *path* once *holds* is true of it: it may be a second old before."""
+        async with asyncio.timeout(5):
+            while not holds(response := await self.admin.get(path)):  # noqa: ASYNC110  it is asked over HTTP
+                await asyncio.sleep(0.05)
+        return response
 
     async def talk(self, *pieces: bytes, pause: float = 0.0) -> bytes:
         """Send *pieces*, a *pause* (s) apart, and read until the server closes, at most 2 s."""
@@ -101,14 +109,25 @@ async def run_edge(
         spool=spool,
     )
     server = Server(app, host="127.0.0.1", port=0)
+    admin = Server(app.state.admin, host="127.0.0.1", port=0)
+    async with (
+        app.router.lifespan_context(app),
+        _listening(admin, protocol) as admin_port,
+        _listening(server, protocol) as port,
+        client(port) as http,
+        client(admin_port) as admin_http,
+    ):
+        yield Edge(http, admin_http, port, server)
+
+
+@asynccontextmanager
+async def _listening(server: Server, protocol: type[EdgeProtocol]) -> AsyncIterator[int]:
     server.config.load()
     listening = await asyncio.get_running_loop().create_server(
         lambda: protocol(config=server.config, server_state=server.server_state, app_state={}), "127.0.0.1", 0
     )
-    port = listening.sockets[0].getsockname()[1]
-    async with app.router.lifespan_context(app), client(port) as http:
-        yield Edge(http, port, server)
-        listening.close()
-        for connection in list(server.server_state.connections):
-            connection.shutdown()
-        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+    yield listening.sockets[0].getsockname()[1]
+    listening.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    await asyncio.gather(*server.server_state.tasks, return_exceptions=True)

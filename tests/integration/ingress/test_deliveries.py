@@ -52,7 +52,7 @@ async def test_to_the_sender_a_conflict_is_a_duplicate_and_to_the_operator_a_con
         response = await edge.deliver(event(changed=True))
     assert (response.status_code, response.json()["status"]) == (200, "duplicate")
     assert [line["outcome"] for line in logs] == ["conflict"]
-    assert 'outcome="conflict"' in (await edge.http.get("/metrics")).text
+    assert 'outcome="conflict"' in (await edge.admin.get("/metrics")).text
     assert (await claim_one(store)).event.raw == event()
 
 
@@ -66,7 +66,7 @@ async def test_a_hundred_identical_deliveries_at_once_have_one_effect(edge: Edge
 async def test_both_secrets_count_while_they_rotate(edge: Edge) -> None:
     assert (await edge.deliver(event("1"), secret=SECRET)).status_code == 200
     assert (await edge.deliver(event("2"), secret=OLD_SECRET)).status_code == 200
-    assert 'truto_worker_secret_used_total{position="1",source="truto"} 1.0' in (await edge.http.get("/metrics")).text
+    assert 'truto_worker_secret_used_total{position="1",source="truto"} 1.0' in (await edge.admin.get("/metrics")).text
 
 
 async def test_an_unknown_type_and_an_odd_id_are_accepted(edge: Edge, store: Store) -> None:
@@ -208,7 +208,7 @@ async def test_an_escaped_path_to_a_source_is_that_source(edge: Edge) -> None:
 
 async def test_an_unknown_source_is_counted_under_one_name(edge: Edge) -> None:
     await edge.http.post("/webhooks/evil-label", content=b"{}")
-    text = (await edge.http.get("/metrics")).text
+    text = (await edge.admin.get("/metrics")).text
     assert 'truto_worker_refusals_total{reason="unknown_source",source="unknown",status="404"} 1.0' in text
     assert "evil-label" not in text
 
@@ -252,4 +252,4 @@ async def test_the_cause_of_a_401_is_for_the_log_and_the_figures_only(edge: Edge
     with capture_logs() as logs:
         await edge.http.post(HOOK, content=BODY)
     assert logs[0]["reason"] == "signature_missing"
-    assert 'reason="signature_missing",source="truto",status="401"} 1.0' in (await edge.http.get("/metrics")).text
+    assert 'reason="signature_missing",source="truto",status="401"} 1.0' in (await edge.admin.get("/metrics")).text

@@ -28,18 +28,22 @@ async def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it never became true")
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-async def test_health_is_only_asked_for(edge: Edge, path: str) -> None:
-    assert (await edge.http.get(path)).status_code == 200
-    assert (await edge.http.head(path)).status_code == 200
-    response = await edge.http.post(path, content=b"x")
+@pytest.mark.parametrize(
+    ("port", "path"),
+    [("http", "/livez"), ("http", "/readyz"), ("admin", "/livez"), ("admin", "/readyz"), ("admin", "/metrics")],
+)
+async def test_health_is_only_asked_for(edge: Edge, port: str, path: str) -> None:
+    http: httpx.AsyncClient = getattr(edge, port)
+    assert (await http.get(path)).status_code == 200
+    assert (await http.head(path)).status_code == 200
+    response = await http.post(path, content=b"x")
     assert (response.status_code, response.json()["reason"]) == (405, "method_not_allowed")
     assert "GET" in response.headers["allow"]
 
 
 async def test_figures_are_in_prometheus_own_format(edge: Edge) -> None:
     await edge.deliver(event())
-    response = await edge.http.get("/metrics")
+    response = await edge.admin.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert 'truto_worker_deliveries_total{outcome="accepted",source="truto"} 1.0' in response.text
     assert 'truto_worker_queue{state="ready"} 1.0' in response.text
@@ -49,7 +53,8 @@ async def test_figures_are_in_prometheus_own_format(edge: Edge) -> None:
 async def test_a_draining_process_is_not_ready_but_alive_and_takes_what_still_comes(edge: Edge) -> None:
     edge.server.handle_exit(signal.SIGTERM, None)
     refused = await edge.http.get("/readyz")
-    assert (refused.status_code, refused.json()["reason"]) == (503, "draining")
+    assert (refused.status_code, refused.json()["reason"]) == (503, "not_ready")
+    assert (await edge.admin.get("/readyz")).json()["reason"] == "draining"
     assert (await edge.http.get("/livez")).status_code == 200
     assert (await edge.deliver(event())).status_code == 200
 

@@ -18,7 +18,9 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from events import Store
-from ingress.link_token import _ANSWER_SECONDS, LinkTokenRoute
+from ingress.link_token import _ANSWER_SECONDS, MAX_WRONG_KEYS, LinkTokenRoute
+from ingress.metrics import Metrics
+from ingress.refusals import RefusalJournal
 from tests.integration.ingress.edge import KEY, Edge, request, run_edge
 from tests.servers import serve
 from truto import AsyncTruto
@@ -211,7 +213,10 @@ async def test_neither_key_nor_token_is_logged(stage: Stage) -> None:
     with capture_logs() as logs:
         await stage.ask({"tenantId": "hidden-tenant"})
         await stage.ask({"tenantId": "t"}, {"authorization": "Bearer hidden-key"})
-    assert logs == [{"event": "link_token_created", "reconnect": False, "log_level": "info"}]
+    assert logs == [
+        {"event": "link_token_created", "reconnect": False, "log_level": "info"},
+        {"event": "link_token_refused", "status": 401, "reason": "unauthorized", "log_level": "warning"},
+    ]
 
 
 async def test_it_is_asked_for_by_post(stage: Stage) -> None:
@@ -225,10 +230,10 @@ async def test_without_a_key_in_the_settings_the_route_does_not_exist(store: Sto
         assert (await stage.ask({"tenantId": "t"}, {"authorization": "Bearer x"})).status_code == 404
 
 
-async def test_the_route_itself_refuses_to_work_without_a_key() -> None:
+async def test_the_route_itself_refuses_to_work_without_a_key(store: Store) -> None:
     async with AsyncTruto(token="t") as truto:
         with pytest.raises(ValueError, match="needs a key"):
-            LinkTokenRoute(truto, "")
+            LinkTokenRoute(truto, "", Metrics(), RefusalJournal(store))
 
 
 async def test_a_caller_that_hangs_up_costs_truto_nothing(stage: Stage) -> None:
@@ -240,3 +245,72 @@ async def test_a_caller_that_hangs_up_costs_truto_nothing(stage: Stage) -> None:
     writer.close()
     await asyncio.sleep(0.05)
     assert stage.truto.asked == []
+
+
+WRONG = {"authorization": "Bearer hidden-wrong-key"}
+
+
+@pytest.mark.bad_input(197)
+async def test_after_many_wrong_keys_further_ones_are_told_when_to_come_again(stage: Stage) -> None:
+    answers = [await stage.ask({"tenantId": "t"}, WRONG) for _ in range(MAX_WRONG_KEYS + 5)]
+    assert [answer.status_code for answer in answers] == [401] * MAX_WRONG_KEYS + [429] * 5
+    assert {answer.json()["reason"] for answer in answers[MAX_WRONG_KEYS:]} == {"too_many_wrong_keys"}
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in answers[MAX_WRONG_KEYS:])
+    assert stage.truto.asked == []
+
+
+@pytest.mark.bad_input(197)
+async def test_the_right_key_is_served_however_many_wrong_ones_came(stage: Stage) -> None:
+    for _ in range(MAX_WRONG_KEYS + 5):
+        await stage.ask({"tenantId": "t"}, WRONG)
+    assert (await stage.ask({"tenantId": "t"})).status_code == 200
+
+
+async def test_after_the_window_a_wrong_key_is_answered_as_the_first_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingress.link_token._WINDOW_SECONDS", 0.0)
+    answers = [await stage.ask({"tenantId": "t"}, WRONG) for _ in range(MAX_WRONG_KEYS + 5)]
+    assert {answer.status_code for answer in answers} == {401}
+
+
+@pytest.mark.bad_input(197)
+async def test_each_wrong_key_is_counted_and_a_flood_leaves_few_lines_and_notes(stage: Stage, store: Store) -> None:
+    with capture_logs() as logs:
+        for _ in range(100):
+            await stage.ask({"tenantId": "t"}, WRONG)
+    await stage.ask({"tenantId": "t"})
+    figures = (await stage.edge.admin.get("/metrics")).text
+    assert f'truto_worker_link_tokens_total{{outcome="unauthorized"}} {MAX_WRONG_KEYS}.0' in figures
+    assert f'truto_worker_link_tokens_total{{outcome="too_many_wrong_keys"}} {100 - MAX_WRONG_KEYS}.0' in figures
+    assert 'truto_worker_link_tokens_total{outcome="created"} 1.0' in figures
+    assert [line["event"] for line in logs] == ["link_token_refused"] * (MAX_WRONG_KEYS + 1)
+    async with asyncio.timeout(5):
+        while len(noted := await store.refusals()) < MAX_WRONG_KEYS + 1:  # noqa: ASYNC110  the journal writes beside
+            await asyncio.sleep(0.05)
+    assert {refused.source for refused in noted} == {"api/truto/link-token"}
+    assert [refused.reason for refused in noted] == ["too_many_wrong_keys"] + ["unauthorized"] * MAX_WRONG_KEYS
+    assert "hidden" not in str(logs) + str(noted)
+
+
+async def test_a_request_that_is_refused_for_something_else_is_counted_by_its_reason(stage: Stage) -> None:
+    await stage.ask({})
+    assert 'truto_worker_link_tokens_total{outcome="malformed"} 1.0' in (await stage.edge.admin.get("/metrics")).text
+
+
+@pytest.mark.bad_input(198)
+@pytest.mark.parametrize("announced", [b"Content-Length: 10000", b"Transfer-Encoding: chunked"])
+async def test_a_wrong_key_is_refused_before_its_body_is_read(stage: Stage, announced: bytes) -> None:
+    head = request(b"", announced, b"Expect: 100-continue", b"Authorization: Bearer wrong", path=PATH.encode())
+    answered = await stage.edge.talk(head)
+    assert answered.startswith(b"HTTP/1.1 401 ")
+    assert b"100 Continue" not in answered
+
+
+@pytest.mark.bad_input(198)
+async def test_a_right_key_is_asked_for_its_body(stage: Stage) -> None:
+    key = f"Authorization: Bearer {KEY}".encode()
+    head = request(b"", b"Content-Length: 16", b"Expect: 100-continue", key, path=PATH.encode())
+    answered = await stage.edge.talk(head, b'{"tenantId":"t"}', pause=0.05)
+    assert answered.startswith(b"HTTP/1.1 100 Continue")
+    assert b'"lt-1"' in answered

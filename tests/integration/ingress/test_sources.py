@@ -58,6 +58,7 @@ def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
 @dataclass
 class Running:
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
     table: SourceTable
 
     async def post(self, body: bytes = BODY, /, *, to: str = "s", **headers: str) -> httpx.Response:
@@ -68,12 +69,13 @@ class Running:
 @asynccontextmanager
 async def running(store: Store, *sources: ConfiguredSource) -> AsyncIterator[Running]:
     app = create_app(store, sources)
-    transport = httpx.ASGITransport(app)
+    public, operators = httpx.ASGITransport(app), httpx.ASGITransport(app.state.admin)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://test") as http,
+        httpx.AsyncClient(transport=public, base_url="http://test") as http,
+        httpx.AsyncClient(transport=operators, base_url="http://test") as admin,
     ):
-        yield Running(http, app.state.sources)
+        yield Running(http, admin, app.state.sources)
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -83,7 +85,7 @@ async def test_an_authentic_delivery_is_accepted_and_the_next_one_is_a_duplicate
     async with running(store, source()) as edge:
         assert (await edge.post()).json()["status"] == "accepted"
         assert (await edge.post()).json()["status"] == "duplicate"
-        metrics = (await edge.http.get("/metrics")).text
+        metrics = (await edge.admin.get("/metrics")).text
     assert 'truto_worker_secret_used_total{position="0",source="s"} 2.0' in metrics
 
 
@@ -206,7 +208,7 @@ async def test_an_expression_that_is_the_proof_refuses_with_its_own_answer(store
     async with running(store, on) as edge:
         answered = await edge.http.post("/webhooks/hubspot", content=BODY, headers={"content-type": "application/json"})
         assert answered.status_code == 401
-        assert 'reason="handshake_refused"' in (await edge.http.get("/metrics")).text
+        assert 'reason="handshake_refused"' in (await edge.admin.get("/metrics")).text
 
 
 async def test_a_meta_delivery_is_answered_and_ignored(store: Store) -> None:

@@ -33,7 +33,7 @@ class Service:
 
     def __init__(self, processes: Processes, folder: Path) -> None:
         self.redis = EmbeddedRedis(folder / "redis")
-        self.port = free_port()
+        self.port, self.admin_port = free_port(), free_port()
         self.spool = folder / "spool"
         self.environment = {
             "REDIS_URL": self.redis.url,
@@ -41,6 +41,7 @@ class Service:
             "SPOOL_DIR": str(self.spool),
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
+            "ADMIN_PORT": str(self.admin_port),
         }
         self._processes = processes
         self._ingress: Process | None = None
@@ -63,7 +64,7 @@ class Service:
     async def all_arrived(self) -> list[str]:
         """Start Redis, wait for the spool to empty, and answer with the ids of all events in the store."""
         self.redis.start()
-        async with asyncio.timeout(15), client(self.port) as http:
+        async with asyncio.timeout(15), client(self.admin_port) as http:
             while (state := (await http.get("/readyz")).json()) != {"status": "ready", "store": True, "spooled": 0}:
                 assert state["status"] == "ready"
                 await asyncio.sleep(0.05)
@@ -140,7 +141,7 @@ def test_a_folder_in_use_ends_a_second_ingress_with_a_message(service: Service) 
     service.start()
     second = subprocess.run(
         [sys.executable, "-m", "cli", "ingress"],
-        env={"PATH": "", **service.environment, "PORT": "0"},
+        env={"PATH": "", **service.environment, "PORT": "0", "ADMIN_PORT": "off"},
         capture_output=True,
         text=True,
         timeout=20,

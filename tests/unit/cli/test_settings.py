@@ -242,3 +242,21 @@ def test_how_workflows_reach_out_is_checked(monkeypatch: pytest.MonkeyPatch) -> 
     assert [fault.split(":")[0] for fault in faults] == ["WORKFLOWS_HTTP_ALLOW", "WORKFLOWS_HTTP_SECRET"]
     put(monkeypatch, {"WORKFLOWS_HTTP_SECRET": TENANT_SECRET, "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, billing:8080"})
     assert read_settings(WorkerSettings).workflows_http_allow == ("10.0.0.0/8", "billing:8080")
+
+
+@pytest.mark.parametrize(
+    ("value", "port"), [("", 8001), ("9100", 9100), ("0", None), ("off", None), (" Off ", None)], ids=repr
+)
+def test_the_admin_port_has_a_default_and_can_be_switched_off(
+    monkeypatch: pytest.MonkeyPatch, value: str, port: int | None
+) -> None:
+    put(monkeypatch, {**INGRESS, "ADMIN_PORT": value})
+    settings = read_settings(IngressSettings)
+    assert (settings.admin_host, settings.admin_port) == ("127.0.0.1", port)
+    assert settings.admin_port_is_chosen is (value != "")
+
+
+@pytest.mark.parametrize("value", ["-1", "65536", "on", "8001,8002"])
+def test_an_admin_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    put(monkeypatch, {**INGRESS, "ADMIN_PORT": value})
+    assert [fault.split(":")[0] for fault in faults_of(IngressSettings)] == ["ADMIN_PORT"]
