@@ -525,5 +525,5 @@ async def test_an_event_of_another_source_with_a_name_of_trutos_is_taken_under_i
         answer = await ingress.post(event("e-1", event="integrated_account:deleted"))
         assert (answer.status_code, answer.json()["events"][0]["type"]) == (200, "s/integrated_account:deleted")
         await ingress.post(event("e-2", event="paid"))
-        metrics = (await ingress.http.get("/metrics")).text
+        metrics = (await ingress.admin.get("/metrics")).text
     assert 'truto_worker_platform_names_total{source="s"} 1.0' in metrics
