@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ingress.sources.address import read_public_url
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Expression, Jwks, Network, Step
+from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
 from ingress.sources.faults import Faults, SourceFault
 from ingress.sources.schema import (
     Basic,
@@ -26,7 +27,7 @@ from ingress.sources.schema import (
     TrutoHeader,
 )
 from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_named, string_type_named
-from ingress.verification.evidence import LEAST_SECRET_BYTES, Presented, Verifier, decoded
+from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
 from ingress.verification.head import FORM, JSON, MULTIPART, TEXT
 from ingress.verification.references import compile_reference
@@ -67,6 +68,7 @@ class _Compiler:
     def __init__(self, name: str, entry: Entry, public_url: str) -> None:
         self.name = name
         self.public_url = public_url
+        self.signed: list[Template] = []
         self.proving: list[Template] = []
         self.proving_paths: set[tuple[str, ...]] = set()
         self.entry = entry
@@ -132,6 +134,8 @@ class _Compiler:
             case Ed25519():
                 return self._ed25519(block.config)
             case StandardWebhooks():
+                public = sum(text.startswith(PUBLIC) for text in self.entry.secrets)
+                self._check_number_of_keys(("secrets",), public)
                 tolerance = self.options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS
                 credentials = self._credentials(block.config.secret, read=_standard_secret)
                 return StandardWebhooksVerifier(tolerance), credentials
@@ -185,6 +189,7 @@ class _Compiler:
             self._fault((*path, "algorithms"), f"must be some of {known}, never of both kinds")
         asymmetric = bool(algorithms & ASYMMETRIC)
         self._check_keys(options, asymmetric=asymmetric)
+        self._check_number_of_keys((*path, "public_keys"), len(options.public_keys))
         for index, pem in enumerate(options.public_keys):
             if asymmetric and not any(is_public_key(pem, name) for name in algorithms & ASYMMETRIC):
                 self._fault((*path, "public_keys", str(index)), "is no public key (PEM) for one of the algorithms")
@@ -226,9 +231,14 @@ class _Compiler:
             ed25519_key(raw)
             return raw
 
+        self._check_number_of_keys(("secrets",), len(self.entry.secrets))
         signed = self._signed(config.parts, config.verification_content)
         credentials = self._credentials(config.public_key, field="public_key", read=read)
         return Ed25519Verifier(config.string_type, signed, self._presented(config.compare_with)), credentials
+
+    def _check_number_of_keys(self, path: tuple[str, ...], number: int) -> None:
+        if number > MAX_CHECKS:
+            self._fault(path, f"hold more than {MAX_CHECKS} public keys, each of which costs every delivery a check")
 
     def _credentials(
         self, template: str = "", *, field: str = "secret", read: Callable[[str], bytes] = str.encode
@@ -269,6 +279,7 @@ class _Compiler:
             templates.append(self._template((*_CONFIG, "parts", str(index)), reference))
         for index, piece in enumerate(content or ()):
             templates.append(self._template((*_CONFIG, "verification_content", str(index)), piece))
+        self.signed = templates
         self.proving += templates
         return templates
 
@@ -287,7 +298,34 @@ class _Compiler:
                 )
             return None
         template = self._template(("options", "timestamp"), options.timestamp)
+        self._check_signed_time(template)
         return Freshness(template, options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS, options.timestamp_unit)
+
+    def _check_signed_time(self, template: Template) -> None:
+        path = ("options", "timestamp")
+        if self.options.verified_by_expression:
+            self._fault(path, "is never looked at where handle_verification is the proof; compare the time there")
+            return
+        if not template.alternatives:
+            self._fault(path, "names no field of a delivery")
+        for name in uncovered(template, self._covered()):
+            self._fault(
+                path,
+                f"`{name}` is not covered by the signature, so whoever replays a delivery can write a new time there; "
+                "name the time that is signed, sign this one (`parts`, `verification_content`), or leave it out",
+            )
+
+    def _covered(self) -> frozenset[Names]:
+        """What of a delivery nobody but the sender can have written."""
+        match self.entry.webhook.signature_verification:
+            case Hmac() | Ed25519():
+                return named_in(self.signed)
+            case StandardWebhooks() | TrutoHeader():
+                return RAW_BODY
+            case Jwt() if self.options.jwt.body_hash is not None:
+                return RAW_BODY
+            case _:
+                return frozenset()
 
     def _signed_id(self) -> str | None:
         match self.entry.webhook.signature_verification:

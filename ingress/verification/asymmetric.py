@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ingress.verification.evidence import Evidence, Presented, decoded, prefix_of, preview, signed_bytes
+from ingress.verification.evidence import Evidence, Presented, check_effort, decoded, prefix_of, preview, signed_bytes
 from truto.errors import SignatureError
 from truto.placeholders import Template
 
@@ -25,6 +25,7 @@ class Ed25519Verifier:
         """The position of the public key that explains one of the presented signatures."""
         content = signed_bytes(self.signed, evidence.context)
         presented = [self._raw(text) for text in self.presented.candidates(evidence.context)]
+        check_effort(len(presented), len(evidence.secrets))
         for position, key in enumerate(evidence.secrets):
             public = ed25519_key(key)
             if any(is_signed_by(public, signature, content) for signature in presented):

@@ -19,6 +19,10 @@ LEAST_SECRET_BYTES = 16
 UNUSABLE = "signed_value_unusable"
 """The reason where a field that decides about trust holds an object, a list, or what else has no text of its own."""
 
+MAX_CHECKS = 16
+"""So many times a public key may be used for one delivery: each costs as much as a hundred digests."""
+
+_MAX_PUBLIC_SIGNATURES = 4
 _MOST_CANDIDATES = 50
 
 
@@ -104,6 +108,12 @@ def position_of(secrets: Sequence[bytes], expected: Sequence[Sequence[bytes]], p
         if any(matches):
             return position
     raise SignatureError("signature_mismatch", "no live secret explains the signature")
+
+
+def check_effort(signatures: int, keys: int) -> None:
+    """Raises :class:`SignatureError` where *signatures* by private keys, tried with *keys*, would cost too much."""
+    if signatures > _MAX_PUBLIC_SIGNATURES or signatures * keys > MAX_CHECKS:
+        raise SignatureError("too_many_signatures", f"{signatures} signatures for {keys} public keys are too many")
 
 
 def encoded(digest: bytes, string_type: str) -> tuple[bytes, ...]:

@@ -9,9 +9,10 @@ import base64
 import binascii
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingress.verification.evidence import Evidence, decoded, position_of, prefix_of, preview
+from ingress.verification.evidence import Evidence, check_effort, decoded, position_of, prefix_of, preview
 from truto.errors import SignatureError
 
 PUBLIC = "whpk_"
@@ -40,6 +41,8 @@ class StandardWebhooksVerifier:
         content = b"%b.%b.%b" % (event_id.encode(), timestamp.encode(), evidence.context["raw_body"])
         if not evidence.secrets:
             raise SignatureError("no_secret", "no secret is configured for this source")
+        if len(signatures) > 1:
+            _check_effort(evidence.secrets, signatures)
         for position, secret in enumerate(evidence.secrets):
             if _explains(secret, content, signatures):
                 self._check_time(int(timestamp), evidence.now)
@@ -78,6 +81,11 @@ def _headers(evidence: Evidence) -> tuple[str, str, list[tuple[str, str]]]:
     if len(pairs) > _MOST_SIGNATURES:
         raise SignatureError("signature_malformed", f"more than {_MOST_SIGNATURES} signatures")
     return event_id, timestamp, pairs
+
+
+def _check_effort(secrets: Sequence[bytes], signatures: list[tuple[str, str]]) -> None:
+    if keys := sum(secret.startswith(PUBLIC.encode()) for secret in secrets):
+        check_effort(sum(version == "v1a" for version, _ in signatures), keys)
 
 
 def _digest(secret: bytes, content: bytes) -> bytes:

@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
@@ -28,6 +28,13 @@ from truto.errors import SignatureError
 
 SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
 ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
+
+_NEEDS = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), ("RSA", None)),
+    **{name: ("EC", curve) for name, curve in (("ES256", "P-256"), ("ES384", "P-384"), ("ES512", "P-521"))},
+    "EdDSA": ("OKP", "Ed25519"),
+}
+"""The ``kty`` and ``crv`` of the keys of an algorithm."""
 
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_KID = 256
@@ -65,12 +72,17 @@ class TokenVerifier:
 
     def check(self, evidence: Evidence) -> int:
         """The position of the key that signed the token; 0 for a JWKS."""
-        (token,) = self.presented.candidates(evidence.context)
-        position, claims = self._open(_bare(token), evidence)
+        position, claims = self._open(self._token(evidence), evidence)
         check_claims(claims, self.rules, evidence.now)
         if self.rules.body_claim:
             _check_body(claims, self.rules, evidence.context["raw_body"])
         return position
+
+    def _token(self, evidence: Evidence) -> str:
+        presented = self.presented.candidates(evidence.context)
+        if len(presented) > 1:
+            raise SignatureError("jwt_malformed", "there is more than one token")
+        return _bare(presented[0])
 
     def _open(self, token: str, evidence: Evidence) -> tuple[int, Mapping[str, Any]]:
         header = _header(token)
@@ -99,16 +111,19 @@ class TokenVerifier:
             raise SignatureError("jwt_malformed", "the token names no key")
         if kid not in evidence.keys:
             raise SignatureError("jwt_key_unknown", "the token names a key that the JWKS did not hold when last read")
-        return [evidence.keys[kid]]
+        found = evidence.keys[kid]
+        if header["alg"] not in found.algorithms:
+            raise SignatureError("jwt_algorithm", "the key that the token names is for another algorithm")
+        return [found.key]
 
     def explain(self, evidence: Evidence) -> list[str]:
         """The token's header, the times it claims, and what is wrong with its claims."""
-        (token,) = self.presented.candidates(evidence.context)
-        header = _header(_bare(token))
+        token = self._token(evidence)
+        header = _header(token)
         lines = [f"token header: alg {header.get('alg')!r}, typ {header.get('typ')!r}, kid {header.get('kid')!r}"]
         lines.append(f"accepted algorithms: {', '.join(self.algorithms)}")
-        lines.append(f"received signature: {prefix_of(_bare(token).rpartition('.')[2])}")
-        _, claims = self._open(_bare(token), evidence)
+        lines.append(f"received signature: {prefix_of(token.rpartition('.')[2])}")
+        _, claims = self._open(token, evidence)
         times = ((name, claims.get(name)) for name in ("exp", "nbf", "iat"))
         told = [f"{name}: {at - evidence.now:+.0f} s from now" for name, at in times if isinstance(at, int | float)]
         return [*lines, *told]
@@ -127,8 +142,6 @@ def _bare(value: str) -> str:
 
 def _is_signed(algorithm: Algorithm, key: Any, signed: bytes, signature: bytes) -> bool:
     try:
-        if isinstance(key, jwt.PyJWK):
-            key = key.key
         return bool(algorithm.verify(signed, algorithm.prepare_key(key), signature))
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         return False  # a key of another kind than the algorithm's
@@ -216,18 +229,43 @@ def _check_body(claims: Mapping[str, Any], rules: ClaimRules, body: bytes) -> No
         raise SignatureError("jwt_body_mismatch", "the token was made for another body")
 
 
-def key_set(jwks: Sequence[Mapping[str, Any]]) -> dict[str, jwt.PyJWK]:
-    """The usable signing keys of a JWKS by their ``kid``; others, symmetric ones among them, are left out."""
-    found: dict[str, jwt.PyJWK] = {}
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A key of a JWKS, and the *algorithms* it is for."""
+
+    key: Any = field(repr=False)
+    algorithms: frozenset[str]
+
+
+def key_set(jwks: Sequence[Mapping[str, Any]]) -> dict[str, PublicKey]:
+    """The keys of a JWKS that check signatures, by their ``kid``; others, symmetric ones among them, are left out.
+
+    What a key says of itself holds: ``alg``, else what its ``kty`` and ``crv`` allow, ``use`` and ``key_ops``.
+    """
+    found: dict[str, PublicKey] = {}
     for entry in jwks:
-        kid = entry.get("kid")
-        if not isinstance(kid, str) or entry.get("kty") == "oct" or entry.get("use", "sig") != "sig":
+        kid, algorithms = entry.get("kid"), _algorithms_of(entry)
+        if not isinstance(kid, str) or not algorithms or not _checks_signatures(entry):
             continue
         try:
-            found[kid] = jwt.PyJWK(dict(entry))
+            found[kid] = PublicKey(jwt.PyJWK(dict(entry), min(algorithms)).key, algorithms)
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue
     return found
+
+
+def _checks_signatures(entry: Mapping[str, Any]) -> bool:
+    operations = entry.get("key_ops", ["verify"])
+    return entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+
+
+def _algorithms_of(entry: Mapping[str, Any]) -> frozenset[str]:
+    kind, curve = entry.get("kty"), entry.get("crv")
+    needed = (kind, None if kind == "RSA" else curve)
+    possible = frozenset(name for name, needs in _NEEDS.items() if needs == needed)
+    if "alg" not in entry:
+        return possible
+    return frozenset(name for name in possible if name == entry["alg"])
 
 
 def is_public_key(pem: str, algorithm: str) -> bool:

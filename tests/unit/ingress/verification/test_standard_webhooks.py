@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ingress.answers import Refusal
 from ingress.sources.loading import read_source
+from ingress.verification import asymmetric
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import NOW, OTHER_WHSEC, SECRET, WHSEC, of_headers, verify
 
@@ -107,6 +108,30 @@ def test_a_key_without_its_prefix_is_the_same_key() -> None:
     outcome = verify(on, of_headers(headers(), BODY))
     assert isinstance(outcome, Accepted)
     assert outcome.secret_position == 1
+
+
+@pytest.mark.bad_input(179)
+@pytest.mark.parametrize("number", [5, 50])
+def test_many_signatures_are_refused_before_a_public_key_is_used(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = Ed25519PrivateKey.generate()
+    public = "whpk_" + base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    on = read_source("s", {"preset": "standard-webhooks", "secrets": [public, WHSEC]}, {})
+    right = "v1a," + base64.b64encode(private.sign(f"msg_1.{MOMENT}.".encode() + BODY)).decode()
+    wrong = "v1a," + base64.b64encode(bytes(64)).decode()
+    few = headers(webhook_signature=" ".join([wrong, wrong, wrong, right]))
+    assert isinstance(verify(on, of_headers(few, BODY)), Accepted)
+    with monkeypatch.context() as patch:
+        patch.setattr(asymmetric, "is_signed_by", lambda *_: pytest.fail("a public key was used"))
+        many = headers(webhook_signature=" ".join([wrong] * (number - 1) + [right]))
+        assert cause(verify(on, of_headers(many, BODY))) == "too_many_signatures"
+
+
+def test_many_digests_beside_a_public_key_are_still_compared() -> None:
+    public = "whpk_" + base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+    on = read_source("s", {"preset": "standard-webhooks", "secrets": [public, WHSEC]}, {})
+    right = headers()["webhook-signature"]
+    listed = headers(webhook_signature=" ".join(["v1,AAAA"] * 20 + [right]))
+    assert isinstance(verify(on, of_headers(listed, BODY)), Accepted)
 
 
 def test_a_public_key_checks_the_asymmetric_version() -> None:

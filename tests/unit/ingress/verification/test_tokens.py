@@ -13,6 +13,8 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given as chosen
+from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.sources.configured import ConfiguredSource
@@ -241,6 +243,103 @@ def test_the_key_of_a_set_is_found_by_its_name() -> None:
 )
 def test_any_other_name_of_a_key_is_refused(kid: Any, cause: str) -> None:
     assert cause_of(by_key(kid), JWKS, keys=KEYS) == cause
+
+
+RSA_JWK = {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key())), "kid": "k"}
+EC_JWK = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(EC.public_key())), "kid": "k"}
+ED_JWK = {**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(ED.public_key())), "kid": "k"}
+MANY = source(algorithms=["RS256", "RS512", "PS256", "ES256", "EdDSA"], jwks_url="https://issuer.example/jwks")
+
+
+def by_named(key: Any, algorithm: str) -> str:
+    return jwt.encode(CLAIMS, key, algorithm=algorithm, headers={"kid": "k"})
+
+
+@pytest.mark.bad_input(180)
+@pytest.mark.parametrize("used", ["RS512", "PS256"])
+def test_a_key_that_names_its_algorithm_checks_no_other(used: str) -> None:
+    keys = key_set([{**RSA_JWK, "alg": "RS256"}])
+    assert isinstance(outcome_of(by_named(RSA, "RS256"), MANY, keys=keys), Accepted)
+    assert cause_of(by_named(RSA, used), MANY, keys=keys) == "jwt_algorithm"
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256"])
+def test_a_key_that_names_no_algorithm_checks_those_of_its_kind(algorithm: str) -> None:
+    assert isinstance(outcome_of(by_named(RSA, algorithm), MANY, keys=key_set([RSA_JWK])), Accepted)
+
+
+@pytest.mark.bad_input(180)
+@pytest.mark.parametrize(("jwk", "key", "algorithm"), [(EC_JWK, EC, "ES256"), (ED_JWK, ED, "EdDSA")], ids=["ec", "ed"])
+def test_a_key_on_a_curve_checks_the_algorithm_of_its_curve(jwk: dict[str, Any], key: Any, algorithm: str) -> None:
+    assert isinstance(outcome_of(by_named(key, algorithm), MANY, keys=key_set([jwk])), Accepted)
+    assert cause_of(by_named(RSA, "RS256"), MANY, keys=key_set([jwk])) == "jwt_algorithm"
+
+
+@pytest.mark.bad_input(181)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"use": "enc"},
+        {"use": ["sig"]},
+        {"use": None},
+        {"key_ops": ["sign"]},
+        {"key_ops": []},
+        {"key_ops": "verify"},
+        {"alg": "HS256"},
+        {"alg": "ES256"},
+        {"alg": "RSA-OAEP"},
+        {"alg": None},
+        {"alg": ["RS256"]},
+        {"kty": "oct"},
+        {"kty": "EC"},
+        {"kty": ["RSA"]},
+        {"kty": None},
+    ],
+    ids=str,
+)
+def test_a_key_that_is_for_something_else_is_none_of_ours(said: dict[str, Any]) -> None:
+    assert key_set([{**RSA_JWK, **said}]) == {}
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}], ids=str
+)
+def test_a_key_for_signatures_is_kept(said: dict[str, Any]) -> None:
+    assert set(key_set([{**RSA_JWK, **said}])) == {"k"}
+
+
+@chosen(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            name: st.sampled_from(
+                ["RSA", "EC", "OKP", "oct", "RS256", "ES256", "EdDSA", "sig", "enc", "verify", "P-256"]
+            )
+            | st.none()
+            | st.lists(st.sampled_from(["verify", "sign"]))
+            for name in ("kty", "alg", "use", "key_ops", "crv", "kid", "n", "e", "x", "y")
+        },
+    )
+)
+def test_whatever_a_key_set_says_no_key_checks_what_it_does_not_name(said: dict[str, Any]) -> None:
+    for key in key_set([{**RSA_JWK, **said}, {**EC_JWK, **said}]).values():
+        assert "alg" not in said or key.algorithms == {said["alg"]}
+        assert said.get("use", "sig") == "sig"
+        assert "verify" in said.get("key_ops", ["verify"])
+
+
+@pytest.mark.bad_input(179)
+def test_two_tokens_in_one_header_are_none() -> None:
+    given: dict[str, Any] = {
+        "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
+        "options": {"signature_separator": ","},
+        "secrets": [SECRET],
+    }
+    on = read_source("s", given, {})
+    for header in (f"Bearer {signed()},Bearer {signed()}", "a,b"):
+        outcome = verify_delivery(on, of_headers({"authorization": header}, BODY), on.account({}), now=NOW)
+        assert isinstance(outcome, Refusal)
+        assert outcome.logged_reason == "jwt_malformed"
 
 
 @pytest.mark.parametrize("string_type", ["hex", "base64", "base64url"])
