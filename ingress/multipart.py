@@ -56,6 +56,9 @@ def _parts_and_dispositions(content_type: bytes, body: bytes) -> tuple[list[byte
     boundary = options.get(b"boundary")
     if not boundary:
         raise MalformedEvent("multipart_malformed", "its Content-Type names no boundary")
+    if body and not body.lstrip(b"\r\n").startswith(b"--" + boundary):
+        # The header is seldom signed: another boundary, found inside of the body, would be another reading of it.
+        raise MalformedEvent("multipart_malformed", "it does not begin with the boundary that its Content-Type names")
     parts: list[bytearray] = []
     dispositions: list[bytes] = []
     field, value = bytearray(), bytearray()

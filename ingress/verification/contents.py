@@ -16,6 +16,8 @@ _PARTS = (b"[", b"{", b'":')
 _MOST_PARTS = 200_000
 _WORTH_COUNTING = 200_000
 _MOST_FIELDS = 1000
+_SPACE = b" \t\r\n"
+_NO_FORM = (b"{", b"[", b'"', b"--")
 
 
 def check_complexity(body: bytes) -> None:
@@ -30,10 +32,12 @@ def check_complexity(body: bytes) -> None:
 def read_body(headers: RawHeaders, body: bytes) -> Any:
     """*body* as its Content-Type says: JSON, the fields of a form, or text (as JSON where it is JSON).
 
-    A field that is given several times becomes a list. An empty body is ``None``. Raises :class:`MalformedEvent`.
+    A field that is given several times becomes a list. An empty body is ``None``. Raises :class:`MalformedEvent`, also
+    for a form that begins as JSON or multipart does: the header is seldom signed, and must not choose the reading.
     """
     if not body:
         return None
+    _check_kind(media_type(headers), body)
     check_complexity(body)
     match media_type(headers):
         case t if t == FORM:
@@ -76,6 +80,11 @@ def _fields(text: str) -> Mapping[str, Any]:
         return read_pairs(text)
     except ValueError as exc:
         raise MalformedEvent("form_malformed", f"the form is malformed or has more than {_MOST_FIELDS} fields") from exc
+
+
+def _check_kind(named: str, body: bytes) -> None:
+    if named == FORM and body.lstrip(_SPACE).startswith(_NO_FORM):
+        raise MalformedEvent("media_type_mismatch", "the body is not the form that its Content-Type names")
 
 
 def _text(body: bytes) -> str:
