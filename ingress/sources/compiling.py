@@ -50,6 +50,7 @@ _CALLERS_HOST = frozenset(
     ("headers", name) for name in ("host", "forwarded", "x-forwarded-host", "x-forwarded-server", "x-original-host")
 )
 _GIVEN = frozenset({"raw_body", "webhook_type", "method", "url", "path", *_WHOLE})
+_WRITES_BODY = re.compile(r"['\"]body['\"]\s*:")
 _REPLACES = re.compile(r"['\"](raw_body|headers)['\"]\s*:")
 _FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
 """What is the same for all deliveries that bring an event."""
@@ -308,12 +309,20 @@ class _Compiler:
             return
         if not template.alternatives:
             self._fault(path, "names no field of a delivery")
-        for name in uncovered(template, self._covered()):
+        covered = self._covered()
+        if self._transform_writes_body():
+            covered -= RAW_BODY  # its fields may come from anywhere in the request
+        for name in uncovered(template, covered):
             self._fault(
                 path,
                 f"`{name}` is not covered by the signature, so whoever replays a delivery can write a new time there; "
                 "name the time that is signed, sign this one (`parts`, `verification_content`), or leave it out",
             )
+
+    def _transform_writes_body(self) -> bool:
+        transform = self.entry.webhook.payload_transform or ""
+        gives_context = "$$" in transform or _REPLACES.search(transform) is not None
+        return _STEPS[self.options.order][0] == "transform" and gives_context and bool(_WRITES_BODY.search(transform))
 
     def _covered(self) -> frozenset[Names]:
         """What of a delivery nobody but the sender can have written."""

@@ -69,6 +69,27 @@ def test_a_time_that_is_signed_is_taken(content: list[str], timestamp: str) -> N
     load(hmac(*content), timestamp)
 
 
+@pytest.mark.bad_input(177)
+def test_a_time_that_a_transform_puts_into_the_body_is_not_signed() -> None:
+    webhook = {
+        "signature_verification": hmac("{{raw_body}}"),
+        "payload_transform": "$merge([$$, {'body': $merge([body, {'ts': headers.`x-ts`}])}])",
+    }
+    given = {"webhook": webhook, "secrets": [SECRET], "options": {"timestamp": "{{body.ts}}"}}
+    with pytest.raises(Faults, match=FAULT.format("body.ts")):
+        read_source("s", given, {})
+    read_source("s", {**given, "options": {"timestamp": "{{body.ts}}", "order": "transform_last"}}, {})
+
+
+@pytest.mark.parametrize(
+    "transform",
+    ["$merge([$$, {'signature': $substringAfter(headers.`x-signature`, 'v0=')}])", "body.list.{'event': e, 'body': t}"],
+)
+def test_a_transform_that_leaves_the_body_alone_leaves_its_time_signed(transform: str) -> None:
+    webhook = {"signature_verification": hmac("{{raw_body}}"), "payload_transform": transform}
+    read_source("s", {"webhook": webhook, "secrets": [SECRET], "options": {"timestamp": "{{body.ts}}"}}, {})
+
+
 def test_parts_are_signed_as_well() -> None:
     config = {"compare_with": "{{headers.x-signature}}", "parts": ["headers.x-ts", "raw_body"]}
     load({"format": "hmac", "config": config}, "{{headers.x-ts}}")
