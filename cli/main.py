@@ -238,7 +238,7 @@ def _selection(
         raise typer.BadParameter(str(exc)) from None
 
 
-sources = typer.Typer(help="The configured senders: check, list, try, explain.", rich_markup_mode=None)
+sources = typer.Typer(help="The configured senders: check, list, enrol, forget, try, explain.", rich_markup_mode=None)
 app.add_typer(sources, name="sources", no_args_is_help=True)
 
 SourcesPath = Annotated[
@@ -260,10 +260,55 @@ def list_sources(
     presets: Annotated[bool, typer.Option("--presets", help="Show the presets instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the configured sources."""
+    """Show the configured sources, and where the secret of each comes from; never the secret.
+
+    Asks REDIS_URL, or a `truto-worker dev` in this folder, for what handshakes have left.
+    """
     from cli.sources import list_presets, list_sources
 
     raise typer.Exit(list_presets(as_json=json) if presets else list_sources(file, as_json=json))
+
+
+@sources.command("enrol")
+def enrol_source(
+    source: Annotated[str, typer.Argument(help="Its name.")],
+    window: Annotated[str, typer.Option("--for", help="How long: 90s, 10m, 2h; at most 24h.")] = "10m",
+    file: SourcesPath = None,
+    json: Json = False,
+) -> None:
+    """Let the next handshake of a source leave its secret, for a while; the first usable one closes the window.
+
+    For senders that bring their secret themselves (Asana, Notion). Without it, such handshakes are refused. A secret
+    that is there already stays valid until the new one has come. Needs REDIS_URL, or a `truto-worker dev` here.
+    """
+    from cli.enrolment import open_enrolment, read_length
+    from cli.sources import find_source
+
+    try:
+        seconds = read_length(window)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--for") from None
+    raise typer.Exit(open_enrolment(find_source(source, file), seconds=seconds, as_json=json))
+
+
+@sources.command("forget")
+def forget_source(
+    source: Annotated[str, typer.Argument(help="Its name.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    file: SourcesPath = None,
+    json: Json = False,
+) -> None:
+    """Remove what the handshakes of a source have left, its secret among it, and close its enrolment window.
+
+    Asks before; exits 1 when the answer is no. Needs REDIS_URL, or a `truto-worker dev` here.
+    """
+    from cli.enrolment import forget_source
+    from cli.sources import configured_sources
+
+    if json and not yes:
+        raise typer.BadParameter("--json needs --yes: a program cannot be asked")
+    confirm = None if yes else typer.confirm
+    raise typer.Exit(forget_source(source, configured_sources(file), confirm=confirm, as_json=json))
 
 
 @sources.command("test")

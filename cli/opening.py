@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from cli.dev import FOLDER
 from cli.settings import StoreSettings, read_settings
-from events import Store, StoreUnavailable
+from events import Enrolment, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 
 
-def with_store(work: Callable[[Store], Awaitable[int]]) -> int:
+def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
     """Run *work* on the store of ``REDIS_URL``, else on that of a ``truto-worker dev`` running in this folder.
 
-    Answers what *work* does, or 1, with a message, when the store does not. Raises ``ConfigError`` without a store.
+    *given* settings win over the environment. Answers what *work* does, or 1, with a message, when the store does not.
+    Raises ``ConfigError`` without a store.
     """
-    settings = read_settings(StoreSettings, **_of_dev())
+    settings = read_settings(StoreSettings, **_of_dev(), **given)
 
     async def run() -> int:
         store = Store.connect(settings.redis_url, dedup_ttl=settings.dedup_ttl, history_ttl=settings.history_ttl)
@@ -31,6 +32,27 @@ def with_store(work: Callable[[Store], Awaitable[int]]) -> int:
             await store.close()
 
     return asyncio.run(run())
+
+
+def with_sources_store(work: Callable[[Store], Awaitable[int]]) -> int:
+    """As :func:`with_store`, on the store where the ingress keeps what belongs to sources: of several, the first."""
+    return with_store(work, redis_shard="1")
+
+
+def read_enrolments(sources: Sequence[str]) -> list[Enrolment] | None:
+    """What handshakes have left for each of *sources*; ``None`` where no store is named, or it does not answer."""
+    if not os.environ.get("REDIS_URL", "").split() and not _of_dev():
+        return None
+    found: list[Enrolment] = []
+
+    async def work(store: Store) -> int:
+        found.extend(await store.enrolments(sources))
+        return 0
+
+    if with_sources_store(work) == 0:
+        return found
+    print("Without what handshakes have left there.", file=sys.stderr)
+    return None
 
 
 def _of_dev() -> dict[str, str]:

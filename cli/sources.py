@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
-from cli.opening import with_store
+from cli.enrolment import SecretStanding, no_such_source
+from cli.opening import read_enrolments, with_sources_store
 from cli.printing import at, counted, print_json, printable
 from cli.settings import DEFAULT_SOURCES
-from events import Store, StoreUnavailable
+from events import Enrolment, Store
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import BadSources, Faults
 from ingress.sources.layers import presets, read_preset
@@ -53,16 +54,19 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
 
 
 def list_sources(file: Path | None, *, as_json: bool) -> int:
-    """Print what each source is."""
-    sources = _sources(file)
-    rows = [_row(source) for _, source in sorted(sources.items())]
+    """Print what each source is, and where its secret comes from."""
+    sources = [source for _, source in sorted(_sources(file).items())]
+    asked = [source.name for source in sources if source.updates_context]
+    found = read_enrolments(asked) if asked else None
+    enrolments = dict(zip(asked, found, strict=True)) if found is not None else {}
+    rows = [(_row(source), SecretStanding.of(source, enrolments.get(source.name))) for source in sources]
     if as_json:
-        print_json(rows)
+        print_json([{**row, **standing.described()} for row, standing in rows])
         return 0
-    for row in rows:
-        print(
-            f"{row['name']:<20} {row['format']:<18} {counted(row['secrets'], 'secret'):<10} {printable(row['about'])}"
-        )
+    for row, standing in rows:
+        print(f"{row['name']:<20} {row['format']:<18} {standing}")
+        for line in filter(None, (standing.window, row["about"])):
+            print(f"    {printable(line, 96)}")
     return 0
 
 
@@ -82,7 +86,6 @@ def _row(source: ConfiguredSource) -> dict[str, Any]:
     return {
         "name": source.name,
         "format": type(verifier).__name__.removesuffix("Verifier").lower() if verifier else "expression",
-        "secrets": len(source.account({}).secrets),
         "expressions": source.evaluates,
         "tolerance_seconds": source.freshness.tolerance if source.freshness else None,
         "about": source.description.strip(),
@@ -91,8 +94,8 @@ def _row(source: ConfiguredSource) -> dict[str, Any]:
 
 def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
     """Sign a sample as the sender would, and forge some; 0 when the first is taken and the others are refused."""
-    source = _source(name, file)
-    account = source.account(_kept(source))
+    source = find_source(name, file)
+    account = source.account(_enrolment(source).context)
     now = time.time()
     found: dict[str, str] = {}
     wrong = False
@@ -145,7 +148,7 @@ def explain(
     as_json: bool,
 ) -> int:
     """Print why a delivery would be taken or refused; 0 when it would be taken."""
-    source = _source(name, file)
+    source = find_source(name, file)
     path, _, query = (url or f"/webhooks/{name}").partition("?")
     delivery = Delivery(
         _headers(headers),
@@ -156,7 +159,15 @@ def explain(
         client=client,
     )
     now = time.time() if moment is None else moment
-    told = explain_delivery(source, delivery, source.account(_kept(source)), now=now, keys=_keys(source))
+    enrolment = _enrolment(source)
+    told = explain_delivery(
+        source,
+        delivery,
+        source.account(enrolment.context),
+        now=now,
+        keys=_keys(source),
+        enrolling=enrolment.open_until is not None,
+    )
     if as_json:
         print_json({"source": name, "taken": told.taken, "reason": told.reason, "lines": told.lines})
     else:
@@ -185,7 +196,7 @@ def list_refusals(*, source: str | None, limit: int, as_json: bool) -> int:
             print("Nothing was refused.")
         return 0
 
-    return with_store(work)
+    return with_sources_store(work)
 
 
 # -- what the commands need --------------------------------------------------------------------------------------------
@@ -214,6 +225,11 @@ def _public_url() -> str:
         raise ConfigError(f"PUBLIC_URL: {exc}") from None
 
 
+def configured_sources(file: Path | None) -> list[ConfiguredSource]:
+    """The sources of the file. Raises ``ConfigError``."""
+    return list(_sources(file).values())
+
+
 def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
     try:
         return load_sources(_path(file), os.environ, public_url=_public_url())
@@ -221,13 +237,14 @@ def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
         raise ConfigError(str(exc)) from None
 
 
-def _source(name: str, file: Path | None) -> ConfiguredSource:
+def find_source(name: str, file: Path | None) -> ConfiguredSource:
+    """The source *name*. Raises ``ConfigError``, with what was probably meant, when there is none."""
     secrets = _truto_secrets()
     if name == TRUTO and secrets:
         return read_source(name, {"preset": TRUTO, "secrets": secrets}, {})
     sources = _sources(file)
     if name not in sources:
-        raise ConfigError(f"there is no source {name!r}; there are {', '.join(sorted(sources))}")
+        raise ConfigError(no_such_source(name, sources))
     return sources[name]
 
 
@@ -245,24 +262,10 @@ def _truto_secrets() -> list[str]:
     return [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
 
 
-def _kept(source: ConfiguredSource) -> Mapping[str, Any]:
+def _enrolment(source: ConfiguredSource) -> Enrolment:
     """What the source's handshakes have left in Redis, where there are any and one is configured."""
-    urls = os.environ.get("REDIS_URL", "").split()
-    if source.handle is None or not urls:
-        return {}
-
-    async def read() -> Mapping[str, Any]:
-        store = Store.connect(urls[0])  # of several, the ingress keeps this in the first
-        try:
-            return await store.source_context(source.name)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(read())
-    except StoreUnavailable as exc:
-        print(f"Without what handshakes have left in REDIS_URL: {exc}", file=sys.stderr)
-        return {}
+    found = read_enrolments([source.name]) if source.handle is not None else None
+    return found[0] if found else Enrolment({}, None, None)
 
 
 def _keys(source: ConfiguredSource) -> Mapping[str, Any]:

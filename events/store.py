@@ -17,6 +17,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``workers``               sorted set of workers by their last claim
 ``totals``                how often each thing happened since the store was made
 ``context:<source>``      hash of what a source's handshakes have left, secrets among them
+``enrolled:<source>``     when an enrolment has last left something there
+``enrolment:<source>``    when the window closes in which the next handshake may; expires then
 ``refusals``              list of the deliveries that were refused last, without bodies
 ``idle``                  sorted set of workers that wait, each with its lease (ms), by how many events they want;
                           each listens on the channel ``worker:<name>``
@@ -151,6 +153,18 @@ class Ended(NamedTuple):
     id: str
     outcome: str
     detail: dict[str, Any]
+
+
+class Enrolment(NamedTuple):
+    """What the handshakes of a source have left, and whether the next one may leave something.
+
+    ``since`` is ``None`` when nothing was enrolled, or by a version that did not note when; ``open_until`` is ``None``
+    while no window is open.
+    """
+
+    context: dict[str, Any]
+    since: datetime | None
+    open_until: datetime | None
 
 
 class Refused(NamedTuple):
@@ -598,12 +612,45 @@ class Store:
         """What the handshakes of *source* have left here."""
         async with _confirmed():
             found = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(f"{self._prefix}context:{source}"))
-        return {name.decode(): orjson.loads(value) for name, value in found.items()}
+        return _source_context(found)
 
     async def keep_in_context(self, source: str, values: Mapping[str, Any], *, overwrite: bool) -> bool:
         """Keep *values* for *source*, all or none; false when one would change what is there and must not."""
         pairs = [part for name, value in values.items() for part in (name, orjson.dumps(value))]
         return bool(await self._run("keep", [source, int(overwrite), *pairs]))
+
+    async def open_enrolment(self, source: str, seconds: float) -> datetime:
+        """Let the next handshake of *source* leave something, for *seconds*; until when. A second call starts anew."""
+        return _time(await self._run("open_enrolment", [source, round(seconds * 1000)]))
+
+    async def enrol(self, source: str, values: Mapping[str, Any]) -> bool:
+        """Keep *values* for *source* and close its window, or say that none is open.
+
+        Values that are kept already need no window. They replace what is there under their names.
+        """
+        pairs = [part for name, value in values.items() for part in (name, orjson.dumps(value))]
+        return bool(await self._run("enrol", [source, *pairs]))
+
+    async def enrolments(self, sources: Sequence[str]) -> list[Enrolment]:
+        """The state of each of *sources*."""
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            for source in sources:
+                pipe.hgetall(f"{self._prefix}context:{source}")
+                pipe.mget(f"{self._prefix}enrolled:{source}", f"{self._prefix}enrolment:{source}")
+            answers = await pipe.execute()
+        return [
+            Enrolment(_source_context(found), *(None if at is None else _time(int(at)) for at in times))
+            for found, times in zip(answers[::2], answers[1::2], strict=True)
+        ]
+
+    async def forget_source(self, source: str) -> list[str]:
+        """Remove what the handshakes of *source* have left, and close its window; the names of what is gone."""
+        context = f"{self._prefix}context:{source}"
+        async with _confirmed(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.hkeys(context)
+            pipe.delete(context, f"{self._prefix}enrolled:{source}", f"{self._prefix}enrolment:{source}")
+            names, _ = await pipe.execute()
+        return sorted(name.decode() for name in names)
 
     async def note_refusals(self, refusals: Sequence[Refused]) -> None:
         """Remember deliveries that were refused, oldest first; only the last ones are kept."""
@@ -776,6 +823,8 @@ _SCRIPTS = (
     "discard",
     "overview",
     "keep",
+    "open_enrolment",
+    "enrol",
     "spend",
     "reconnect",
     "begin_run",
@@ -808,6 +857,18 @@ def _begun(answer: Sequence[Any]) -> Begun:
     status, digest, attempt, *pairs = answer
     steps = {name.decode(): result for name, result in zip(pairs[::2], pairs[1::2], strict=True)}
     return Begun(status.decode(), digest.decode(), attempt, steps)
+
+
+def _source_context(found: Mapping[bytes, bytes]) -> dict[str, Any]:
+    return {name.decode(): _value(text) for name, text in found.items()}
+
+
+def _value(text: bytes) -> Any:
+    """What is kept under a name; nothing where it cannot be read, for that must not stop what reads the others."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _acceptances(answers: object) -> list[Acceptance]:

@@ -41,6 +41,12 @@ def not_authentic(cause: str, detail: str = "") -> Refusal:
     return Refusal(401, "signature_mismatch", "The delivery is not authentic.", cause, detail=detail)
 
 
+def enrolment_closed(source: str) -> Refusal:
+    """The refusal of a handshake that would leave something while no enrolment window is open for *source*."""
+    how = f"`truto-worker sources enrol {source} --for 10m` lets the next one in"
+    return not_authentic("enrolment_closed", f"a handshake without proof would change what the source knows; {how}")
+
+
 def refuse(refusal: Refusal) -> Response:
     """The answer that carries *refusal*."""
     headers = dict(refusal.headers)

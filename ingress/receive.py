@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
-from ingress.answers import Refusal, answer, failed, not_authentic, refuse, wrong_method
+from ingress.answers import Refusal, answer, enrolment_closed, failed, not_authentic, refuse, wrong_method
 from ingress.body import ClientGone, read_body
 from ingress.metrics import Metrics
 from ingress.refusals import RefusalJournal
@@ -102,7 +101,7 @@ class Receiver:
             return self._refuse(source, body)
         outcome = await self._sources.verify(source, _delivery(scope, body))
         if not isinstance(outcome, Refusal) and outcome.update_context:
-            outcome = await self._keep(source, outcome.update_context) or outcome
+            outcome = await self._keep(source, outcome) or outcome
         match outcome:
             case Refusal():
                 return self._refuse(source, outcome)
@@ -122,13 +121,17 @@ class Receiver:
             return refusal
         return await read_body(scope, receive, most_bytes=self._limits.body_bytes, seconds=self._limits.receipt_seconds)
 
-    async def _keep(self, source: ConfiguredSource, update: Mapping[str, Any]) -> Refusal | None:
+    async def _keep(self, source: ConfiguredSource, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
+        enrols = not isinstance(outcome, Accepted) and outcome.enrols
         try:
-            if await self._sources.keep(source, update):
-                log.info("context_updated", source=source.name, names=sorted(update))
+            if await self._sources.keep(source, outcome.update_context, enrols=enrols):
+                event = "source_enrolled" if enrols else "context_updated"
+                log.info(event, source=source.name, names=sorted(outcome.update_context))
                 return None
         except StoreUnavailable as exc:
             return _unconfirmed(str(exc))
+        if enrols:
+            return enrolment_closed(source.name)
         return not_authentic("context_overwrite", "update_context would overwrite what is known already")
 
     def _shake(self, source: ConfiguredSource, handshake: Handshake) -> Response:

@@ -101,6 +101,7 @@ class _Compiler:
             environment_variables=self.entry.environment_variables,
             may_overwrite=options.allow_context_overwrite,
             platform_events=options.platform_events,
+            updates_context=self._updates_context,
             jwks=self._jwks(),
         )
         self._check_secrets(source)
@@ -257,7 +258,8 @@ class _Compiler:
         if credentials.given or not credentials.templates or self.faults:
             return
         scope = {"context": source.context, "environment_variables": source.environment_variables}
-        comes_later = "update_context" in (self.entry.webhook.handle_verification or "")
+        # An expression that is itself the proof is not asked before there is a secret, so it cannot bring one.
+        comes_later = self._updates_context and not self.options.verified_by_expression
         try:
             credentials.secrets(scope)
         except SignatureError as exc:
@@ -266,6 +268,10 @@ class _Compiler:
                     ("secrets",),
                     f"{exc}; give `secrets`, or the context or environment variable the secret is read from",
                 )
+
+    @property
+    def _updates_context(self) -> bool:
+        return "update_context" in (self.entry.webhook.handle_verification or "")
 
     # -- pieces --------------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,12 @@ from ingress.verification.context import Account, DeliveryContext
 from ingress.verification.evidence import LEAST_SECRET_BYTES, Verifier, required
 from ingress.verification.freshness import Freshness
 from ingress.verification.head import JSON
+from ingress.verification.outcome import NOTHING
 from truto.errors import SignatureError
 from truto.placeholders import Template
 
 Step = Literal["transform", "handshake", "signature"]
+SecretState = Literal["configured", "enrolled", "unusable", "none"]
 Network = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  the name of a field
@@ -101,6 +103,7 @@ class ConfiguredSource:
     environment_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     may_overwrite: bool = False
     platform_events: bool = False
+    updates_context: bool = False
     jwks: Jwks | None = None
 
     @property
@@ -125,13 +128,11 @@ class ConfiguredSource:
         """What the source knows, together with what its handshakes have left in the store (*kept*).
 
         Configuration wins over what was kept, unless the source may overwrite. What is wrong with its secrets becomes
-        the account's fault, for a handshake may still bring one.
+        the account's fault, for a handshake may still bring one. Of what was kept, only text can be a secret.
         """
-        configured = {**self.context}
-        if self.credentials.given:
-            configured.setdefault(WEBHOOK_SECRET, self.credentials.given[0])
-        context = {**configured, **kept} if self.may_overwrite else {**kept, **configured}
-        scope = {"context": context, "environment_variables": self.environment_variables}
+        context = self._over_configured(kept)
+        secrets_from = self._over_configured(_texts_of(kept)) if kept else context
+        scope = {"context": secrets_from, "environment_variables": self.environment_variables}
         try:
             secrets = self.credentials.secrets(scope)
         except SignatureError as exc:
@@ -139,6 +140,19 @@ class ConfiguredSource:
         if self.unprovable:
             return Account(context, self.environment_variables, secrets, "public_url_missing", str(self.unprovable))
         return Account(context, self.environment_variables, secrets)
+
+    def _over_configured(self, kept: Mapping[str, Any]) -> dict[str, Any]:
+        configured = {**self.context}
+        if self.credentials.given:
+            configured.setdefault(WEBHOOK_SECRET, self.credentials.given[0])
+        return {**configured, **kept} if self.may_overwrite else {**kept, **configured}
+
+    def secret_state(self, kept: Mapping[str, Any]) -> SecretState:
+        """Where the secret comes from, with what handshakes have left (*kept*): ``unusable`` is one that locks out."""
+        account, configured = self.account(kept), self.account(NOTHING)
+        if account.fault:
+            return "unusable" if kept else "none"
+        return "configured" if account.secrets == configured.secrets else "enrolled"
 
     def lets_in(self, context: DeliveryContext) -> bool:
         """Whether the sender's address is one of the source's, where it names any."""
@@ -155,3 +169,11 @@ class ConfiguredSource:
         if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
             client = client.ipv4_mapped
         return any(client in network for network in self.networks)
+
+
+def _texts_of(value: Mapping[str, Any]) -> dict[str, Any]:
+    """*value* with nothing in place of what is no text, at any depth: a list or a number would be rendered as text."""
+    return {
+        name: _texts_of(one) if isinstance(one, Mapping) else one if isinstance(one, str) else None
+        for name, one in value.items()
+    }

@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from events import Store, StoreUnavailable
+from events.beside import beside
 from ingress.answers import Refusal
 from ingress.sources.configured import ConfiguredSource, Jwks
 from ingress.sources.source import Source
@@ -45,6 +46,7 @@ class SourceTable:
         self._accounts: dict[str, Account] = {}
         self._kept: dict[str, Mapping[str, Any]] = {}
         self._asked: dict[str, float] = {}
+        self._learned = 0
         self._keys: dict[str, _KeySet] = {}
         self._key_tasks: dict[str, asyncio.Task[None]] = {}
         self._client: Any = None
@@ -63,11 +65,18 @@ class SourceTable:
 
     def _adopt(self, sources: dict[str, Source | ConfiguredSource]) -> None:
         self._accounts = {
-            name: source.account(self._kept.get(name, NOTHING))
+            name: self._account(source, self._kept.get(name, NOTHING))
             for name, source in sources.items()
             if isinstance(source, ConfiguredSource)
         }
         self._sources = sources
+
+    def _account(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> Account:
+        account = source.account(kept)
+        if source.secret_state(kept) == "unusable":
+            hint = f"every delivery is refused until `truto-worker sources enrol {source.name}` lets in another one"
+            log.warning("secret_unusable", source=source.name, fault=account.fault, hint=hint)
+        return account
 
     async def replace(self, sources: Iterable[Source | ConfiguredSource]) -> None:
         """Put *sources* in the place of those that were. Requests that have begun are finished with the old ones."""
@@ -113,7 +122,8 @@ class SourceTable:
         await self._prepare(self._sources)
         self._adopt(self._sources)
         try:
-            yield
+            async with beside(self._follow_contexts(), "follow-contexts"):
+                yield
         finally:
             tasks = list(self._key_tasks.values())
             for task in tasks:
@@ -177,16 +187,42 @@ class SourceTable:
         self._remember(source, kept)
         return True
 
-    async def keep(self, source: ConfiguredSource, update: Mapping[str, Any]) -> bool:
-        """Keep what a handshake brought; false when that would overwrite. Raises :class:`StoreUnavailable`."""
-        kept = await self._store.keep_in_context(source.name, update, overwrite=source.may_overwrite)
-        self._remember(source, await self._store.source_context(source.name))
+    async def _follow_contexts(self) -> NoReturn:
+        """Learn what other processes and operators have changed, also that a secret is none any more."""
+        while True:
+            await asyncio.sleep(_CONTEXT_COOLDOWN_SECONDS)
+            with suppress(StoreUnavailable):
+                await self._look_for_changes()
+
+    async def _look_for_changes(self) -> None:
+        sources = [s for s in self._sources.values() if isinstance(s, ConfiguredSource) and s.updates_context]
+        learned = self._learned
+        enrolments = await self._store.enrolments([source.name for source in sources]) if sources else []
+        if learned != self._learned:
+            return  # what was read may be older than what is known by now
+        for source, enrolment in zip(sources, enrolments, strict=True):
+            if enrolment.context != self._kept.get(source.name, NOTHING):
+                self._remember(source, enrolment.context)
+                log.info("context_changed", source=source.name, names=sorted(enrolment.context))
+
+    async def keep(self, source: ConfiguredSource, update: Mapping[str, Any], *, enrols: bool) -> bool:
+        """Keep what a handshake brought; false when it must not be. Raises :class:`StoreUnavailable`.
+
+        With *enrols*, nothing has proven its sender: it is kept only while an enrolment window is open, and closes it.
+        """
+        if enrols:
+            kept = await self._store.enrol(source.name, update)
+        else:
+            kept = await self._store.keep_in_context(source.name, update, overwrite=source.may_overwrite)
+        if kept:
+            self._remember(source, await self._store.source_context(source.name))
         return kept
 
     def _remember(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> None:
+        self._learned += 1
         self._kept[source.name] = kept
         if self._sources.get(source.name) is source:
-            self._accounts[source.name] = source.account(kept)
+            self._accounts[source.name] = self._account(source, kept)
 
 
 class _KeySet:

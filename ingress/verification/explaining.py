@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ingress.answers import Refusal
+from ingress.answers import Refusal, enrolment_closed
 from ingress.sources.configured import ConfiguredSource
 from ingress.verification.context import Account, Delivery
 from ingress.verification.outcome import NOTHING, Accepted, Handshake, Ignored, Outcome, Unusable
@@ -27,10 +27,18 @@ class Explanation:
 
 
 def explain_delivery(
-    source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
+    source: ConfiguredSource,
+    delivery: Delivery,
+    account: Account,
+    *,
+    now: float,
+    keys: Mapping[str, Any] = NOTHING,
+    enrolling: bool = False,
 ) -> Explanation:
-    """Everything that can be said about *delivery* without a secret."""
+    """Everything that can be said about *delivery* without a secret. *enrolling*: an enrolment window is open."""
     outcome = verify_delivery(source, delivery, account, now=now, keys=keys)
+    if isinstance(outcome, Handshake | Ignored) and outcome.enrols and not enrolling:
+        outcome = enrolment_closed(source.name)
     reason, lines = _told(outcome)
     lines.append(f"live secrets: {len(account.secrets)}{f' ({account.fault})' if account.fault else ''}")
     try:

@@ -28,20 +28,28 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Nothing to queue: the source's configuration says so (``meta``), or an authentic delivery holds no events."""
+    """Nothing to queue: the source's configuration says so (``meta``), or an authentic delivery holds no events.
+
+    With ``enrols``, nothing has proven who brings ``update_context``.
+    """
 
     why: str
     update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    enrols: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The answer that ``handle_verification`` prescribes. It proves nothing about who asked."""
+    """The answer that ``handle_verification`` prescribes.
+
+    With ``enrols``, nothing has proven who brings ``update_context``.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    enrols: bool = False
 
 
 Outcome = Accepted | Ignored | Handshake | Refusal

@@ -6,6 +6,7 @@ A handshake runs on what strangers send; nothing is queued before the signature 
 
 from __future__ import annotations
 
+import hmac
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import replace
@@ -124,12 +125,13 @@ class _Walk:
         decision = self._decision()
         self.decision = decision
         if decision.answer is not None:
-            refused = decision.answer.status >= 400
-            return replace(decision.answer, update_context={} if refused else self._permitted(decision.update_context))
+            update = {} if decision.answer.status >= 400 else self._permitted(decision.update_context)
+            return replace(decision.answer, update_context=update, enrols=self._enrols(update))
         if self.context.delivery.method != "POST":
             return wrong_method("POST")
         if decision.type == "meta":
-            return Ignored("meta", self._permitted(decision.update_context))
+            update = self._permitted(decision.update_context)
+            return Ignored("meta", update, self._enrols(update))
         return None
 
     def _decision(self) -> Decision:
@@ -171,14 +173,25 @@ class _Walk:
         if self.source.freshness is not None:
             self.source.freshness.check(self.context, self.now)
 
+    def _enrols(self, update: Mapping[str, Any]) -> bool:
+        return bool(update) and self.position is None
+
     def _permitted(self, update: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What of *update* is new. Raises :class:`SignatureError` when it would overwrite and must not."""
+        """What of *update* is new. Raises :class:`SignatureError` when it must not be kept.
+
+        Without proof, it may replace what an earlier enrolment has left, for then an operator has to let it in.
+        """
         if not update:
             return update
-        known = self.context.account.context
-        new = {name: value for name, value in update.items() if name not in known or known[name] != value}
-        if not self.source.may_overwrite and any(name in known for name in new):
+        account = self.context.account
+        new = {name: value for name, value in update.items() if not _same(account.context, name, value)}
+        if not new and not account.fault:
+            return new
+        fixed = self.source.account(NOTHING).context if self.position is None else account.context
+        if not self.source.may_overwrite and any(name in fixed for name in new):
             raise SignatureError("context_overwrite", "update_context would overwrite what is known already")
+        if fault := self.source.account({**account.context, **new}).fault:
+            raise SignatureError("secret_unusable", f"update_context would leave no usable secret ({fault})")
         return new
 
     # -- events --------------------------------------------------------------------------------------------------------
@@ -237,6 +250,11 @@ class _Walk:
         except UnusableValue:
             self.unusable |= {name}
             return None
+
+
+def _same(context: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether *value* is known under *name*; in constant time, for a stranger may ask and a secret may be known."""
+    return name in context and hmac.compare_digest(write_json(context[name]), write_json(value))
 
 
 def _without_same_body(value: Mapping[str, Any], context: DeliveryContext) -> Mapping[str, Any]:

@@ -48,6 +48,10 @@ METHODS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "replay": lambda store: store.replay(["m"]),
     "unpark": lambda store: store.unpark(["m"]),
     "discard": lambda store: store.discard(["m"], "why"),
+    "open_enrolment": lambda store: store.open_enrolment("s", 60),
+    "enrol": lambda store: store.enrol("s", {"webhook_secret": "hidden"}),
+    "enrolments": lambda store: store.enrolments(["s"]),
+    "forget_source": lambda store: store.forget_source("s"),
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 from events import MalformedEvent
 from ingress.answers import Refusal
 from ingress.sources.configured import ConfiguredSource
+from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.contents import write_json
 from ingress.verification.outcome import Accepted, Handshake, Ignored
@@ -379,27 +380,6 @@ def test_a_result_that_is_not_documented_never_goes_on(expression: str) -> None:
     assert cause(outcome)[0] == 400
 
 
-def test_a_handshake_may_leave_a_secret_but_not_change_one() -> None:
-    on = read_source("s", {"preset": "asana"}, {})
-    shaken = verify(on, of_headers({"x-hook-secret": SECRET}, b"{}"))
-    assert isinstance(shaken, Handshake)
-    assert (shaken.headers["x-hook-secret"], shaken.update_context) == (SECRET, {"webhook_secret": SECRET})
-    again = verify(on, of_headers({"x-hook-secret": SECRET}, b"{}"), webhook_secret=SECRET)
-    assert isinstance(again, Handshake)
-    assert again.update_context == {}
-    hostile = verify(on, of_headers({"x-hook-secret": OTHER}, b"{}"), webhook_secret=SECRET)
-    assert cause(hostile) == (401, "context_overwrite")
-    configured = read_source("s", {"preset": "asana", "secrets": [SECRET]}, {})
-    assert cause(verify(configured, of_headers({"x-hook-secret": OTHER}, b"{}"))) == (401, "context_overwrite")
-
-
-def test_a_source_may_allow_its_secret_to_be_changed() -> None:
-    on = read_source("s", {"preset": "asana", "options": {"allow_context_overwrite": True}}, {})
-    shaken = verify(on, of_headers({"x-hook-secret": OTHER}, b"{}"), webhook_secret=SECRET)
-    assert isinstance(shaken, Handshake)
-    assert shaken.update_context == {"webhook_secret": OTHER}
-
-
 def test_without_its_secret_a_source_takes_nothing() -> None:
     on = read_source("s", {"preset": "asana"}, {})
     assert cause(verify(on, of_headers({"x-hook-signature": "0" * 64}, b"{}"))) == (401, "secret_missing")
@@ -645,12 +625,9 @@ def test_what_is_compared_by_an_expression_needs_its_secret() -> None:
 
     made = hashlib.sha256(SECRET.encode() + b"[]").hexdigest()
     assert verify(on, of_headers({"x-hubspot-signature": made}, b"[]")) == Ignored("no_events")
-    late = source(
-        {"signature_verification": None, "handle_verification": "{'type':'payload','update_context':{}}"},
-        verified_by_expression=True,
-        secrets=[],
-    )
-    assert cause(verify(late, of_headers({}, BODY))) == (401, "secret_missing")
+    late = {"signature_verification": None, "handle_verification": "{'type':'payload','update_context':{}}"}
+    with pytest.raises(Faults, match=r"s\.secrets: .* has no value"):
+        source(late, verified_by_expression=True, secrets=[])
 
 
 @pytest.mark.parametrize("value", ["\ud800", {"a": ["\udfff"]}, b"bytes"], ids=["text", "nested", "bytes"])
