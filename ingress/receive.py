@@ -14,7 +14,7 @@ from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
 from ingress.answers import Refusal, answer, enrolment_closed, failed, not_authentic, refuse, wrong_method
 from ingress.body import ClientGone, read_body
 from ingress.metrics import Metrics
-from ingress.refusals import RefusalJournal
+from ingress.refusals import NO_SOURCE, RefusalJournal
 from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
@@ -180,7 +180,7 @@ class Receiver:
             self._metrics.renamed(source.name, renamed)
 
     def _refuse(self, source: AnySource | None, refusal: Refusal) -> Response:
-        self._note(source.name if source else "unknown", refusal)
+        self._note(source.name if source else NO_SOURCE, refusal)
         return refuse(refusal)
 
     def _note(self, source: str, refusal: Refusal) -> None:

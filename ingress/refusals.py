@@ -12,6 +12,9 @@ from events import Refused, Store, StoreUnavailable
 from events.beside import beside
 from ingress.answers import Refusal
 
+NO_SOURCE = "unknown"
+"""The source that refusals of deliveries to no source are listed and counted under."""
+
 _MOST_WAITING = 500
 _EVERY_SECONDS = 1.0
 

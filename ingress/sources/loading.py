@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE
+from ingress.refusals import NO_SOURCE
 from ingress.sources.compiling import compile_source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import BadSources, Faults, SourceFault
@@ -19,6 +20,12 @@ from ingress.sources.schema import Entry
 from truto.documents import read_yaml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+RESERVED_NAMES = {
+    WORKFLOWS_SOURCE: "the source of what workflows emit",
+    NO_SOURCE: "what refusals without a source are listed under",
+}
+"""Names that mean something already, and what: a source of such a name could not be told from it."""
+
 _FORMATS = frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "ed25519", "truto"})
 _BRANCHES = frozenset({"str", "list[str]"})
 
@@ -85,8 +92,8 @@ def read_entry(name: str, given: Any, environment: Mapping[str, str], *, taken: 
         raise Faults([SourceFault((name[:64],), "a name has 1 to 64 of a-z, 0-9, `-` and `_`")])
     if name in taken:
         raise Faults([SourceFault((name,), "exists already (TRUTO_WEBHOOK_SECRET makes a source of this name)")])
-    if name == WORKFLOWS_SOURCE:
-        raise Faults([SourceFault((name,), "is the source of what workflows emit: choose another name")])
+    if name in RESERVED_NAMES:
+        raise Faults([SourceFault((name,), f"is {RESERVED_NAMES[name]}: choose another name")])
     resolved = resolve(name, given, environment)
     try:
         entry = Entry.model_validate(resolved)

@@ -225,6 +225,18 @@ def test_a_name_that_is_no_part_of_a_path_is_refused(name: str) -> None:
         read_source(name, PLAIN, {})
 
 
+@pytest.mark.bad_input(194)
+@pytest.mark.parametrize("name", ["workflows", "unknown", "truto"])
+def test_a_name_that_means_something_already_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(Faults, match=f"^{name}: is .*: choose another (name|one)"):
+        read_source(name, PLAIN, {})
+
+
+def test_a_source_that_is_truto_s_may_have_its_name_and_any_other_may_resemble_a_reserved_one() -> None:
+    assert read_source("truto", {"preset": "truto", "secrets": [SECRET]}, {}).name == "truto"
+    assert read_source("workflows-of-ours", PLAIN, {}).name == "workflows-of-ours"
+
+
 def test_a_taken_name_is_refused() -> None:
     with pytest.raises(Faults, match="truto: exists already"):
         read_source("truto", PLAIN, {}, taken={"truto"})
