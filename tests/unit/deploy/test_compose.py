@@ -15,7 +15,7 @@ SERVICE = {
     "type": "object",
     "required": ["image", "restart", "stop_grace_period", "read_only", "tmpfs", "cap_drop", "security_opt"],
     "properties": {
-        "image": {"type": "string", "pattern": r"^[a-z/-]+:\d[\w.-]*$"},
+        "image": {"type": "string", "pattern": r"^[a-z/-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?$"},
         "restart": {"enum": ["unless-stopped", "always"]},
         "stop_grace_period": {"type": "string", "pattern": r"^\d+s$"},
         "read_only": {"const": True},
@@ -45,10 +45,10 @@ def test_stopping_waits_longer_than_the_drain(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_runs_its_own_command_with_the_env_file_after_redis(name: str) -> None:
+def test_a_service_runs_its_own_command_with_an_env_file_of_its_own_after_redis(name: str) -> None:
     service = _service(name)
     assert service["command"] == [name]
-    assert service["env_file"] == ".env"
+    assert service["env_file"] == f"{name}.env"
     assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
 
 
@@ -56,9 +56,11 @@ def test_the_worker_can_be_scaled() -> None:
     assert not {"container_name", "ports", "volumes"} & _service("worker").keys()
 
 
-def test_the_ingress_is_published_on_loopback_at_the_port_it_listens_on() -> None:
+def test_the_ingress_is_published_on_loopback_at_the_ports_it_listens_on() -> None:
     service = _service("ingress")
-    assert service["ports"] == [f"127.0.0.1:8000:{service['environment']['PORT']}"]
+    environment = service["environment"]
+    assert service["ports"] == [f"127.0.0.1:8000:{environment['PORT']}", f"127.0.0.1:8001:{environment['ADMIN_PORT']}"]
+    assert environment["HOST"] == environment["ADMIN_HOST"] == "0.0.0.0"
     assert "http://127.0.0.1:8000/readyz" in service["healthcheck"]["test"][-1]
 
 

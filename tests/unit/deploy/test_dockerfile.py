@@ -22,13 +22,25 @@ def test_the_wheel_is_built_in_a_stage_of_its_own_and_only_its_environment_is_co
     assert copies == ["--from=builder /opt/venv /opt/venv"]
 
 
-def test_the_builder_installs_with_the_constraints() -> None:
-    assert "-c constraints.txt" in _last("RUN", stages()[0]).rest
+def test_everything_that_is_installed_is_a_wheel_with_a_known_hash() -> None:
+    installs = re.findall(r"pip install ([^&]*)", " && ".join(i.rest for i in stages()[0] if i.word == "RUN"))
+    from_elsewhere = [install for install in installs if "--no-index" not in install]
+    assert [install.split()[-1] for install in from_elsewhere] == [
+        "deploy/build-requirements.txt",
+        "deploy/requirements.txt",
+    ]
+    assert all("--require-hashes --only-binary :all: -r" in install for install in from_elsewhere)
+    assert [install.split()[-1] for install in installs if install not in from_elsewhere] == ["/wheels/*.whl"]
+
+
+def test_our_own_wheel_is_built_with_what_was_installed_by_hash_alone() -> None:
+    (wheel,) = re.findall(r"pip wheel ([^&]*)", _last("RUN", stages()[0]).rest)
+    assert {"--no-build-isolation", "--no-deps"} <= set(wheel.split())
 
 
 @pytest.mark.parametrize("stage", stages(), ids=lambda stage: stage[0].rest.split()[-1])
 def test_each_base_image_is_pinned_to_a_slim_minor_version(stage: list[Instruction]) -> None:
-    assert re.match(r"python:3\.\d+-slim-\w+ AS \w+$", stage[0].rest)
+    assert re.match(r"python:3\.\d+-slim-\w+(@sha256:[0-9a-f]{64})? AS \w+$", stage[0].rest)
 
 
 def test_the_user_is_a_number_that_is_not_root_and_is_set_before_the_entrypoint() -> None:
@@ -55,7 +67,8 @@ def test_every_package_of_the_wheel_is_copied_and_admitted_to_the_build() -> Non
     copied = {instruction.rest.split()[0].rstrip("/") for instruction in stages()[0] if instruction.word == "COPY"}
     admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert packages <= copied
-    assert packages | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"} == admitted
+    locks = {"deploy/requirements.txt", "deploy/build-requirements.txt"}
+    assert packages | locks | {"pyproject.toml", "README.md", "LICENSE"} == admitted
 
 
 def test_the_build_starts_from_nothing_so_that_no_secret_file_can_enter() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import jsonschema
@@ -27,7 +28,7 @@ POD = {
                 "type": "object",
                 "required": ["name", "image", "args", "resources", "securityContext"],
                 "properties": {
-                    "image": {"type": "string", "pattern": r"^[a-z/-]+:\d[\w.-]*$"},
+                    "image": {"type": "string", "pattern": r"^[a-z/-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?$"},
                     "args": {"type": "array", "items": {"type": "string"}},
                     "resources": {
                         "type": "object",
@@ -106,7 +107,7 @@ def test_the_ingress_is_probed_on_the_port_it_listens_on(probe: str, path: str) 
     container = _container("truto-worker-ingress")
     assert container[probe]["httpGet"] == {"path": path, "port": "http"}
     listens = {variable["name"]: variable.get("value") for variable in container["env"]}
-    assert container["ports"] == [{"name": "http", "containerPort": int(listens["PORT"])}]
+    assert {"name": "http", "containerPort": int(listens["PORT"])} in container["ports"]
     assert listens["HOST"] == "0.0.0.0"
 
 
@@ -130,12 +131,63 @@ def test_a_service_selects_the_pods_of_its_name_by_a_port_they_open(name: str) -
     service = _named("Service", name)["spec"]
     assert service["selector"] == workload["spec"]["selector"]["matchLabels"]
     opened = [port["name"] for container in _pod(workload)["containers"] for port in container["ports"]]
-    assert [port["targetPort"] for port in service["ports"]] == opened
+    assert [port["targetPort"] for port in service["ports"]] == [name for name in opened if name != "admin"]
 
 
-def test_the_network_policy_guards_the_pods_of_redis() -> None:
-    labels = _named("StatefulSet", "truto-worker-redis")["spec"]["selector"]["matchLabels"]
-    assert _named("NetworkPolicy", "truto-worker-redis")["spec"]["podSelector"]["matchLabels"] == labels
+@pytest.mark.parametrize("workload", WORKLOADS, ids=_name)
+def test_a_network_policy_of_its_name_guards_the_pods_of_a_workload_both_ways(workload: Document) -> None:
+    policy = _named("NetworkPolicy", _name(workload))["spec"]
+    assert policy["podSelector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_only_the_monitoring_namespace_reaches_the_admin_port_and_anyone_the_public_one() -> None:
+    public, admin = _named("NetworkPolicy", "truto-worker-ingress")["spec"]["ingress"]
+    assert public == {"ports": [{"port": "http", "protocol": "TCP"}]}
+    assert admin["ports"] == [{"port": "admin", "protocol": "TCP"}]
+    assert admin["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+def test_the_admin_port_is_opened_in_the_pod_and_found_by_a_scraper_and_in_no_service() -> None:
+    container = _container("truto-worker-ingress")
+    listens = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert {"name": "admin", "containerPort": int(listens["ADMIN_PORT"])} in container["ports"]
+    assert listens["ADMIN_HOST"] == "0.0.0.0"
+    annotations = _named("Deployment", "truto-worker-ingress")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == listens["ADMIN_PORT"]
+    assert [port["name"] for port in _named("Service", "truto-worker-ingress")["spec"]["ports"]] == ["http"]
+
+
+def test_nobody_reaches_a_worker_and_redis_reaches_nobody() -> None:
+    assert _named("NetworkPolicy", "truto-worker-worker")["spec"]["ingress"] == []
+    assert _named("NetworkPolicy", "truto-worker-redis")["spec"]["egress"] == []
+
+
+def test_only_ingress_and_worker_reach_redis() -> None:
+    (rule,) = _named("NetworkPolicy", "truto-worker-redis")["spec"]["ingress"]
+    (selector,) = [source["podSelector"] for source in rule["from"]]
+    assert selector["matchExpressions"][0]["values"] == ["ingress", "worker"]
+    assert rule["ports"] == [{"port": "redis", "protocol": "TCP"}]
+
+
+@pytest.mark.parametrize("name", ["truto-worker-ingress", "truto-worker-worker"])
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200", "192.0.0.192", "10.0.0.1", "fd00:ec2::254"])
+def test_the_way_out_does_not_lead_to_what_gives_a_cloud_s_credentials_away(name: str, address: str) -> None:
+    rules = _named("NetworkPolicy", name)["spec"]["egress"]
+    anywhere = [port["port"] for rule in rules if "to" not in rule for port in rule["ports"]]
+    assert anywhere == [53, 53, 6379]
+    blocks = [place["ipBlock"] for rule in rules for place in rule.get("to", [])]
+    wanted = ip_address(address)
+    for block in blocks:
+        inside = wanted in ip_network(block["cidr"])
+        assert not inside or any(wanted in ip_network(left_out) for left_out in block["except"])
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=_name)
+def test_a_pod_has_an_account_of_its_own_that_gives_no_token(workload: Document) -> None:
+    account = _named("ServiceAccount", _pod(workload)["serviceAccountName"])
+    assert _name(account) == _name(workload)
+    assert account["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize(
@@ -148,8 +200,8 @@ def test_the_network_policy_guards_the_pods_of_redis() -> None:
 def test_a_pod_without_its_needed_secrets_does_not_start(name: str, needed: set[str]) -> None:
     references = [v["valueFrom"]["secretKeyRef"] for v in _container(name)["env"] if "valueFrom" in v]
     assert {reference["key"] for reference in references if not reference.get("optional")} == needed
-    assert {reference["name"] for reference in references} == {"truto-worker"}
-    assert needed <= _named("Secret", "truto-worker")["stringData"].keys()
+    assert {reference["name"] for reference in references} == {name}
+    assert needed <= _named("Secret", name)["stringData"].keys()
 
 
 def test_the_example_secret_and_redis_are_outside_the_kustomization_whose_files_exist() -> None:
@@ -160,5 +212,6 @@ def test_the_example_secret_and_redis_are_outside_the_kustomization_whose_files_
     assert "namespace" not in kustomization
 
 
-def test_the_example_secret_is_empty_so_that_nobody_deploys_a_known_one() -> None:
-    assert set(_named("Secret", "truto-worker")["stringData"].values()) == {""}
+@pytest.mark.parametrize("name", ["truto-worker-ingress", "truto-worker-worker"])
+def test_the_example_secret_is_empty_so_that_nobody_deploys_a_known_one(name: str) -> None:
+    assert set(_named("Secret", name)["stringData"].values()) == {""}

@@ -9,7 +9,6 @@ from tests.unit.deploy.tree import unit, unit_environment
 INGRESS = "truto-worker-ingress.service"
 WORKER = "truto-worker@.service"
 REQUIRED = {
-    "EnvironmentFile": "/etc/truto-worker/env",
     "DynamicUser": "yes",
     "NoNewPrivileges": "yes",
     "ProtectSystem": "strict",
@@ -29,6 +28,16 @@ REQUIRED = {
 @pytest.mark.parametrize(("directive", "value"), REQUIRED.items())
 def test_a_unit_carries_the_directive(name: str, directive: str, value: str) -> None:
     assert unit(name)["Service"][directive] == value
+
+
+@pytest.mark.parametrize(("name", "process"), [(INGRESS, "ingress"), (WORKER, "worker")])
+def test_a_unit_reads_the_secrets_of_its_own_process(name: str, process: str) -> None:
+    assert unit(name)["Service"]["EnvironmentFile"] == f"/etc/truto-worker/{process}.env"
+
+
+def test_figures_are_for_this_machine_alone() -> None:
+    assert unit_environment(INGRESS)["ADMIN_HOST"] == "127.0.0.1"
+    assert unit_environment(INGRESS)["ADMIN_PORT"] != unit_environment(INGRESS)["PORT"]
 
 
 @pytest.mark.parametrize("name", [INGRESS, WORKER])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 import tomllib
 from dataclasses import dataclass
@@ -80,11 +81,24 @@ def unit_environment(name: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def env_example() -> dict[str, str]:
-    """Every setting of ``env.example``, whether its line is commented out or not."""
-    lines = [line.removeprefix("#") for line in (DEPLOY / "env.example").read_text().splitlines()]
-    pairs = [line.partition("=") for line in lines if "=" in line and not line.startswith((" ", "-"))]
-    return {name: value for name, _, value in pairs}
+def env_example(process: str) -> dict[str, str]:
+    """Every setting in the example file of ``ingress`` or ``worker``, whether its line is commented out or not."""
+    text = (DEPLOY / f"{process}.env.example").read_text()
+    pairs = [line.removeprefix("#").partition("=") for line in text.splitlines() if "=" in line]
+    return {name: value for name, _, value in pairs if name.isupper()}
+
+
+def locked(name: str = "requirements.txt") -> dict[str, tuple[str, int]]:
+    """Version and number of hashes of each distribution in a lock of ``deploy/``, by its normal name."""
+    logical = (DEPLOY / name).read_text().replace("\\\n", " ").splitlines()
+    lines = [line.split() for line in logical if line.strip() and not line.startswith("#")]
+    named = {line[0].partition("=="): sum(word.startswith("--hash=sha256:") for word in line) for line in lines}
+    return {normal(name): (version, hashes) for (name, _, version), hashes in named.items()}
+
+
+def normal(name: str) -> str:
+    """A distribution's name as all of its spellings come out (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def project_version() -> str:
