@@ -402,20 +402,20 @@ class _Compiler:
     def _makes_what_is_signed(self, transform: str) -> bool:
         if _STEPS[self.options.order][0] != "transform":
             return False
-        made = {
-            path.partition(".")[0] for template in self.proving for names in template.alternatives for path in names
-        }
+        made = {path[0] for path in self._paths_in_templates()}
         return not made <= _GIVEN or _REPLACES.search(transform) is not None
 
     def _paths_of_the_proof(self) -> set[tuple[str, ...]]:
         """What of a delivery is read before its sender is proven, and for that."""
-        named = {path for template in self.proving for names in template.alternatives for path in names}
-        return self.proving_paths | {tuple(path.split(".")) for path in named}
+        return self.proving_paths | self._paths_in_templates()
+
+    def _paths_in_templates(self) -> set[tuple[str, ...]]:
+        return {tuple(path.split(".")) for names in named_in(self.proving) for path in names}
 
     def _check_hosts(self) -> None:
         for path in sorted(self._paths_of_the_proof() & _CALLERS_HOST):
             self._fault(
-                ("webhook",),
+                _CONFIG if path in self._paths_in_templates() else ("webhook",),
                 f"`{'.'.join(path)}` is whatever the caller writes, and proves nothing; "
                 "`url` is the address of `options.public_url` or PUBLIC_URL",
             )
