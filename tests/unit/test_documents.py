@@ -27,3 +27,17 @@ def test_every_hazard_has_a_row_with_a_test() -> None:
     rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", (ROOT / "docs" / "hazards.md").read_text(), re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, 29))
     assert all(NAMED.search(held_by) for _, held_by in rows)
+
+
+def test_every_threat_has_a_row_with_a_test() -> None:
+    """The tables of threats have three columns; the one that says who is who has others."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    tables = re.findall(r"^\| Threat \| What holds \| Tests \|\n\|[-|]+\|\n((?:\|.*\n)+)", page, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(tables) >= 5
+    assert [row for row in rows if row.count(" | ") != 2 or not NAMED.search(row.split(" | ")[2])] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "SECURITY.md"])
+def test_who_looks_for_the_security_page_finds_it(page: str) -> None:
+    assert "(docs/security.md)" in (ROOT / page).read_text()
