@@ -151,7 +151,7 @@ def _question(name: str, left: list[str]) -> str:
 
 
 def _tell_forgotten(name: str, gone: list[str], source: ConfiguredSource | None) -> None:
-    print(f"{name}: forgotten is {printable(', '.join(gone)) or 'nothing, for nothing was left'}.")
+    print(f"Removed what handshakes of {name} had left: {printable(', '.join(gone)) or 'nothing'}.")
     if source is None or source.secret_state({}) == "configured":
         return
     print("Its deliveries are refused with 401 within a second, until a new secret is enrolled:")

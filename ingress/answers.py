@@ -43,8 +43,8 @@ def not_authentic(cause: str, detail: str = "") -> Refusal:
 
 def enrolment_closed(source: str) -> Refusal:
     """The refusal of a handshake that would leave something while no enrolment window is open for *source*."""
-    how = f"`truto-worker sources enrol {source} --for 10m` lets the next one in"
-    return not_authentic("enrolment_closed", f"a handshake without proof would change what the source knows; {how}")
+    how = f"`truto-worker sources enrol {source} --for 10m` lets in the next one"
+    return not_authentic("enrolment_closed", f"the handshake is not proven; {how}")
 
 
 def refuse(refusal: Refusal) -> Response:

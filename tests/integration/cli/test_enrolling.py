@@ -170,7 +170,7 @@ def test_what_is_forgotten_is_asked_about_before(commands: Commands, monkeypatch
 def test_what_is_forgotten_is_gone_and_the_way_back_is_said(commands: Commands) -> None:
     commands.on_store(lambda store: store.keep_in_context("asana", {"webhook_secret": []}, overwrite=False))
     said = commands("sources", "forget", "asana", "--yes")
-    assert (said.code, "asana: forgotten is webhook_secret." in said.out) == (0, True)
+    assert (said.code, "handshakes of asana had left: webhook_secret." in said.out) == (0, True)
     assert "truto-worker sources enrol asana --for 10m" in said.out
     assert listed(commands)["asana"]["secret"] == "none"
     again = commands("sources", "forget", "asana", "--yes", "--json")
@@ -193,6 +193,19 @@ def test_of_several_stores_the_first_has_what_belongs_to_sources(
     assert listed(commands)["asana"]["enrolment_open_until"] is not None
     assert commands("sources", "refusals").code == 0
     assert commands("sources", "forget", "asana", "--yes").code == 0
+
+
+def test_a_handshake_is_explained_as_it_would_be_answered_now(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "headers").write_text(f"X-Hook-Secret: {SECRET}\n")
+    arguments = ("sources", "explain", "--source", "asana", "--headers", "headers")
+    closed = commands(*arguments, "--json")
+    assert (closed.code, closed.json["taken"], closed.json["reason"]) == (1, False, "enrolment_closed")
+    assert "truto-worker sources enrol asana --for 10m" in commands(*arguments).out
+    commands("sources", "enrol", "asana")
+    opened = commands(*arguments, "--json")
+    assert (opened.code, opened.json["reason"]) == (0, "handshake")
+    assert SECRET not in closed.out + opened.out
+    assert commands.on_store(lambda store: store.source_context("asana")) == {}
 
 
 def test_nothing_that_is_printed_is_wider_than_a_terminal(commands: Commands) -> None:
