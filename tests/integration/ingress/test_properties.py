@@ -77,9 +77,10 @@ def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Scop
     }
 
 
-async def send_in(store: Store, scope: Scope, stranger: Stranger) -> int | None:
-    """The status the app answers with, ``None`` when it has nobody to answer."""
+async def send_in(store: Store, scope: Scope, stranger: Stranger, *, admin: bool = False) -> int | None:
+    """The status the app answers with, or that of its admin port; ``None`` when it has nobody to answer."""
     app = create_app(store, [truto_source([SECRET])], limits=Limits(body_bytes=1000, receipt_seconds=1))
+    app = app.state.admin if admin else app
     await app(scope, stranger.receive, stranger.send)
     if not stranger.answers:
         return None
@@ -107,6 +108,7 @@ def url(request: pytest.FixtureRequest, redis_server: EmbeddedRedis) -> str:
     pieces=st.lists(BODIES, min_size=1, max_size=3),
     hangs_up=st.booleans(),
     signed=st.booleans(),
+    admin=st.booleans(),
 )
 def test_nothing_that_is_sent_makes_the_app_fail(
     url: str,
@@ -116,6 +118,7 @@ def test_nothing_that_is_sent_makes_the_app_fail(
     pieces: list[bytes],
     hangs_up: bool,
     signed: bool,
+    admin: bool,
 ) -> None:
     if signed:
         headers = [*headers, (b"x-truto-signature", sign(b"".join(pieces), SECRET).encode())]
@@ -123,7 +126,8 @@ def test_nothing_that_is_sent_makes_the_app_fail(
     async def scenario() -> int | None:
         store = Store.connect(url)
         try:
-            return await send_in(store, scope_of(method, path, headers), Stranger(list(pieces), hangs_up))
+            stranger = Stranger(list(pieces), hangs_up)
+            return await send_in(store, scope_of(method, path, headers), stranger, admin=admin)
         finally:
             await store.close()
 

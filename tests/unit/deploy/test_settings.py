@@ -86,6 +86,13 @@ def test_the_readme_lists_every_setting_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("process", PROCESSES)
+def test_the_deploy_page_offers_a_process_nothing_that_it_does_not_read(process: str) -> None:
+    page = (ROOT / "deploy" / "README.md").read_text()
+    (row,) = re.findall(rf"^\| {process} \| (`.*)$", page, re.MULTILINE)
+    assert set(re.findall(r"`([A-Z_]+)`", row)) - READ[process] == set()
+
+
+@pytest.mark.parametrize("process", PROCESSES)
 def test_the_example_holds_no_secret_that_somebody_could_deploy(process: str) -> None:
     given = {name: value for name, value in env_example(process).items() if name in SECRET - {"REDIS_URL"}}
     assert given
