@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hmac
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ingress.answers import Refusal
@@ -75,6 +78,38 @@ def test_neither_does_what_a_proxy_may_have_forwarded(preset: str, name: str) ->
     forwarded: dict[str, Any] = {"host": "you.example", name: value, "x-forwarded-proto": "https"}
     replayed = delivered(preset, THEIRS, **forwarded)
     for on in (source(preset, own=OURS), source(preset, everywhere=OURS), source(preset)):
+        assert status_of(verify(on, replayed)) == 401
+
+
+NAMES = [
+    "host",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-prefix",
+    "x-original-url",
+    ":authority",
+]
+PLACES = [
+    "partner.example",
+    "https://partner.example",
+    "https",
+    "/webhooks/sender",
+    "https://partner.example/webhooks/sender",
+]
+
+
+@given(
+    preset=st.sampled_from(URL_SIGNERS),
+    headers=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(PLACES) | st.from_regex(r"[ -~]{0,20}")),
+    query=st.binary(max_size=20),
+)
+def test_nothing_in_a_request_makes_a_delivery_to_others_ours(
+    preset: str, headers: dict[str, str], query: bytes
+) -> None:
+    added: dict[str, Any] = {name: value.strip() for name, value in headers.items() if value.isascii()}
+    replayed = replace(delivered(preset, THEIRS, **added), query=query)
+    for on in (source(preset, own=OURS), source(preset)):
         assert status_of(verify(on, replayed)) == 401
 
 
