@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
-from redis.connection import HiredisRespSerializer
+from redis.connection import HiredisRespSerializer, PythonRespSerializer
 from redis.exceptions import ConnectionError as LostConnection
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
@@ -143,7 +143,12 @@ class _SendsAtOnce(AbstractConnection):
     """
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """*args* as Redis reads them; a command of two words is two arguments. One call of hiredis: ours have many."""
+        """*args* as Redis reads them; a command of two words is two arguments. One call of hiredis: ours have many.
+
+        What is set may be large, and is not copied beside the rest.
+        """
+        if args[0] == "SET":
+            return PythonRespSerializer(self._buffer_cutoff, self.encoder.encode).pack(*args)  # type: ignore[no-any-return, no-untyped-call]  # redis-py leaves it untyped
         return HiredisRespSerializer().pack(*args)  # type: ignore[no-any-return]  # redis-py leaves it untyped
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:

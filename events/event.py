@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +17,9 @@ from truto import parse_time
 
 KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
 """Headers an event keeps: what helps to find a delivery again. Credentials and signatures are not among them."""
+
+MAX_INLINE_BYTES = 64 * 1024
+"""A body that is larger, with its delivery's own one, is stored under a key of its own, and read when it is needed."""
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
 _LONGEST_NAME = 256
@@ -88,6 +91,28 @@ class Event:
         """The event's name inside the store: unique per source and id."""
         return event_key(self.source, self.id)
 
+    @property
+    def has_body(self) -> bool:
+        """False for a large event whose body was left in the store: ``raw``, and what is read from it, is missing."""
+        return self.payload is not _IN_STORE
+
+
+class _InStore(Mapping[str, Any]):
+    """The payload of an event whose body was left in the store: whoever takes it for empty is told so."""
+
+    def __getitem__(self, name: str) -> Any:
+        raise LookupError(_NOT_READ)
+
+    def __iter__(self) -> Iterator[str]:
+        raise LookupError(_NOT_READ)
+
+    def __len__(self) -> int:
+        raise LookupError(_NOT_READ)
+
+
+_NOT_READ = "the body of this large event was left in the store: read it with Store.whole()"
+_IN_STORE = _InStore()
+
 
 def event_key(source: str, event_id: str) -> str:
     """The store's name for an event: 32 hex characters."""
@@ -129,15 +154,32 @@ def event_name(envelope: Mapping[str, Any]) -> str | None:
 def read_stored(stored: bytes) -> Event:
     """The event behind what the accept script stored: received at (ms), meta and body, a line each.
 
+    A large event has no body there, see :attr:`Event.has_body` and :func:`with_body`.
     Raises :class:`CorruptEvent` when that cannot be read back.
     """
     try:
         received, meta_line, body = stored.split(b"\n", 2)
         meta = _meta(orjson.loads(meta_line))
-        envelope = _json_object(body)
-        return _event(meta, envelope, body, received_at=datetime.fromtimestamp(int(received) / 1000, UTC))
+        received_at = datetime.fromtimestamp(int(received) / 1000, UTC)
+        if not body:
+            return _bodiless(meta, received_at)
+        return _event(meta, _json_object(body), body, received_at=received_at)
     except (ValueError, KeyError, TypeError, OverflowError, MalformedEvent) as exc:
         raise CorruptEvent(f"{type(exc).__name__} while reading a stored event") from exc
+
+
+def head_of(stored: bytes) -> bytes:
+    """What the accept script stores of a large event: received at and meta, without the body."""
+    return b"\n".join([*stored.split(b"\n", 2)[:2], b""])
+
+
+def with_body(event: Event, body: bytes) -> Event:
+    """A large *event* with the *body* that is stored for it. Raises :class:`CorruptEvent` when that cannot be read."""
+    meta = {name: getattr(event, name) for name in ("source", "type", "id", "headers", "platform")}
+    try:
+        return _event(meta, _json_object(body), body, received_at=event.received_at)
+    except MalformedEvent as exc:
+        raise CorruptEvent(f"{type(exc).__name__} while reading the body of a stored event") from exc
 
 
 def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -146,6 +188,10 @@ def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
     ):
         raise TypeError("a field of another kind")
     return meta
+
+
+def _bodiless(meta: Mapping[str, Any], received_at: datetime) -> Event:
+    return replace(_event(meta, {}, b"", received_at=received_at), payload=_IN_STORE)
 
 
 def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, received_at: datetime) -> Event:

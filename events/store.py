@@ -5,7 +5,9 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ========================  ========================================================================================
 ``queue``                 sorted set of members by the time (ms) they are due; a lease is a due time in the future
 ``event:<key>``           received at, meta and body of an event that is not over; has no expiry
+``body:<key>``            the body of a large event, which is not behind its meta then
 ``raw:<key>``             the delivery's own body where that differs
+``offered:<name>``        a large body, and ``offered:<name>:raw``, until the event is accepted; expires where it is not
 ``open:<key>``            how many pieces of work are left of an event that several handlers want
 ``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter,
                           time of acceptance, lane
@@ -39,6 +41,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -46,6 +49,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib import resources
+from io import BytesIO
 from itertools import chain
 from typing import Any, Literal, NamedTuple, cast
 
@@ -59,7 +63,7 @@ from events.checking import find_faults
 from events.confirming import ReplicaConfirmation
 from events.connecting import connect
 from events.errors import CorruptEvent, StoreUnavailable
-from events.event import Event, Verified, event_key, read_stored
+from events.event import MAX_INLINE_BYTES, Event, Verified, event_key, head_of, read_stored, with_body
 from events.lanes import Lane, OrderedPattern
 from events.listening import hear
 from events.runs import Arrivals, Begun, Run, RunStatus, Waiting, read_run
@@ -75,6 +79,9 @@ _ANSWER_SECONDS = 5.0
 _PAGE = 100
 _LAST_WORDS = 10
 _MOST_REFUSALS = 500
+_MOST_STORED = 2 * MAX_INLINE_BYTES  # with its head; only earlier versions stored more in one piece
+_BYTES_READ = 1024 * 1024  # of a large body at a time
+_ANY_BYTES = 2**53
 _RECONNECTED_MS = 6 * 3_600_000
 _MOST_ARRIVALS = 256
 _ARRIVAL_MS = 3_600_000
@@ -100,6 +107,7 @@ class Lease:
 
     ``handler`` is ``None`` until one was chosen; ``attempts`` counts those used up, ``crashes`` the claims that were
     never finished (the worker was killed, or lost its lease). ``lane`` is the one the work got through before.
+    ``body_bytes`` is the size of a large event's body, which :meth:`Store.whole` reads; 0 for others.
     """
 
     member: str
@@ -109,10 +117,11 @@ class Lease:
     attempts: int
     crashes: int
     lane: str | None = None
+    body_bytes: int = 0
 
 
 class Claim(NamedTuple):
-    """New leases, and how long (s) until the next work is due; ``None`` when the queue is empty."""
+    """New leases, and how long (s) until the next work is due; ``None`` when the queue is empty, or waits for room."""
 
     leases: list[Lease]
     next_due: float | None
@@ -181,7 +190,8 @@ class Refused(NamedTuple):
 class Kept:
     """A dead letter, or parked work: kept with its payload until someone acts.
 
-    ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes.
+    ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes. A large event comes
+    without its body, which :meth:`Store.whole` reads.
     """
 
     member: str
@@ -237,6 +247,7 @@ class Store:
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size, patience=answer_seconds)
+        self._offering = GroupCommit(self._offer_batch, size=_bytes_of, patience=answer_seconds)
         self._gating = GroupCommit(self._gate_batch)
         self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
         self._beginning = GroupCommit(self._begin_runs)
@@ -289,12 +300,34 @@ class Store:
     async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
         """Take the events of one delivery in, all or none, and say what became of each.
 
-        Returns after Redis has confirmed, never before. Concurrent calls share one round trip.
+        Returns after Redis has confirmed, never before. Concurrent calls share one round trip. A large body goes ahead,
+        past the script; it expires where the script does not take it over.
         """
         try:
+            if any(len(verified.body) + len(verified.raw) > MAX_INLINE_BYTES for verified in events):
+                events = await asyncio.gather(*map(self._offered, events))
             return await self._accepting.submit(events)
         except TimeoutError as exc:
             raise _unconfirmed(exc) from None
+
+    async def _offered(self, verified: Verified) -> Verified:
+        """A large event as the accept script gets it, its body being in Redis; others as they are."""
+        if len(verified.body) + len(verified.raw) <= MAX_INLINE_BYTES:
+            return verified
+        name = secrets.token_hex(16)
+        await self._offering.submit((name, verified))
+        return verified._replace(body=b"", raw=name.encode())
+
+    async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
+        # Until the script is there, it may wait for as long as an answer of Redis for this, and then for its own.
+        expiry = round(3000 * self._patience)
+        async with _confirmed(), self.redis.pipeline(transaction=False) as pipe:
+            for name, verified in offers:
+                pipe.set(f"{self._prefix}offered:{name}", verified.body, px=expiry)
+                if verified.raw:
+                    pipe.set(f"{self._prefix}offered:{name}:raw", verified.raw, px=expiry)
+            await pipe.execute()
+        return [None] * len(offers)
 
     async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
         offered = list(chain.from_iterable(groups))
@@ -314,12 +347,23 @@ class Store:
             return await self._confirmation.run(self._scripts["accept"], [self._prefix, *args])
 
     async def claim(
-        self, most: int, owner: str, *, free: int | None = None, suspect: int | None = None, wants_suspect: bool = True
+        self,
+        most: int,
+        owner: str,
+        *,
+        free: int | None = None,
+        suspect: int | None = None,
+        wants_suspect: bool = True,
+        held_bytes: int = 0,
+        most_bytes: int = _ANY_BYTES,
     ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
         Of these, *free* could begin at once, and no more than *most* (all of them, where nothing is said): whoever gets
         fewer than that waits, and is told of new events (:meth:`listen`).
+
+        Large bodies are leased up to *most_bytes*, counting the *held_bytes* of those that *owner* has. Those beyond
+        are left in the queue, and small events pass them. One of more than *most_bytes* comes when no other is held.
 
         Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
         :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
@@ -329,7 +373,8 @@ class Store:
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
         asked = time.monotonic()
         waits_for = most if free is None else free
-        asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for, *ordered]
+        asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for]
+        asks += held_bytes, most_bytes, *ordered
         async with self._claiming:
             answer = await self._run("claim", asks)
         self._last_claim = answer[1], asked
@@ -337,13 +382,14 @@ class Store:
         corrupt: list[str | bytes | int] = []
         for row in zip(*[iter(answer[2:])] * 7, strict=True):
             member, token = row[0].decode(), row[1].decode()
+            stored, body_bytes = row[2] if isinstance(row[2], list) else (row[2], 0)
             try:
-                event = read_stored(row[2] or b"")
+                event = read_stored(stored or b"")
             except CorruptEvent as exc:
                 corrupt += _finish_args(member, token, End("dead", note={"error": str(exc)}))
                 continue
             handler, lane = (name.decode() if name else None for name in (row[3], row[6]))
-            leases.append(Lease(member, token, event, handler, attempts=row[4], crashes=row[5], lane=lane))
+            leases.append(Lease(member, token, event, handler, row[4], row[5], lane, body_bytes))
         if corrupt:
             with suppress(StoreUnavailable):  # they will be claimed again, and what was leased beside them is good
                 await self._finish(corrupt)
@@ -456,7 +502,31 @@ class Store:
     async def raw(self, event: Event) -> bytes:
         """The body of the delivery as it arrived; for JSON deliveries the same as ``event.raw``."""
         async with _confirmed():
-            return await self.redis.get(f"{self._prefix}raw:{event.key}") or event.raw
+            return await self._read(f"raw:{event.key}") or event.raw
+
+    async def whole(self, event: Event) -> Event:
+        """*event* with its body, which is read from Redis where that is large.
+
+        Raises :class:`CorruptEvent` when it cannot be read, or is gone: then the event is over.
+        """
+        if event.has_body:
+            return event
+        async with _confirmed():
+            if body := await self._read(f"body:{event.key}"):
+                return with_body(event, body)
+            stored = read_stored(await self._read(f"event:{event.key}"))
+        if not stored.has_body:
+            raise CorruptEvent("the body of a stored event is missing")
+        return stored  # as earlier versions did, body and all
+
+    async def _read(self, key: str) -> bytes:
+        """A long value, or ``b""``. Piece by piece: neither side has it a second time in its buffers."""
+        read = BytesIO()
+        while piece := await self.redis.getrange(f"{self._prefix}{key}", read.tell(), read.tell() + _BYTES_READ - 1):
+            read.write(piece)
+            if len(piece) < _BYTES_READ:
+                break
+        return read.getvalue()
 
     async def history(self, source: str, event_id: str) -> list[HistoryEntry]:
         """What happened to an event, oldest first; empty when it is unknown or its history has expired.
@@ -483,7 +553,7 @@ class Store:
         """
         async with _confirmed():
             found = await self.redis.get(f"{self._prefix}event:{event_key(source, event_id)}")
-        return read_stored(found) if found else None
+        return await self.whole(read_stored(found)) if found else None
 
     async def places(self, source: str, event_id: str) -> dict[str, str]:
         """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
@@ -555,7 +625,7 @@ class Store:
         async with _confirmed(), self.redis.pipeline(transaction=False) as pipe:
             for member, _ in members:
                 pipe.hgetall(f"{self._prefix}work:{member.decode()}")
-                pipe.get(f"{self._prefix}event:{member.decode().partition('|')[0]}")
+                pipe.getrange(f"{self._prefix}event:{member.decode().partition('|')[0]}", 0, _MOST_STORED)
             rows = await pipe.execute()
         return [
             _kept(member.decode(), since, work, stored)
@@ -881,6 +951,10 @@ def _group_size(group: Sequence[Verified]) -> int:
     return sum(len(verified.body) + len(verified.raw) for verified in group)
 
 
+def _bytes_of(offer: tuple[str, Verified]) -> int:
+    return _group_size([offer[1]])
+
+
 def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, ...]:
     """What the finish script gets for one lease; made for each by itself, so that a bad end fails alone."""
     note = end.note if end.handler is None else {"handler": end.handler, **end.note}
@@ -926,9 +1000,9 @@ def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
     return Ended(_time(at), source, kind, event_id, end.what, end.detail)
 
 
-def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes | None) -> Kept:
+def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes) -> Kept:
     try:
-        event = read_stored(stored or b"")
+        event = read_stored(stored if len(stored) <= _MOST_STORED else head_of(stored))
     except CorruptEvent:
         event = None
     handler = work.get(b"handler")
@@ -939,7 +1013,7 @@ def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes | N
         attempts=int(work.get(b"attempts", 0)),
         note=orjson.loads(work.get(b"note", b"{}")),
         event=event,
-        stored=b"" if event else stored or b"",
+        stored=b"" if event else stored,
     )
 
 

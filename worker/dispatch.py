@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
 
-from events import End, Event, Kept, Lease, Store
+from events import CorruptEvent, End, Event, Kept, Lease, Store
 from truto import AsyncTruto
 from worker.cause import Describer
 from worker.context import Context
@@ -28,6 +28,7 @@ HANDLER_MISSING = "handler_missing"
 _LOOKED_AT_ONCE = 50
 _EVER = datetime.min.replace(tzinfo=UTC)
 _RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
+_MAY_RECONNECT = _RECONNECTED | {"integrated_account:updated"}
 _EXPECTED = frozenset({"done", "discarded", "released"})
 _TOLD = ("why", "error", "in_seconds")
 
@@ -59,8 +60,15 @@ class Dispatcher:
         """
         if lease.crashes >= MOST_CRASHES:
             return end_of_poison(self._suspect(lease), lease.crashes)
-        if lease.handler is None:  # once for the event, not again for each handler and each retry
-            await self._wake_account(lease.event)
+        try:
+            return await self._dispatch(lease)
+        except CorruptEvent as exc:  # a large body, which is not read before it is needed
+            return End("dead", lease.handler, note={"error": str(exc)})
+
+    async def _dispatch(self, lease: Lease) -> End | None:
+        # Once for the event, not again for each handler and each retry.
+        if lease.handler is None and lease.event.type in _MAY_RECONNECT:
+            await self._wake_account(await self.store.whole(lease.event))
         chosen = self._choose(lease)
         if isinstance(chosen, End):
             return chosen
@@ -69,6 +77,8 @@ class Dispatcher:
             await self.store.plan(lease, [handler.name for handler in chosen], ordered)
             return None
         (handler,) = chosen
+        if not lease.event.has_body:  # the worker keeps the lease without it, until its end is told
+            lease = replace(lease, event=await self.store.whole(lease.event))
         if handler.limits is not None:
             return await self._run_within(handler.limits, handler, lease)
         return await self._run(handler, lease)
@@ -120,7 +130,7 @@ class Dispatcher:
 
     def _say_unwanted(self, event: Event) -> None:
         log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
-        if self.suggest and event.type not in self._suggested:
+        if self.suggest and event.has_body and event.type not in self._suggested:
             self._suggested.add(event.type)
             log.warning("handler_suggestion", hint="paste this, save, and the event runs by itself")
             print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record

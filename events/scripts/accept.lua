@@ -1,5 +1,7 @@
 -- Take events in, each exactly once, and say for each whether it was new.
--- ARGV: prefix, then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body)
+-- ARGV: prefix, then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body). The body
+--   of a large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken
+--   over here by renaming, since each copy through this script would cost as much as writing them
 -- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose body differs from the one in flight
 -- An event goes straight to a worker that waits: it is leased to it here, and what it hears is token, key and stored event,
 -- a line each. A second script call, and the fsync behind it, would cost it as much again as all the rest.
@@ -10,7 +12,7 @@ local MOST_BYTES_TOLD = 65536
 -- Whether this event was leased to a worker that waits. If not, one of them may have been woken for it.
 local function hand_out(event)
   local worker = idle_worker()
-  while worker and worker.free > 0 and #event.stored <= MOST_BYTES_TOLD do
+  while worker and worker.free > 0 and not event.is_large and #event.stored <= MOST_BYTES_TOLD do
     -- Those of claims end with less than 1e9: no token of theirs is like this one.
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
@@ -26,13 +28,50 @@ local function hand_out(event)
   return false
 end
 
+-- Compared piece by piece: two large bodies at once would double this script's memory.
+local BYTES_COMPARED = 65536
+local function are_equal(one, other)
+  local length = redis.call('STRLEN', one)
+  if length ~= redis.call('STRLEN', other) then return false end
+  for start = 0, length - 1, BYTES_COMPARED do
+    local last = start + BYTES_COMPARED - 1
+    if redis.call('GETRANGE', one, start, last) ~= redis.call('GETRANGE', other, start, last) then return false end
+  end
+  return true
+end
+
+local function offered(name) return P .. 'offered:' .. name end
+
+local function has_same_body(key, known, body, raw)
+  if body ~= '' then return string.sub(known, -#body - 1) == '\n' .. body end
+  if string.find(known, '^%d+\n[^\n]*\n$') then return are_equal(P .. 'body:' .. key, offered(raw)) end
+  -- An earlier version kept bodies of any size behind the head.
+  local length = redis.call('STRLEN', offered(raw))
+  return #known > length and string.sub(known, -length - 1) == '\n' .. redis.call('GET', offered(raw))
+end
+
+-- What was written for an offer expires unless it is taken over.
+local function take_over(name, key)
+  redis.call('RENAME', name, key)
+  redis.call('PERSIST', key)
+end
+
+-- Before anything is written: all of the events are taken in, or none.
+for i = 2, #ARGV, 4 do
+  if ARGV[i + 2] == '' and redis.call('EXISTS', offered(ARGV[i + 3])) == 0 then
+    return redis.error_reply('OFFERGONE a large body expired before its event was accepted')
+  end
+end
+
 for i = 2, #ARGV, 4 do
   local key, meta, body, raw = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local is_large = body == ''
   local known = redis.call('GET', P .. 'event:' .. key)
   if known or redis.call('EXISTS', P .. 'done:' .. key) == 1 then
-    local same = not known or string.sub(known, -#body - 1) == '\n' .. body
+    local same = not known or has_same_body(key, known, body, raw)
     answers[#answers + 1] = same and 0 or 2
     duplicates = duplicates + 1
+    if is_large then redis.call('UNLINK', offered(raw), offered(raw .. ':raw')) end
     -- To an existing list only: for a pending event the claim writes the first entries.
     if redis.call('EXISTS', P .. 'history:' .. key) == 1 then note(key, 'duplicate') end
   else
@@ -40,10 +79,15 @@ for i = 2, #ARGV, 4 do
     -- anything fails here, no event is known, and refused as a duplicate, that would never run.
     local order, stored = now + #fresh / 1000, stamp .. '\n' .. meta .. '\n' .. body
     redis.call('ZADD', P .. 'queue', order, key)
+    if is_large then
+      take_over(offered(raw), P .. 'body:' .. key)
+      if redis.call('EXISTS', offered(raw .. ':raw')) == 1 then take_over(offered(raw .. ':raw'), P .. 'raw:' .. key) end
+    elseif raw ~= '' then
+      redis.call('SET', P .. 'raw:' .. key, raw)
+    end
     redis.call('SET', P .. 'event:' .. key, stored)
-    if raw ~= '' then redis.call('SET', P .. 'raw:' .. key, raw) end
     answers[#answers + 1] = 1
-    fresh[#fresh + 1] = { key = key, meta = meta, stored = stored, order = order }
+    fresh[#fresh + 1] = { key = key, meta = meta, stored = stored, order = order, is_large = is_large }
   end
 end
 if #fresh > 0 then

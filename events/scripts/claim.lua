@@ -1,26 +1,29 @@
 -- Lease due work: its score moves to now + lease, so a claim that is never finished becomes due again by itself.
 -- ARGV: prefix, most, lease in ms, owner, suspect (work with exactly so many unfinished claims is leased alone, and counts
 --   none until it begins; -1 for never), whether such work is wanted now (1 or 0), how many the owner has free slots for,
+--   bytes of large bodies that it holds, the most that it may hold (a larger body comes when it holds none),
 --   then for every pattern of an ordered handler: handler, source ('' for any), pattern
 -- Answer: { ms until the next work is due, rounded up, or -1, this moment in ms, then for every lease: member, token, stored
---   event (false when missing), handler (false when none was chosen yet), attempts used up, claims that were never
---   finished, lane whose slot it has (false when none) }
+--   event (false when missing; { its head, bytes } with a large body), handler (false when none was chosen yet), attempts used
+--   up, claims that were never finished, lane whose slot it has (false when none) }
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
+local held, most_held = tonumber(ARGV[8]), tonumber(ARGV[9])
+local MAX_INLINE_BYTES = 65536
 local queue = P .. 'queue'
--- So many suspects at the head of the queue are looked past when none is wanted.
+-- So much work at the head of the queue is looked past: suspects when none is wanted, large events when there is no room.
 local MOST_SKIPPED = 100
 even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
-  wants_suspect and most or most + MOST_SKIPPED)
-local answer, leased, alone = { -1, math.floor(now) }, 0, false
+  wants_suspect and held == 0 and most or most + MOST_SKIPPED)
+local answer, leased, alone, crowded = { -1, math.floor(now) }, 0, false, false
 
 -- Whether an ordered handler may want this piece. Until that is known, no later piece may start in any ordered lane.
 local function may_be_ordered(handler, meta)
   local readable, event = pcall(cjson.decode, meta)
   local kind = readable and type(event) == 'table' and type(event.type) == 'string' and event.type
-  for i = 8, #ARGV, 3 do
+  for i = 10, #ARGV, 3 do
     if handler then
       if ARGV[i] == handler then return true end
     elseif kind and (ARGV[i + 1] == '' or ARGV[i + 1] == event.source) then
@@ -31,17 +34,43 @@ local function may_be_ordered(handler, meta)
   return false
 end
 
+-- Whether there is room for a large body. If not, there is none for those behind it: it would never have its turn.
+local function fits(bytes)
+  if bytes == 0 then return true end
+  crowded = crowded or held > 0 and held + bytes > most_held
+  return not crowded
+end
+
+-- The stored event (only its head where its body is large), its time and meta, and the size of a large body. While one is
+-- held, what an earlier version stored, body and all, is not read before there is room for it.
+local function look_at(key)
+  local length = held > 0 and redis.call('STRLEN', P .. 'event:' .. key) or 0
+  if length > 2 * MAX_INLINE_BYTES and not fits(length) then return nil end
+  local stored = redis.call('GET', P .. 'event:' .. key)
+  local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
+  local bytes = 0
+  if received and #stored == #received + #meta + 2 then
+    bytes = redis.call('STRLEN', P .. 'body:' .. key) + redis.call('STRLEN', P .. 'raw:' .. key)
+  elseif received and #stored > MAX_INLINE_BYTES + #meta then
+    bytes = #stored
+    stored = string.sub(stored, 1, #received + #meta + 2)
+  end
+  return stored, received, meta, bytes
+end
+
+-- Whether it was leased: it is left when there is no room for its body.
 local function take(member, score, state, claims, counted)
   local key = key_of(member)
   local work = P .. 'work:' .. member
+  local stored, received, meta, bytes = look_at(key)
+  if stored == nil or not fits(bytes) then return false end
+  held = held + bytes
   leased = leased + 1
   -- An owner may claim twice within a millisecond, but within no microsecond.
   local token = string.format('%s:%s:%d', owner, stamp, time[2] * 1000 + leased)
   local order = state[5] or score -- at the first claim, the time of its acceptance
   lease_until(now + lease, member, token, claims + counted, order)
-  local stored = redis.call('GET', P .. 'event:' .. key)
-  local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
-  if not state[4] and #ARGV > 7 and may_be_ordered(state[1], meta) then
+  if not state[4] and #ARGV > 9 and may_be_ordered(state[1], meta) then
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
@@ -53,11 +82,12 @@ local function take(member, score, state, claims, counted)
   end
   answer[#answer + 1] = member
   answer[#answer + 1] = token
-  answer[#answer + 1] = stored
+  answer[#answer + 1] = bytes > 0 and { stored, bytes } or stored
   answer[#answer + 1] = state[1]
   answer[#answer + 1] = tonumber(state[2]) or 0
   answer[#answer + 1] = claims
   answer[#answer + 1] = state[4]
+  return true
 end
 
 for i = 1, #members, 2 do
@@ -69,16 +99,17 @@ for i = 1, #members, 2 do
     if leased == most then break end
   elseif wants_suspect then
     -- Alone in its answer: behind other work it stays due, and comes with the next claim.
-    alone = leased == 0
-    if alone then take(member, score, state, claims, 0) end
-    break
+    alone = leased == 0 and take(member, score, state, claims, 0)
+    if alone or leased > 0 then break end
   end
+  -- What is left has no place in its ordered lane yet, so nothing may pass it.
+  if crowded and #ARGV > 9 then break end
 end
 -- Whoever took less than it could begin will wait, and be given so many new events as they come; who has the most slots
 -- free is given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
 local idle, free = owner .. ' ' .. ARGV[3], tonumber(ARGV[7])
 if leased < free and not alone then
-  redis.call('ZADD', P .. 'idle', #ARGV > 7 and 0 or free - leased, idle)
+  redis.call('ZADD', P .. 'idle', #ARGV > 9 and 0 or free - leased, idle)
 else
   redis.call('ZREM', P .. 'idle', idle)
 end
@@ -86,5 +117,6 @@ local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
 if first[2] then
   answer[1] = math.max(0, math.ceil(tonumber(first[2]) - now))
   if leased > 0 and answer[1] == 0 then wake() end
+  if crowded then answer[1] = -1 end -- it is due, but not for this owner before it has room
 end
 return answer

@@ -65,8 +65,8 @@ local function close(member, dedup_ttl, history_ttl)
     redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
     return
   end
-  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'raw:' .. key,
-    P .. 'open:' .. key)
+  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
+    P .. 'raw:' .. key, P .. 'open:' .. key)
   redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
   redis.call('ZADD', P .. 'recent', now, key)

@@ -431,7 +431,7 @@ class Rig:
         """Keys of events that are over, or never were."""
         over = {event_key("truto", name) for name, state in states.items() if state in {"done", "missing"}}
         left: list[str] = []
-        for prefix in ("event:", "raw:", "work:", "open:"):
+        for prefix in ("event:", "body:", "raw:", "work:", "open:"):
             found = [key.decode() async for key in self.client.scan_iter(f"tw:{prefix}*", count=5000)]
             left += [key for key in found if key.removeprefix(f"tw:{prefix}").partition("|")[0] in over]
         return left

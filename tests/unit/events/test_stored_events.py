@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import CorruptEvent, Event
-from events.event import event_key, read_stored
+from events.event import event_key, head_of, read_stored, with_body
 from truto.samples import ACCOUNT_ID, ENVIRONMENT_ID, TENANT_ID, WEBHOOK_ID, sample_event
 
 META = {"source": "truto", "type": "a", "id": "1", "headers": {}}
@@ -172,7 +172,38 @@ def test_arbitrary_bytes_are_read_or_reported(received: bytes, meta: bytes, body
         event = read_stored(received + b"\n" + meta + b"\n" + body)
     except CorruptEvent:
         return
-    assert event.raw
+    assert bool(event.raw) is event.has_body
+
+
+@given(
+    kind=st.sampled_from(["a", "integrated_account:active", "record:updated", "crm/record:updated"]),
+    source=st.sampled_from(["truto", "crm"]),
+    platform=st.booleans(),
+    payload=st.dictionaries(
+        st.sampled_from(["id", "tenant_id", "integrated_account_id", "x"]), st.text(max_size=5) | st.none()
+    ),
+)
+def test_an_event_is_the_same_whether_its_body_is_read_with_it_or_later(
+    kind: str, source: str, platform: bool, payload: dict[str, Any]
+) -> None:
+    envelope = {"payload": payload, "created_at": "2024-09-10 12:00:00", "environment_id": "e", "webhook_id": "w"}
+    whole = stored(envelope, type=kind, source=source, headers={"user-agent": "x"}, platform=platform)
+    light = read_stored(head_of(whole))
+    assert not light.has_body
+    assert with_body(light, orjson.dumps(envelope)) == read_stored(whole)
+
+
+def test_the_payload_of_an_event_without_its_body_is_not_taken_for_empty() -> None:
+    payload = read_stored(head_of(stored({"payload": {"a": 1}}))).payload
+    for look in (len, bool, list, dict, lambda found: found.get("a"), lambda found: "a" in found):
+        with pytest.raises(LookupError, match="whole"):
+            look(payload)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"\xff"])
+def test_a_body_that_is_no_object_is_reported_without_a_word_of_it(body: bytes) -> None:
+    with pytest.raises(CorruptEvent, match="body"):
+        with_body(read_stored(head_of(stored({}))), body)
 
 
 def test_neither_payload_nor_raw_nor_headers_show_in_a_representation() -> None:
