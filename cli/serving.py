@@ -188,6 +188,7 @@ async def _work(settings: WorkerSettings, workflows: list[WorkflowFile], *, sugg
             store,
             dispatcher.dispatch,
             concurrency=settings.worker_concurrency,
+            max_bytes=settings.worker_max_bytes,
             grace_seconds=settings.grace_seconds,
             sweep=dispatcher.unpark_known,
         )

@@ -156,6 +156,7 @@ class WorkerSettings(StoreSettings):
     truto_api_url: str = "https://api.truto.one"
     handlers: Annotated[tuple[str, ...], NoDecode] = ("handlers",)
     worker_concurrency: int = Field(default=50, ge=1, le=10_000)
+    worker_max_bytes: int = Field(default=24 * 1024 * 1024, ge=64 * 1024, le=64 * 1024**3)
     max_attempts: int = Field(default=10, ge=1, le=1000)
     api_call_budget: int = Field(default=500, ge=0, le=1_000_000)
     tenant_notify_url: str | None = None

@@ -16,7 +16,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from signal import Signals
 from typing import Any, NamedTuple
 
@@ -60,7 +60,8 @@ class Engine(Worker):
 
     *dispatch* takes a lease and says how it ends (``None``: it is over already). On SIGTERM or SIGINT no more work is
     taken; what runs has *grace_seconds* to end and is then released, which uses up no attempt. A second signal
-    releases it at once. *sweep* is called before the first claim and then every 10 s.
+    releases it at once. Of large bodies it holds *max_bytes* at once, or a single larger one. *sweep* is called before
+    the first claim and then every 10 s.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Engine(Worker):
         dispatch: Callable[[Lease], Awaitable[End | None]],
         *,
         concurrency: int = 50,
+        max_bytes: int = 24 * 1024 * 1024,
         grace_seconds: int = 30,
         sweep: Callable[[], Awaitable[object]] | None = None,
         handle_signals: bool = True,
@@ -89,6 +91,7 @@ class Engine(Worker):
         )
         self.owner = _owner()
         self._store = store
+        self._max_bytes = max_bytes
         self._leases: dict[str, Lease] = {}
         self._ends: deque[tuple[Lease, End]] = deque()
         self._finisher: asyncio.Task[None] | None = None
@@ -165,7 +168,7 @@ class Engine(Worker):
             await self._slot_freed.wait()
         else:
             if self._claiming is None:
-                self._claim_half(self._free, ahead=False)
+                self._claim_half(self._free, (), ahead=False)
             await self._start_claimed()
 
     @property
@@ -173,22 +176,31 @@ class Engine(Worker):
         # What has ended and is only to be said holds no slot, unless so much waits to be said that Redis must be slow.
         return self.max_jobs - max(self._running, len(self._ends) - self.max_jobs)
 
-    def _claim_half(self, free: int, *, ahead: bool) -> None:
+    def _claim_half(self, free: int, starting: Sequence[Lease], *, ahead: bool) -> None:
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
         most = min(free, (self.max_jobs + 1) // 2, _MOST_CLAIMED)
-        self._begin_claim(most, free=most, ahead=ahead)
+        self._begin_claim(most, starting, free=most, ahead=ahead)
 
-    def _begin_claim(self, most: int, *, free: int, ahead: bool) -> None:
+    def _begin_claim(self, most: int, starting: Sequence[Lease], *, free: int, ahead: bool) -> None:
         self._told.clear()
         self._to_be_given = free  # what it hears before the answer may count for this claim, or for the last
         wants_suspect, self._wants_suspect = self._wants_suspect, True
-        answer = self.loop.create_task(self._claim(most, free, wants_suspect), name="claim")
+        held = sum(lease.body_bytes for lease in chain(self._leases.values(), starting))
+        answer = self.loop.create_task(self._claim(most, free, wants_suspect, held), name="claim")
         self._claiming = _UnderWay(most, ahead, answer)
 
-    async def _claim(self, most: int, free: int, wants_suspect: bool) -> Claim:
+    async def _claim(self, most: int, free: int, wants_suspect: bool, held_bytes: int) -> Claim:
         if self._was_blocked:
             await self._renew()  # or this worker would claim what it is still working on, and what it has just done
-        return await self._store.claim(most, self.owner, free=free, suspect=_SUSPECT, wants_suspect=wants_suspect)
+        return await self._store.claim(
+            most,
+            self.owner,
+            free=free,
+            suspect=_SUSPECT,
+            wants_suspect=wants_suspect,
+            held_bytes=held_bytes,
+            most_bytes=self._max_bytes,
+        )
 
     @property
     def _was_blocked(self) -> bool:
@@ -216,17 +228,17 @@ class Engine(Worker):
             await _happens(self._told, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
             # The next one is under way before this process has its hands full.
-            self._claim_ahead(starting=most, waited=ahead and self._running == 0)
+            self._claim_ahead(leases, waited=ahead and self._running == 0)
             self._start_all(leases)
 
-    def _claim_ahead(self, *, starting: int, waited: bool) -> None:
+    def _claim_ahead(self, starting: Sequence[Lease], *, waited: bool) -> None:
         if waited:
             # What was started when this claim began was done before Redis answered, so more is asked for at a time.
             # Some of it may have to wait for its slot.
             most = min(self.max_jobs, _MOST_CLAIMED)
-            self._begin_claim(most, free=min(self.max_jobs - starting, most), ahead=True)
-        elif (free := self._free - starting) > 0:
-            self._claim_half(free, ahead=True)
+            self._begin_claim(most, starting, free=min(self.max_jobs - len(starting), most), ahead=True)
+        elif (free := self._free - len(starting)) > 0:
+            self._claim_half(free, starting, ahead=True)
 
     def _start_all(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
@@ -325,6 +337,8 @@ class Engine(Worker):
         del self.tasks[lease.token]
         self._leases.pop(lease.token, None)
         self._slot_freed.set()
+        if lease.body_bytes:
+            self._told.set()  # there may be work that was left for lack of room
 
     async def _work(self, lease: Lease) -> None:
         try:

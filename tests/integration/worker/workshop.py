@@ -55,6 +55,7 @@ async def working(
     describer: Describer | None = None,
     suggest: bool = False,
     concurrency: int = 50,
+    max_bytes: int = 24 * 1024 * 1024,
     grace_seconds: int = 1,
 ) -> AsyncIterator[Engine]:
     """A running worker; on the way out it is stopped, and what still runs is released."""
@@ -65,6 +66,7 @@ async def working(
         store,
         dispatcher.dispatch,
         concurrency=concurrency,
+        max_bytes=max_bytes,
         grace_seconds=grace_seconds,
         sweep=dispatcher.unpark_known,
         handle_signals=False,

@@ -96,6 +96,8 @@ def test_a_wrong_ingress_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         ({"NOTIFY_URLS": "json://localhost,no-such-service"}, "NOTIFY_URLS"),
         ({"MAX_ATTEMPTS": "0"}, "MAX_ATTEMPTS"),
         ({"WORKER_CONCURRENCY": "0"}, "WORKER_CONCURRENCY"),
+        ({"WORKER_MAX_BYTES": "65535"}, "WORKER_MAX_BYTES"),
+        ({"WORKER_MAX_BYTES": "24MB"}, "WORKER_MAX_BYTES"),
     ],
 )
 def test_a_wrong_worker_setting_is_refused_by_name(
