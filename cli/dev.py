@@ -109,7 +109,7 @@ def _say_hello(console: Console, ingress_url: str, sandbox_url: str) -> None:
     console.print(
         f"""
   ingress    {ingress_url}/webhooks/truto     (health: {ingress_url}/readyz)
-  figures    http://127.0.0.1:{os.environ.get("ADMIN_PORT") or DEFAULT_ADMIN_PORT}/metrics        (ADMIN_PORT)
+  figures    http://127.0.0.1:{DEFAULT_ADMIN_PORT}/metrics           (or where ADMIN_PORT says)
   link token {ingress_url}/api/truto/link-token   (Authorization: Bearer {_LINK_TOKEN_KEY})
   sandbox    {sandbox_url}/                     (a Truto of your own: accounts, runs, deliveries, tenant inbox)
 
