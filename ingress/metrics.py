@@ -58,7 +58,7 @@ class Metrics:
             registry=self.registry,
         )
         self._store_up = Gauge(
-            "truto_worker_store_up", "Whether the store answered this scrape", registry=self.registry
+            "truto_worker_store_up", "Whether the store has answered within the last second", registry=self.registry
         )
         self._queue = Gauge("truto_worker_queue", "Pieces of work by state", ["state"], registry=self.registry)
         self._oldest = Gauge(
