@@ -23,10 +23,11 @@ from truto import platform_models as p
 from truto.answers import read_answer, read_json, read_model, read_text
 from truto.calls import Call, QueryValue, RawBody, build_call, header_safe, segment
 from truto.connections import Connections
-from truto.downloads import Download, read_capped
+from truto.downloads import Download
 from truto.endpoints import Lists, ReadOnly, Resource, Route
 from truto.errors import ApiError, CallTimeout, NotFound, ProtocolError, TransportError
 from truto.mcp import McpServer
+from truto.outgoing import ACCEPTED_ENCODINGS, check_encoding, read_capped, unpacked
 from truto.records import BatchCall, Custom, ProxyResource, UnifiedResource
 from truto.resources import (
     DaemonJobRuns,
@@ -61,9 +62,6 @@ MAX_RESPONSE_BYTES = 64 * 1024 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
-_BOUNDED_CODINGS = ("gzip", "deflate")
-# Never asked for. httpx would undo them all the same where their packages happen to be installed.
-_UNBOUNDED_CODINGS = frozenset({"br", "zstd"})
 _NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
@@ -160,7 +158,7 @@ class AsyncTruto:
                 "Host": httpx.Request("GET", self._base_url).headers["host"],
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
+                "Accept-Encoding": ACCEPTED_ENCODINGS,
                 "User-Agent": "truto-worker",
             }
         )
@@ -403,7 +401,7 @@ class AsyncTruto:
         try:
             # Nearly all answers are plain: then the transport's own pieces will do.
             assert isinstance(response.stream, httpx.AsyncByteStream)
-            chunks = response.aiter_bytes() if "content-encoding" in response.headers else aiter(response.stream)
+            chunks = unpacked(response) if "content-encoding" in response.headers else aiter(response.stream)
             return await read_capped(chunks, self._max_response_bytes)
         finally:
             await response.aclose()
@@ -425,16 +423,13 @@ class AsyncTruto:
             request.headers["Accept"] = accept
         response = await self._transport.handle_async_request(request)
         response.request = request
-        if "content-encoding" in response.headers and not _is_bounded(response.headers):
-            await response.aclose()
-            raise httpx.DecodingError("the answer may unpack to any size")
+        if "content-encoding" in response.headers:
+            try:
+                check_encoding(response.headers)
+            except httpx.DecodingError:
+                await response.aclose()
+                raise
         return response
-
-
-def _is_bounded(headers: httpx.Headers) -> bool:
-    """Whether no more than one packing is to be undone, of those that make at most a thousand bytes of one."""
-    names = [name.strip().lower() for name in headers.get_list("content-encoding", split_commas=True)]
-    return not _UNBOUNDED_CODINGS.intersection(names) and sum(map(names.count, _BOUNDED_CODINGS)) <= 1
 
 
 def _numbered(key: str) -> Callable[[], str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
 
+from truto.outgoing import outgoing_client, unpacked
 from truto.signature import HEADER, sign
 
 # Only the status counts; the text is for a person to read. A receiver may send without end.
@@ -65,13 +67,14 @@ async def deliver(
 
 async def _first_bytes(response: httpx.Response) -> bytes:
     received = bytearray()
-    async for chunk in response.aiter_bytes():
-        received += chunk
-        if len(received) >= _MAX_ANSWER_BYTES:
-            break
+    with suppress(httpx.DecodingError):  # what cannot be shown changes nothing about the status
+        async for chunk in unpacked(response):
+            received += chunk
+            if len(received) >= _MAX_ANSWER_BYTES:
+                break
     return bytes(received[:_MAX_ANSWER_BYTES])
 
 
 def delivery_client(timeout_seconds: float = 10.0) -> httpx.AsyncClient:
     """A client for :func:`deliver`. Environment proxies are not used: deliveries go to the named host."""
-    return httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
+    return outgoing_client(timeout_seconds=timeout_seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -10,6 +10,7 @@ from typing import Self
 import httpx
 
 from truto.errors import ProtocolError
+from truto.outgoing import unpacked
 
 
 class Download:
@@ -63,7 +64,7 @@ class Download:
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         received = 0
         with self._translated():
-            async for chunk in self._opened().aiter_bytes():
+            async for chunk in unpacked(self._opened()):
                 received += len(chunk)
                 if self._max_bytes is not None and received > self._max_bytes:
                     raise ProtocolError(f"{self._what}: the answer is larger than {self._max_bytes} bytes")
@@ -77,15 +78,3 @@ class Download:
         if self._response is None:
             raise RuntimeError("enter the download first: async with … as file")
         return self._response
-
-
-async def read_capped(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:
-    """All *chunks* as one, ``None`` as soon as they are more than *limit* bytes."""
-    pieces = []
-    received = 0
-    async for chunk in chunks:
-        received += len(chunk)
-        if received > limit:
-            return None
-        pieces.append(chunk)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

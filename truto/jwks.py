@@ -10,8 +10,9 @@ import httpx
 import orjson
 
 from truto.errors import ProtocolError, TransportError
+from truto.outgoing import outgoing_client, read_capped, unpacked
 
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 _MOST_KEYS = 100
 
 
@@ -20,7 +21,7 @@ class JwksClient:
 
     def __init__(self, *, timeout_seconds: float = 5.0) -> None:
         self._seconds = timeout_seconds
-        self._http = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False, trust_env=True)
+        self._http = outgoing_client(timeout_seconds=timeout_seconds, trust_env=True)
 
     async def fetch(self, url: str) -> list[Mapping[str, Any]]:
         """The keys at *url* as they stand there.
@@ -31,6 +32,8 @@ class JwksClient:
         try:
             async with asyncio.timeout(self._seconds):
                 body = await self._read(url)
+        except httpx.DecodingError as exc:
+            raise ProtocolError(f"the key set cannot be read: {exc}") from None
         except (httpx.HTTPError, TimeoutError, OSError) as exc:
             raise TransportError(f"the key set did not come: {type(exc).__name__}") from None
         try:
@@ -45,12 +48,10 @@ class JwksClient:
         async with self._http.stream("GET", url, headers={"accept": "application/json"}) as response:
             if response.status_code != 200:
                 raise ProtocolError(f"the key set was answered with {response.status_code}")
-            held = bytearray()
-            async for chunk in response.aiter_bytes():
-                held += chunk
-                if len(held) > _MOST_BYTES:
-                    raise ProtocolError(f"the key set is larger than {_MOST_BYTES} bytes")
-            return bytes(held)
+            body = await read_capped(unpacked(response), _MAX_BYTES)
+            if body is None:
+                raise ProtocolError(f"the key set is larger than {_MAX_BYTES} bytes")
+            return body
 
     async def aclose(self) -> None:
         """Close the connections. A second call does nothing."""
