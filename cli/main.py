@@ -129,6 +129,23 @@ def send(
     raise typer.Exit(send_event(event_type, data=data, url=url, source=source, as_json=json))
 
 
+@app.command("notify-key")
+def notify_key(
+    tenant: Annotated[str | None, typer.Option(help="Id of the tenant that is told (TENANT_NOTIFY_URL).")] = None,
+    host: Annotated[str | None, typer.Option(help="Host or host:port that http_request sends to.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the key with which one tenant, or one host, checks what you send it.
+
+    Derived from TENANT_NOTIFY_SECRET or WORKFLOWS_HTTP_SECRET. Treat it as a secret: it is for that one receiver.
+    """
+    from cli.notify_key import show_keys
+
+    if (tenant is None) == (host is None):
+        raise typer.BadParameter("name one receiver", param_hint="--tenant or --host")
+    show_keys(tenant=tenant, host=host, as_json=json)
+
+
 Fingerprint = Annotated[str | None, typer.Option(help="Those with this cause (see dead-letters --group).")]
 EventType = Annotated[str | None, typer.Option("--type", help="Those of this event type.")]
 

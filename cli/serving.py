@@ -7,8 +7,9 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +20,7 @@ from cli.store_check import checked
 from events import Shard, Spool, SpoolUnusable, Store
 from events.beside import beside
 from truto import AsyncTruto
+from truto.signing_keys import SigningKeys
 from worker.cause import Describer
 from worker.errors import ConfigError
 
@@ -94,10 +96,27 @@ def run_worker(*, suggest: bool) -> None:
     from worker.registry import registry
 
     settings, workflows = _read_worker()
+    signing = dict(_signing_keys(settings))
+    warn_of_expired(signing, datetime.now(UTC))
     names = [file.name for file in workflows]
     log.info("handlers_loaded", packages=settings.handlers, handlers=len(registry), workflows=names)
     _settle_memory()
-    uvloop.run(_work(settings, workflows, suggest=suggest))
+    uvloop.run(_work(settings, workflows, signing.values(), suggest=suggest))
+
+
+def _signing_keys(settings: WorkerSettings) -> Iterator[tuple[str, SigningKeys]]:
+    if settings.tenant_notify_secret is not None:
+        yield "TENANT_NOTIFY_SECRET", SigningKeys.parse(settings.tenant_notify_secret.get_secret_value(), "tenant")
+    if settings.workflows_http_secret is not None:
+        yield "WORKFLOWS_HTTP_SECRET", SigningKeys.parse(settings.workflows_http_secret.get_secret_value(), "host")
+
+
+def warn_of_expired(signing: Mapping[str, SigningKeys], now: datetime) -> None:
+    """Log each secret of a setting that signs no more."""
+    for setting, keys in signing.items():
+        for day in keys.expired(now):
+            remedy = "take it out of the setting"
+            log.warning("secret_expired", setting=setting, last_day=day.isoformat(), remedy=remedy)
 
 
 def _settle_memory() -> None:
@@ -145,8 +164,9 @@ async def _registered(
         yield
         return
     from worker.registry import registry
-    from worker.workflows.http import Allowed, HttpRequests
+    from worker.workflows.http import HttpRequests
     from worker.workflows.loading import register_workflows
+    from worker.workflows.network import Allowed
     from worker.workflows.services import Services
 
     secret = settings.workflows_http_secret
@@ -161,7 +181,9 @@ async def _registered(
         await services.aclose()
 
 
-async def _work(settings: WorkerSettings, workflows: list[WorkflowFile], *, suggest: bool) -> None:
+async def _work(
+    settings: WorkerSettings, workflows: list[WorkflowFile], signing: Iterable[SigningKeys], *, suggest: bool
+) -> None:
     from worker.api_budget import ApiBudget
     from worker.dispatch import Dispatcher
     from worker.engine import Engine
@@ -179,8 +201,8 @@ async def _work(settings: WorkerSettings, workflows: list[WorkflowFile], *, sugg
     admit = ApiBudget(store, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
     truto = AsyncTruto(token=token, base_url=settings.truto_api_url, admit=admit)
     notifier = Notifier(tenants, operators)
-    secrets = [token, settings.redis_url, tenants.secret if tenants else None, *operators]
-    describer = Describer.masking(secrets)
+    signing_secrets = [secret.text for keys in signing for secret in keys.secrets]
+    describer = Describer.masking([token, settings.redis_url, *signing_secrets, *operators])
     policy = Policy(max_attempts=settings.max_attempts)
     try:
         dispatcher = Dispatcher(store, registry, truto, notifier, policy, describer, suggest)

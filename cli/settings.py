@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from events.connecting import check_url
+from truto.signing_keys import Purpose, SigningKeys
 from worker.errors import ConfigError
 from worker.notify import TenantEndpoint, operators_at
 
@@ -28,6 +29,18 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+def _signs_for(purpose: Purpose) -> AfterValidator:
+    def check(secret: SecretStr) -> SecretStr:
+        SigningKeys.parse(secret.get_secret_value(), purpose)
+        return secret
+
+    return AfterValidator(check)
+
+
+TenantSecret = Annotated[SecretStr, _signs_for("tenant")]
+HostSecret = Annotated[SecretStr, _signs_for("host")]
 
 
 def _split(value: object) -> object:
@@ -160,10 +173,10 @@ class WorkerSettings(StoreSettings):
     max_attempts: int = Field(default=10, ge=1, le=1000)
     api_call_budget: int = Field(default=500, ge=0, le=1_000_000)
     tenant_notify_url: str | None = None
-    tenant_notify_secret: SecretStr | None = Field(default=None, validate_default=True)
+    tenant_notify_secret: TenantSecret | None = Field(default=None, validate_default=True)
     notify_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     workflows_dir: Path | None = Field(default=None, validate_default=True)
-    workflows_http_secret: SecretStr | None = None
+    workflows_http_secret: HostSecret | None = None
     workflows_http_allow: Annotated[tuple[str, ...], NoDecode] = ()
 
     _split_lists = field_validator("handlers", "notify_urls", "workflows_http_allow", mode="before")(_split)
@@ -173,18 +186,11 @@ class WorkerSettings(StoreSettings):
     def _is_used_where_it_lies(cls, value: Path | None) -> Path | None:
         return DEFAULT_WORKFLOWS if value is None and DEFAULT_WORKFLOWS.is_dir() else value
 
-    @field_validator("workflows_http_secret")
-    @classmethod
-    def _signs_requests(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            _translated(lambda: TenantEndpoint("https://checked.invalid", value.get_secret_value()))
-        return value
-
     @field_validator("workflows_http_allow")
     @classmethod
     def _names_places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value:
-            from worker.workflows.http import Allowed
+            from worker.workflows.network import Allowed
 
             _translated(lambda: Allowed.parse(value))
         return value
@@ -204,6 +210,13 @@ class WorkerSettings(StoreSettings):
     def _reaches_operators(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         _translated(lambda: operators_at([url.get_secret_value() for url in value]))
         return value
+
+
+class KeySettings(ProcessSettings):
+    """``truto-worker notify-key``."""
+
+    tenant_notify_secret: TenantSecret | None = None
+    workflows_http_secret: HostSecret | None = None
 
 
 def _translated(check: Callable[[], object]) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from standardwebhooks import Webhook
-from standardwebhooks.webhooks import EmptyWebhookSecretError
+from truto.signing_keys import SigningKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +18,7 @@ class SandboxConfig:
     each retry of a delivery: Truto retries three times within about 10 s (docs: webhooks overview). After
     ``deactivate_after`` events given up in a row a webhook is switched off; Truto does so too, at a threshold
     it does not state. ``webhook_url`` with ``webhook_secret`` registers one webhook for all event types.
-    Without a ``tenant_secret`` (Standard Webhooks, ``whsec_…``) the inbox refuses everything. Each log
+    Without a ``tenant_secret`` (a worker's ``TENANT_NOTIFY_SECRET``) the inbox refuses everything. Each log
     keeps its last ``log_size`` entries. ``rate_limits`` switches Truto's own limits on; off, a test may ask as
     often as it likes. With a ``state_file`` the state outlives the process. ``link_token_url`` is your backend's
     link-token route, which the page at ``/connect`` calls with ``link_token_key``.
@@ -74,6 +73,6 @@ def is_http_url(value: object) -> bool:
 
 def _check_tenant_secret(secret: str) -> None:
     try:
-        Webhook(secret)
-    except (ValueError, EmptyWebhookSecretError) as exc:
-        raise ValueError("tenant_secret must be base64, whsec_… (Standard Webhooks)") from exc
+        SigningKeys.parse(secret, "tenant")
+    except ValueError as exc:
+        raise ValueError(f"tenant_secret: {exc}") from None

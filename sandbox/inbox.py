@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -14,14 +15,15 @@ from starlette.routing import Route
 
 from sandbox.answers import Refusal, answer
 from sandbox.state import State
+from truto.signing_keys import SigningKeys
 
 
 class Inbox:
-    """``POST /inbox/{tenant_id}``: 204 to what *secret* explains, else 401. ``GET /inbox`` shows it."""
+    """``POST /inbox/{tenant_id}``: 204 to what the tenant's key explains, else 401. ``GET /inbox`` shows it."""
 
     def __init__(self, state: State, secret: str | None) -> None:
         self._state = state
-        self._webhook = Webhook(secret) if secret else None
+        self._keys = SigningKeys.parse(secret, "tenant") if secret else None
 
     def routes(self) -> list[Route]:
         """Both routes."""
@@ -37,10 +39,12 @@ class Inbox:
     async def receive(self, request: Request) -> Response:
         """Verify and note one delivery. Nothing of the body is kept unless it is authentic."""
         body = await request.body()
-        verified = verify(self._webhook, body, request.headers)
+        tenant_id = request.path_params["tenant_id"]
+        keys = self._keys.keys_for(tenant_id, datetime.now(UTC)) if self._keys else ()
+        verified = verify(keys, body, request.headers)
         self._state.inbox.add(
             {
-                "tenant_id": request.path_params["tenant_id"],
+                "tenant_id": tenant_id,
                 "verified": verified,
                 "id": request.headers.get("webhook-id"),
                 **(_read(body) if verified else {"type": None, "data": None}),
@@ -52,12 +56,14 @@ class Inbox:
         return Response(status_code=204)
 
 
-def verify(webhook: Webhook | None, body: bytes, headers: Mapping[str, str]) -> bool:
-    """Whether *body* is authentic and fresh. Without a secret nothing is; no input raises."""
-    if webhook is None:
-        return False
+def verify(keys: Iterable[str], body: bytes, headers: Mapping[str, str]) -> bool:
+    """Whether *body* is fresh and signed with one of *keys*. Without a key nothing is; no input raises."""
+    return any(_explains(key, body, headers) for key in keys)
+
+
+def _explains(key: str, body: bytes, headers: Mapping[str, str]) -> bool:
     try:
-        webhook.verify(body, dict(headers), json_parse=False)
+        Webhook(key).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError):
         # ValueError: a signature without a comma, base64 that is none, or a body that is not UTF-8.
         return False

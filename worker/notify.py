@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import logging
 import re
@@ -17,9 +16,11 @@ from urllib.parse import quote, urlsplit
 import httpx
 import orjson
 import structlog
-from standardwebhooks import Webhook
 
+from truto.outgoing import outgoing_client
+from truto.signing_keys import SigningKeys
 from worker.errors import ConfigError, NotifyError
+from worker.signing import signed_headers
 from worker.steps import CallKeys
 
 if TYPE_CHECKING:
@@ -29,28 +30,23 @@ log = structlog.get_logger("worker")
 
 _PLACEHOLDER = "{tenant_id}"
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_LEAST_SECRET_BYTES = 16
 _TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class TenantEndpoint:
-    """Where tenants are told, and the secret their messages are signed with (Standard Webhooks, ``whsec_…``)."""
+    """Where tenants are told, and the secret from which each one's key is derived (``TENANT_NOTIFY_SECRET``)."""
 
     url: str
     secret: str = field(repr=False)
+    keys: SigningKeys = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _check_url(self.url)
         try:
-            key = base64.b64decode(self.secret.removeprefix("whsec_"), validate=True)
-        except ValueError:
-            key = b""
-        if len(key) < _LEAST_SECRET_BYTES:
-            raise ConfigError(
-                "it must be `whsec_` and base64 of at least 16 bytes; make one with "
-                "`python -c \"import base64, os; print('whsec_' + base64.b64encode(os.urandom(24)).decode())\"`"
-            )
+            object.__setattr__(self, "keys", SigningKeys.parse(self.secret, "tenant"))
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from None
 
     def url_for(self, tenant_id: str) -> str:
         """The URL of one tenant. The id is data: it can fill its place, never change what is around it.
@@ -76,10 +72,7 @@ class Notifier:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._tenants = tenants
-        self._webhook = Webhook(tenants.secret) if tenants else None
-        self._client = httpx.AsyncClient(
-            timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
-        )
+        self._client = outgoing_client(timeout_seconds=_TIMEOUT_SECONDS, transport=transport)
         self._operators = operators_at(operator_urls)
 
     async def aclose(self) -> None:
@@ -95,23 +88,20 @@ class Notifier:
 
     async def send_tenant(self, tenant_id: str, message_id: str, kind: str, data: Mapping[str, Any]) -> bool:
         """POST one signed message; whether there was an endpoint to send it to. Raises :class:`NotifyError`."""
-        if self._tenants is None or self._webhook is None:
+        if self._tenants is None:
             log.info("tenant_notification_skipped", reason="TENANT_NOTIFY_URL is not set")
             return False
-        now = datetime.now(UTC)
-        body = orjson.dumps({"type": kind, "timestamp": now.isoformat(timespec="seconds"), "data": data})
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(message_id, now, body.decode()),
-        }
+        timestamp = datetime.now(UTC).isoformat(timespec="seconds")
+        body = orjson.dumps({"type": kind, "timestamp": timestamp, "data": data})
         try:
-            # The answer's body is of no interest, so it is not read: nobody can send us gigabytes here.
             url = self._tenants.url_for(tenant_id)
+            headers = signed_headers(self._tenants.keys, tenant_id, message_id, body)
+            # The answer's body is of no interest, so it is not read: nobody can send us gigabytes here.
             async with (
                 asyncio.timeout(_TIMEOUT_SECONDS),  # httpx bounds each read, which an endpoint can repeat for ever
-                self._client.stream("POST", url, content=body, headers=headers) as response,
+                self._client.stream(
+                    "POST", url, content=body, headers={"content-type": "application/json", **headers}
+                ) as response,
             ):
                 status = response.status_code
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as exc:

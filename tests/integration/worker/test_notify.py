@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-from standardwebhooks import Webhook
+from standardwebhooks import Webhook, WebhookVerificationError
 
 import worker.notify
 from events import Event, Store
 from tests.integration.worker.workshop import TENANT_SECRET as SECRET
 from tests.integration.worker.workshop import Receiver, delivered, ended, plain, working
 from tests.servers import free_port
+from truto.signing_keys import SigningKeys
 from worker import Context, NotifyError
 from worker.notify import Notifier, TenantEndpoint
 from worker.registry import Registry
@@ -24,9 +27,16 @@ from worker.registry import Registry
 pytestmark = pytest.mark.filterwarnings("ignore:.imghdr. is deprecated:DeprecationWarning")  # apprise, at its import
 
 
+NEW_SECRET = "whsec_" + base64.b64encode(b"fedcba9876543210").decode()
+
+
+def key_of(tenant: str, secret: str = SECRET) -> str:
+    return SigningKeys.parse(secret, "tenant").keys_for(tenant, datetime.now(UTC))[0]
+
+
 @asynccontextmanager
-async def notifying(url: str, **options: Any) -> AsyncIterator[Notifier]:
-    notifier = Notifier(TenantEndpoint(url, SECRET), **{"transport": plain(), **options})
+async def notifying(url: str, *, secret: str = SECRET, **options: Any) -> AsyncIterator[Notifier]:
+    notifier = Notifier(TenantEndpoint(url, secret), **{"transport": plain(), **options})
     try:
         yield notifier
     finally:
@@ -38,11 +48,49 @@ async def test_a_tenant_gets_a_message_that_a_standard_webhooks_library_accepts(
         assert await notifier.bound("k").tenant("acme/1", "thing.happened", {"größe": [1, None]}) is True
     ((path, headers, body),) = receiver.requests
     assert path == "/t/acme%2F1"
-    verified = Webhook(SECRET).verify(body, headers)
+    verified = Webhook(key_of("acme/1")).verify(body, headers)
     assert verified["type"] == "thing.happened"
     assert verified["data"] == {"größe": [1, None]}
     assert set(verified) == {"type", "timestamp", "data"}
     assert headers["content-type"] == "application/json"
+
+
+async def test_what_one_tenant_can_check_another_cannot(receiver: Receiver) -> None:
+    """Whoever can check a message can sign it."""
+    async with notifying(receiver.url) as notifier:
+        await notifier.bound("k").tenant("acme", "a", {})
+    ((_, headers, body),) = receiver.requests
+    for key in (key_of("other"), SECRET):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(key).verify(body, headers)
+
+
+async def test_the_same_message_to_two_tenants_has_two_signatures(receiver: Receiver) -> None:
+    async with notifying(receiver.url) as notifier:
+        for tenant in ("acme", "other"):
+            await notifier.bound("k").tenant(tenant, "a", {})
+    first, second = (headers["webhook-signature"] for _, headers, _ in receiver.requests)
+    assert first != second
+
+
+async def test_while_a_secret_is_replaced_both_keys_check_a_message(receiver: Receiver) -> None:
+    async with notifying(receiver.url, secret=f"{NEW_SECRET},{SECRET}@9999-12-31") as notifier:
+        await notifier.bound("k").tenant("acme", "a", {})
+    ((_, headers, body),) = receiver.requests
+    for secret in (NEW_SECRET, SECRET):
+        assert Webhook(key_of("acme", secret)).verify(body, headers)
+
+
+async def test_what_signed_for_all_tenants_before_signs_until_its_day_and_no_longer(receiver: Receiver) -> None:
+    for until in ("9999-12-31", "2020-01-01"):
+        async with notifying(receiver.url, secret=f"{NEW_SECRET},shared:{SECRET}@{until}") as notifier:
+            await notifier.bound("k").tenant("acme", "a", {})
+    (_, before, body), (_, after, later_body) = receiver.requests
+    assert Webhook(SECRET).verify(body, before)
+    assert Webhook(key_of("acme", NEW_SECRET)).verify(body, before)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(later_body, after)
+    assert Webhook(key_of("acme", NEW_SECRET)).verify(later_body, after)
 
 
 async def test_message_ids_are_the_same_in_a_rerun_and_differ_per_call_handler_and_event(receiver: Receiver) -> None:

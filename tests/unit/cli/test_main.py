@@ -31,7 +31,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "dev", "ingress", "worker", "sandbox", "send", "events", "dead-letters", "replay"]
+    "command", ["demo", "dev", "ingress", "worker", "sandbox", "send", "events", "dead-letters", "replay", "notify-key"]
 )
 def test_every_command_explains_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import ValidationError
 
+from cli.serving import warn_of_expired
 from cli.settings import IngressSettings, ProcessSettings, StoreSettings, WorkerSettings, read_settings
+from truto.signing_keys import SigningKeys
 from worker.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 INGRESS = {"REDIS_URL": "redis://localhost", "TRUTO_WEBHOOK_SECRET": "0123456789abcdef"}
 WORKER = {"REDIS_URL": "redis://localhost", "TRUTO_API_TOKEN": "token"}
 TENANT_SECRET = "whsec_dHJ1dG8td29ya2VyLWRldi10ZW5hbnQtc2VjcmV0"
+OTHER_SECRET = "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXI="
 
 
 @pytest.fixture(autouse=True)
@@ -236,6 +241,48 @@ def test_workflows_are_used_where_they_lie(monkeypatch: pytest.MonkeyPatch, tmp_
     assert read_settings(WorkerSettings).workflows_dir == Path("workflows")
     put(monkeypatch, {"WORKFLOWS_DIR": "elsewhere"})
     assert read_settings(WorkerSettings).workflows_dir == Path("elsewhere")
+
+
+@pytest.mark.parametrize("name", ["TENANT_NOTIFY_SECRET", "WORKFLOWS_HTTP_SECRET"])
+@pytest.mark.parametrize(
+    ("behind", "fault"),
+    [
+        (f",{OTHER_SECRET}", "entry 2 needs the last day on which it signs"),
+        (f",{OTHER_SECRET}@2026-13-01", "entry 2: behind the @ must be a day"),
+        (f",shared:{TENANT_SECRET}@2026-12-31", "a secret is named twice"),
+    ],
+    ids=["no-day", "no-such-day", "shared-is-new"],
+)
+def test_a_signing_secret_that_cannot_rotate_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, name: str, behind: str, fault: str
+) -> None:
+    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
+    put(monkeypatch, {name: TENANT_SECRET + behind})
+    (found,) = faults_of(WorkerSettings)
+    assert found.startswith(f"{name}: {fault}")
+    assert "whsec_dHJ1" not in found
+
+
+def test_signing_secrets_that_rotate_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    rotating = f"{TENANT_SECRET}, {OTHER_SECRET}@2026-12-31"
+    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": rotating})
+    put(monkeypatch, {"WORKFLOWS_HTTP_SECRET": rotating})
+    settings = read_settings(WorkerSettings)
+    for secret in (settings.tenant_notify_secret, settings.workflows_http_secret):
+        assert secret is not None
+        assert secret.get_secret_value() == rotating
+
+
+def test_each_signing_secret_that_is_over_is_warned_of() -> None:
+    keys = SigningKeys.parse(f"{TENANT_SECRET},{OTHER_SECRET}@2026-12-31", "tenant")
+    with structlog.testing.capture_logs() as logs:
+        warn_of_expired({"TENANT_NOTIFY_SECRET": keys}, datetime(2026, 12, 31, tzinfo=UTC))
+        assert logs == []
+        warn_of_expired({"TENANT_NOTIFY_SECRET": keys}, datetime(2027, 1, 1, tzinfo=UTC))
+    (warning,) = logs
+    assert (warning["event"], warning["log_level"]) == ("secret_expired", "warning")
+    assert (warning["setting"], warning["last_day"]) == ("TENANT_NOTIFY_SECRET", "2026-12-31")
+    assert "whsec" not in str(warning)
 
 
 def test_how_workflows_reach_out_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
