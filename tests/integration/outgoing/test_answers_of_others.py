@@ -169,7 +169,9 @@ async def test_a_notification_is_delivered_whatever_the_answer_holds(coding: str
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 @pytest.mark.parametrize(
-    ("coding", "body"), [("gzip", gzip.compress(KEYS)), ("deflate", zlib.compress(KEYS)), ("identity", KEYS)]
+    ("coding", "body"),
+    [("gzip", gzip.compress(KEYS)), ("deflate", zlib.compress(KEYS)), ("identity", KEYS)],
+    ids=["gzip", "deflate", "identity"],
 )
 async def test_an_honest_answer_is_read_packed_or_not(reader: Reader, coding: str, body: bytes) -> None:
     async with rude(answering(body, coding)) as server:
