@@ -8,6 +8,8 @@ from truto.expressions.expression import Expression, compile_expression
 from truto.expressions.glance import UNTOLD
 from truto.expressions.inputs import Inputs
 from truto.expressions.limits import Limits
+from truto.expressions.outputs import Output
+from truto.expressions.reach import Reach
 from truto.expressions.values import UNDEFINED, Undefined, truthy
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "ExpressionError",
     "Inputs",
     "Limits",
+    "Output",
+    "Reach",
     "Undefined",
     "compile_expression",
     "truthy",

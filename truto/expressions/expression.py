@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,8 @@ from truto.expressions.glance import UNTOLD, compile_glance
 from truto.expressions.inputs import Inputs, read_inputs
 from truto.expressions.library import JException, Jsonata, deep_stack
 from truto.expressions.limits import Limits, Meter
+from truto.expressions.outputs import Output, read_output
+from truto.expressions.reach import Reach, read_reach
 from truto.expressions.values import to_internal, to_json
 
 _LONGEST_MESSAGE = 300
@@ -58,6 +60,15 @@ class Expression:
     def inputs(self) -> Inputs:
         """What it reads of its scope; told from the source, so ask once and keep the answer."""
         return read_inputs(self._compiled.ast)
+
+    def output(self, marks: frozenset[str]) -> Output:
+        """Whether it gives its scope with other members; see :func:`~truto.expressions.outputs.read_output`."""
+        with deep_stack(), _translated():
+            return read_output(self._compiled.ast, marks)
+
+    def reach(self, members: Iterable[tuple[str, ...]]) -> Reach:
+        """How it may read *members* of its scope, given as paths; in doubt, it may."""
+        return read_reach(self._compiled.ast, members)
 
     def evaluate(self, scope: Any, bindings: Mapping[str, Any] | None = None) -> Any:
         """The value of the expression as plain JSON in fresh lists and dicts, or :data:`UNDEFINED`.
