@@ -16,6 +16,11 @@ class ClientGone(Exception):
     """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
 
 
+def is_here(scope: Scope) -> bool:
+    """Whether the body of *scope*'s request has come with its head, so that nothing can be saved by not reading it."""
+    return HERE in scope.get("extensions", {})
+
+
 async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes | Refusal:
     """The whole body, or the refusal of one that is too large or arrives too slowly.
 

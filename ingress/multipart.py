@@ -12,6 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from events import MalformedEvent
 from events.event import event_name
+from ingress.verification.complexity import check_complexity
 
 _MOST_PARTS = 100
 
@@ -21,6 +22,7 @@ def envelope_part(content_type: bytes, body: bytes) -> bytes:
     for part in _parts(content_type, body):
         if part.lstrip()[:1] != b"{":
             continue
+        check_complexity(part)
         try:
             envelope = orjson.loads(part)
         except orjson.JSONDecodeError:

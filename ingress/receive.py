@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
 from ingress.answers import Refusal, answer, enrolment_closed, failed, not_authentic, refuse, wrong_method
-from ingress.body import ClientGone, read_body
+from ingress.body import ClientGone, is_here, read_body
 from ingress.metrics import Metrics
 from ingress.refusals import NO_SOURCE, RefusalJournal
 from ingress.sources import Source
@@ -22,6 +22,7 @@ from ingress.verification import check_delivery, check_head
 from ingress.verification.context import Delivery
 from ingress.verification.head import ANY_MEDIA_TYPE
 from ingress.verification.outcome import Accepted, Handshake, Ignored
+from ingress.verification.truto import is_signed
 
 log = structlog.get_logger("ingress")
 
@@ -31,6 +32,8 @@ DELIVERIES = "/webhooks/"
 # Python 3.11 looks the value of an enum's member up anew each time.
 _TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
 _DUPLICATE = Acceptance.DUPLICATE.value
+
+_UNSIGNED = replace(not_authentic("signature_missing"), close=True)
 
 AnySource = Source | ConfiguredSource
 
@@ -85,7 +88,10 @@ class Receiver:
             return await self._respond_configured(source, scope, receive)
         if scope["method"] != "POST":
             return refuse(wrong_method("POST"))
-        body = await self._read(check_head(scope["headers"]), scope, receive)
+        refusal = check_head(scope["headers"])
+        if refusal is None and not is_here(scope) and not is_signed(scope["headers"]):
+            refusal = _UNSIGNED
+        body = refusal if refusal is not None else await self._read(scope, receive)
         verified = body if isinstance(body, Refusal) else check_delivery(source, scope["headers"], body)
         if isinstance(verified, Refusal):
             return self._refuse(source, verified)
@@ -96,7 +102,10 @@ class Receiver:
             return refuse(wrong_method("POST"))
         # Nothing is read of a GET, so its Content-Type, if any, means nothing.
         allowed = source.media_types if scope["method"] == "POST" else ANY_MEDIA_TYPE
-        body = await self._read(check_head(scope["headers"], allowed), scope, receive)
+        room: Refusal | int | None = check_head(scope["headers"], allowed)
+        if room is None and not is_here(scope):
+            room = self._sources.room_for(source, scope["headers"], scope["method"])
+        body = room if isinstance(room, Refusal) else await self._read(scope, receive, room)
         if isinstance(body, Refusal):
             return self._refuse(source, body)
         outcome = await self._sources.verify(source, _delivery(scope, body))
@@ -116,10 +125,10 @@ class Receiver:
             case Handshake():
                 return self._shake(source, outcome)
 
-    async def _read(self, refusal: Refusal | None, scope: Scope, receive: Receive) -> bytes | Refusal:
-        if refusal is not None:
-            return refusal
-        return await read_body(scope, receive, most_bytes=self._limits.body_bytes, seconds=self._limits.receipt_seconds)
+    async def _read(self, scope: Scope, receive: Receive, room: int | None = None) -> bytes | Refusal:
+        limits = self._limits
+        most = limits.body_bytes if room is None else min(room, limits.body_bytes)
+        return await read_body(scope, receive, most_bytes=most, seconds=limits.receipt_seconds)
 
     async def _keep(self, source: ConfiguredSource, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
         enrols = not isinstance(outcome, Accepted) and outcome.enrols

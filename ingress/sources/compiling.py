@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from ingress.sources.address import read_public_url
-from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Expression, Jwks, Network, Step
+from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Jwks, Network, Step
+from ingress.sources.contradictions import contradictions
 from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
 from ingress.sources.faults import Faults, SourceFault
 from ingress.sources.schema import (
@@ -36,11 +37,15 @@ from ingress.verification.words import BasicVerifier, BearerVerifier
 from truto.errors import SignatureError
 from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
 
+if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never load
+    from ingress.verification.expressions import Step as CompiledStep
+
 DEFAULT_TOLERANCE_SECONDS = 300.0
 
 _STEPS: dict[str, tuple[Step, ...]] = {
     "truto": ("transform", "handshake", "signature"),
     "transform_last": ("handshake", "signature", "transform"),
+    "handshake_last": ("transform", "signature", "handshake"),
     "signature_first": ("signature", "handshake", "transform"),
 }
 _MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, "")}
@@ -55,6 +60,13 @@ _REPLACES = re.compile(r"['\"](raw_body|headers)['\"]\s*:")
 _FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
 """What is the same for all deliveries that bring an event."""
 
+_GIVES = {"context": "a context", "events": "events"}
+_BEFORE_THE_PROOF = (
+    "and what it makes of it is there for anybody, before the signature is checked; "
+    "say `options.order: signature_first` where the sender signs its handshakes too "
+    "(`handshake_last` where payload_transform finds the signature), "
+    "or give handshakes a secret of their own under another name in `context`"
+)
 _CONFIG = ("webhook", "signature_verification", "config")
 
 Value = TypeVar("Value")
@@ -75,18 +87,24 @@ class _Compiler:
         self.entry = entry
         self.options: Options = entry.options
         self.faults: list[SourceFault] = []
+        self.presented: Template | None = None
 
     def source(self) -> ConfiguredSource:
         webhook, options = self.entry.webhook, self.options
         verifier, credentials = self._verification()
+        transform = self._expression("payload_transform", webhook.payload_transform)
+        handle = self._expression("handle_verification", webhook.handle_verification)
         source = ConfiguredSource(
             name=self.name,
             description=self.entry.description,
             verifier=verifier,
             credentials=credentials,
             steps=_STEPS[options.order],
-            transform=self._expression("payload_transform", webhook.payload_transform),
-            handle=self._expression("handle_verification", webhook.handle_verification),
+            transform=transform,
+            transform_writes=self._transform_writes(transform),
+            handle=handle,
+            handle_reads_body=handle is not None and handle.reads_body,
+            signature_headers=self._signature_headers(verifier),
             freshness=self._freshness(),
             media_types=frozenset(media for kind in options.media_types for media in _MEDIA_TYPES[kind]),
             get_handshake=options.get_handshake,
@@ -104,8 +122,11 @@ class _Compiler:
             updates_context=self._updates_context,
             jwks=self._jwks(),
         )
+        for path, reason in contradictions(self.entry):
+            self._fault(path, reason)
         self._check_secrets(source)
         self._check_hosts()
+        self._check_reach(source, transform, handle)
         if self.faults:
             raise Faults(self.faults)
         return source
@@ -149,7 +170,7 @@ class _Compiler:
             self._fault(("options", "verified_by_expression"), "contradicts webhook.signature_verification")
         if not self.entry.webhook.handle_verification:
             self._fault(("options", "verified_by_expression"), "needs webhook.handle_verification")
-        if self.options.order == "signature_first":
+        if self.options.order in ("signature_first", "handshake_last"):
             self._fault(("options", "order"), "puts a signature first that this source does not have")
         return self._credentials(f"{{{{context.{WEBHOOK_SECRET}}}}}")
 
@@ -273,6 +294,59 @@ class _Compiler:
     def _updates_context(self) -> bool:
         return "update_context" in (self.entry.webhook.handle_verification or "")
 
+    def _check_reach(
+        self, source: ConfiguredSource, transform: CompiledStep | None, handle: CompiledStep | None
+    ) -> None:
+        """Refuse expressions that work with the secret before anything is proven: what they make could be a proof."""
+        aliases = {("env", *path[1:]) for path in source.credentials.paths if path[0] == "environment_variables"}
+        secrets = source.credentials.paths | aliases
+        if transform is not None and source.steps[0] == "transform" and transform.reach(secrets).named:
+            self._fault(("webhook", "payload_transform"), f"names the secret, {_BEFORE_THE_PROOF}")
+        if not source.shakes_hands_first or handle is None:
+            return
+        reach = handle.reach(secrets)
+        if reach.named:
+            self._fault(("webhook", "handle_verification"), f"names the secret, {_BEFORE_THE_PROOF}")
+        elif reach.whole:
+            self._fault(
+                ("webhook", "handle_verification"),
+                "takes something that holds the secret (`$$`, all of `context` or of the environment variables, a "
+                f"wildcard at the root, `$eval`), {_BEFORE_THE_PROOF}, or name just the fields it needs",
+            )
+
+    def _transform_writes(self, transform: CompiledStep | None) -> frozenset[str] | None:
+        """What the transform writes into a context, or ``None`` where it gives events; its source alone says so."""
+        path, asked = ("webhook", "payload_transform"), self.options.transform_gives
+        if transform is None:
+            return None
+        output = transform.output()
+        told = {"scope": "context", "other": "events"}.get(output.kind)
+        if told is None and asked is None:
+            self._fault(path, "may give a context or events; say which in `options.transform_gives`")
+        elif told is not None and asked is not None and told != asked:
+            self._fault(("options", "transform_gives"), f"contradicts payload_transform, which gives {_GIVES[told]}")
+        elif output.mixed and _STEPS[self.options.order][0] == "transform":
+            self._fault(
+                path,
+                "merges data of the delivery into the context, where it could replace what is signed; write the fields "
+                "out by name, or say `options.order: transform_last`",
+            )
+        return output.written if (asked or told) == "context" else None
+
+    def _signature_headers(self, verifier: Verifier | None) -> frozenset[bytes]:
+        """The headers of which an authentic delivery has at least one; none where that cannot be told."""
+        if verifier is None or (self.entry.webhook.payload_transform and _STEPS[self.options.order][0] == "transform"):
+            return frozenset()
+        if isinstance(verifier, TrutoVerifier | StandardWebhooksVerifier):
+            return verifier.headers
+        template = self.presented
+        if template is None:
+            return frozenset()
+        wanted = [paths for paths in template.alternatives if all(path.startswith("headers.") for path in paths)]
+        if not wanted or self._is_constant(template):
+            return frozenset()
+        return frozenset(path.removeprefix("headers.").lower().encode("latin-1") for path in wanted[0])
+
     # -- pieces --------------------------------------------------------------------------------------------------------
 
     def _signed(self, parts: Sequence[str] | None, content: Sequence[str] | None) -> list[Template]:
@@ -291,7 +365,7 @@ class _Compiler:
         return templates
 
     def _presented(self, compare_with: str) -> Presented:
-        template = self._template((*_CONFIG, "compare_with"), compare_with)
+        template = self.presented = self._template((*_CONFIG, "compare_with"), compare_with)
         self.proving.append(template)
         return Presented(template, self.options.compare_prefix, self.options.signature_separator)
 
@@ -384,13 +458,13 @@ class _Compiler:
             self._fault(path, f"`{whole}` is a whole object, which has no text of its own; {remedy}")
         return template
 
-    def _expression(self, field: str, source: str | None) -> Expression | None:
+    def _expression(self, field: str, source: str | None) -> CompiledStep | None:
         if not source:
             return None
-        from ingress.verification.expressions import Step as CompiledStep
+        from ingress.verification.expressions import Step
 
         try:
-            step = CompiledStep(source)
+            step = Step(source)
         except ValueError as exc:
             self._fault(("webhook", field), str(exc))
             return None

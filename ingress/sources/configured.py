@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal, Protocol
 
 from ingress.sources.address import MISSING
+from ingress.sources.concealing import conceal
 from ingress.sources.faults import SourceFault
-from ingress.verification.context import Account, DeliveryContext
+from ingress.verification.context import Account, Delivery, DeliveryContext
 from ingress.verification.evidence import LEAST_SECRET_BYTES, Verifier, required
 from ingress.verification.freshness import Freshness
-from ingress.verification.head import JSON
+from ingress.verification.head import JSON, RawHeaders
 from ingress.verification.outcome import NOTHING
 from truto.errors import SignatureError
 from truto.placeholders import Template
@@ -23,6 +24,9 @@ Network = IPv4Network | IPv6Network
 
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105  the name of a field
 """Where the newest of a source's ``secrets`` is found in its context."""
+
+MAX_HANDSHAKE_BYTES = 64 * 1024
+"""Of the body of a handshake that nothing signs."""
 
 
 class Expression(Protocol):
@@ -52,10 +56,19 @@ class Credentials:
 
     def secrets(self, scope: Mapping[str, Any]) -> tuple[bytes, ...]:
         """The live secrets. Raises :class:`SignatureError` when one is missing, unreadable or too short."""
-        texts = self.given
-        if not texts and self.templates:
-            texts = (":".join(required(template, scope, "secret_missing") for template in self.templates),)
-        return tuple(self._checked(text) for text in texts)
+        return tuple(self._checked(text) for text in self.texts(scope))
+
+    def texts(self, scope: Mapping[str, Any]) -> tuple[str, ...]:
+        """The live secrets as they are written. Raises :class:`SignatureError` when one is missing."""
+        if self.given or not self.templates:
+            return self.given
+        return (":".join(required(template, scope, "secret_missing") for template in self.templates),)
+
+    @property
+    def paths(self) -> frozenset[tuple[str, ...]]:
+        """Where in a source's context and environment variables its secrets are."""
+        named = (path for template in self.templates for paths in template.alternatives for path in paths)
+        return frozenset({("context", WEBHOOK_SECRET), *(tuple(path.split(".")) for path in named)})
 
     def _checked(self, text: str) -> bytes:
         try:
@@ -79,7 +92,9 @@ class Jwks:
 class ConfiguredSource:
     """A sender as ``sources.yaml`` describes it; immutable.
 
-    Without a *verifier*, ``handle_verification`` itself decides whether a delivery is authentic.
+    Without a *verifier*, ``handle_verification`` itself decides whether a delivery is authentic. *transform_writes* are
+    the members of the context that the transform writes; without them, it gives events. One of *signature_headers* has
+    to be in an authentic delivery.
     """
 
     name: str
@@ -88,7 +103,10 @@ class ConfiguredSource:
     description: str = ""
     steps: tuple[Step, ...] = ("transform", "handshake", "signature")
     transform: Expression | None = field(default=None, repr=False)
+    transform_writes: frozenset[str] | None = None
     handle: Expression | None = field(default=None, repr=False)
+    handle_reads_body: bool = True
+    signature_headers: frozenset[bytes] = frozenset()
     freshness: Freshness | None = field(default=None, repr=False)
     media_types: frozenset[str] = frozenset({"", JSON})
     get_handshake: bool = False
@@ -124,6 +142,26 @@ class ConfiguredSource:
             return True
         return self.handle is not None and self.handle.needs_evaluation(context)
 
+    @property
+    def proves_early(self) -> bool:
+        """Whether the sender can be proven before any expression is evaluated."""
+        return self.verifier is not None and (self.transform is None or self.steps[0] != "transform")
+
+    @property
+    def shakes_hands_first(self) -> bool:
+        """Whether its handshakes need no signature."""
+        is_first = self.steps.index("handshake") < self.steps.index("signature")
+        return is_first and self.verifier is not None and self.handle is not None
+
+    def may_shake_hands(self, delivery: Delivery) -> bool:
+        """Whether *delivery*, which nothing proves, may be a handshake."""
+        return self.shakes_hands_first and len(delivery.body) <= MAX_HANDSHAKE_BYTES
+
+    def lacks_signature(self, headers: RawHeaders) -> bool:
+        """Whether *headers* are without the one that this source's sender signs in."""
+        wanted = self.signature_headers
+        return bool(wanted) and all(name not in wanted for name, _ in headers)
+
     def account(self, kept: Mapping[str, Any]) -> Account:
         """What the source knows, together with what its handshakes have left in the store (*kept*).
 
@@ -133,13 +171,25 @@ class ConfiguredSource:
         context = self._over_configured(kept)
         secrets_from = self._over_configured(_texts_of(kept)) if kept else context
         scope = {"context": secrets_from, "environment_variables": self.environment_variables}
+        account = self._verifying(Account(context, self.environment_variables), scope)
+        return replace(account, concealed=self._concealed(account, scope)) if self.evaluates else account
+
+    def _verifying(self, account: Account, scope: Mapping[str, Any]) -> Account:
+        """*account* with its secrets, or with why nothing can be proven."""
         try:
-            secrets = self.credentials.secrets(scope)
+            account = replace(account, secrets=self.credentials.secrets(scope))
         except SignatureError as exc:
-            return Account(context, self.environment_variables, (), exc.reason)
+            return replace(account, fault=exc.reason)
         if self.unprovable:
-            return Account(context, self.environment_variables, secrets, "public_url_missing", str(self.unprovable))
-        return Account(context, self.environment_variables, secrets)
+            return replace(account, fault="public_url_missing", detail=str(self.unprovable))
+        return account
+
+    def _concealed(self, account: Account, scope: Mapping[str, Any]) -> Account:
+        try:
+            texts = self.credentials.texts(scope)
+        except SignatureError:
+            texts = ()
+        return conceal(account, self.credentials.paths, texts)
 
     def _over_configured(self, kept: Mapping[str, Any]) -> dict[str, Any]:
         configured = {**self.context}

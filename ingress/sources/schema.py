@@ -175,8 +175,9 @@ class EventOptions(Strict):
 class Options(Strict):
     """What is ours; nothing of it is Truto's."""
 
-    order: Literal["truto", "transform_last", "signature_first"] = "truto"
+    order: Literal["truto", "transform_last", "handshake_last", "signature_first"] = "truto"
     verified_by_expression: bool = False
+    transform_gives: Literal["context", "events"] | None = None
     tolerance_seconds: float | None = Field(default=None, gt=0, le=604_800, strict=False)
     timestamp: str | None = None
     timestamp_unit: Literal["seconds", "milliseconds", "iso"] = "seconds"

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import structlog
 
 from events import Store, StoreUnavailable
 from events.beside import beside
-from ingress.answers import Refusal
-from ingress.sources.configured import ConfiguredSource, Jwks
+from ingress.answers import Refusal, not_authentic
+from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource, Jwks
+from ingress.sources.shares import BUSY, Share
 from ingress.sources.source import Source
 from ingress.verification.context import Account, Delivery
+from ingress.verification.head import RawHeaders
 from ingress.verification.outcome import NOTHING, Outcome
+from ingress.verification.pipeline import Walk, context_of
 
 log = structlog.get_logger("ingress")
 
@@ -25,18 +30,17 @@ _KEYS_LIVE_SECONDS = 600.0
 _PREPARING_SECONDS = 2.0
 _CONTEXT_COOLDOWN_SECONDS = 1.0
 _THREADS = 2
+_UNPROVEN_THREADS = 2
+_SWITCH_SECONDS = 0.0005
 _MOST_WAITING = 64
 _WORTH_A_THREAD = 256 * 1024
-
-BUSY = Refusal(
-    503, "busy", "Too many deliveries are being looked at. Send it again.", headers={"retry-after": "2"}, close=True
-)
 
 
 class SourceTable:
     """Looks sources up by name, and verifies what came for them.
 
     Expressions are evaluated in threads, since one of them may take 0.2 s; most of the rest is not worth a thread.
+    Those that run before the sender is proven have threads of their own, and each source a share of their time.
     Use :meth:`running` around the time in which sources are looked at.
     """
 
@@ -52,6 +56,8 @@ class SourceTable:
         self._client: Any = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
         self._waiting = 0
+        self._unproven_threads = ThreadPoolExecutor(_UNPROVEN_THREADS, thread_name_prefix="unproven")
+        self._shares: dict[str, Share] = {}
         self._adopt({source.name: source for source in sources})
 
     def get(self, name: str) -> Source | ConfiguredSource | None:
@@ -121,17 +127,22 @@ class SourceTable:
         """Load contexts and keys, and keep them fresh until the block ends."""
         await self._prepare(self._sources)
         self._adopt(self._sources)
+        before = sys.getswitchinterval()
+        # Python lets a thread that computes go on for 5 ms while the event loop waits for it.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         try:
             async with beside(self._follow_contexts(), "follow-contexts"):
                 yield
         finally:
+            sys.setswitchinterval(before)
             tasks = list(self._key_tasks.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._client is not None:
                 await self._client.aclose()
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            for threads in (self._threads, self._unproven_threads):
+                threads.shutdown(wait=False, cancel_futures=True)
 
     # -- one delivery --------------------------------------------------------------------------------------------------
 
@@ -147,28 +158,54 @@ class SourceTable:
                 return await self._look(source, delivery)
         return outcome
 
-    async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
-        from ingress.verification.pipeline import context_of, verify_context
+    def room_for(self, source: ConfiguredSource, headers: RawHeaders, method: str) -> int | Refusal | None:
+        """How many bytes of a body that is still to come are worth reading; ``None`` for all that may come.
 
+        A delivery that cannot be authentic, whatever its body holds, is refused.
+        """
+        if method != "POST":
+            return MAX_HANDSHAKE_BYTES
+        if not source.proves_early:
+            return BUSY if source.evaluates and self._share(source).is_exhausted() else None
+        if not source.lacks_signature(headers):
+            return None
+        if source.shakes_hands_first and (source.handle_reads_body or self._shakes_hands(source, headers)):
+            return MAX_HANDSHAKE_BYTES
+        return replace(not_authentic("signature_missing", "the header that its sender signs in is missing"), close=True)
+
+    def _shakes_hands(self, source: ConfiguredSource, headers: RawHeaders) -> bool:
+        """Whether *headers* alone may make a handshake."""
+        return self._walk(source, Delivery(headers, b"")).evaluates()
+
+    async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
+        walk = self._walk(source, delivery)
+        if len(delivery.body) >= _WORTH_A_THREAD:
+            # A digest of much lets go of the interpreter; it must not queue behind expressions.
+            ended = await asyncio.to_thread(walk.begin if source.evaluates else walk.outcome)
+        else:
+            ended = walk.begin()
+            if ended is None and not walk.evaluates():
+                ended = walk.outcome()
+        if ended is not None:
+            return ended
+        return await (self._evaluate(walk) if walk.proven else self._share(source).outcome(walk))
+
+    def _walk(self, source: ConfiguredSource, delivery: Delivery) -> Walk:
         account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
         keys = self._keys[source.jwks.url].keys if source.jwks and source.jwks.url in self._keys else NOTHING
+        return Walk(source, context_of(source, delivery, account), now=time.time(), keys=keys)
 
-        context = context_of(source, delivery, account)
+    def _share(self, source: ConfiguredSource) -> Share:
+        if (share := self._shares.get(source.name)) is None:
+            share = self._shares[source.name] = Share(self._unproven_threads)
+        return share
 
-        def verify() -> Outcome:
-            return verify_context(source, context, now=time.time(), keys=keys)
-
-        if len(delivery.body) < _WORTH_A_THREAD:
-            if not source.evaluates_for(context):
-                return verify()
-        elif not source.evaluates:
-            # A digest of much lets go of the interpreter; it must not queue behind expressions.
-            return await asyncio.to_thread(verify)
+    async def _evaluate(self, walk: Walk) -> Outcome:
         if self._waiting >= _MOST_WAITING:
             return BUSY
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, verify)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, walk.outcome)
         finally:
             self._waiting -= 1
 

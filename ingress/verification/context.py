@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from events import MalformedEvent
 from events.event import event_name
-from ingress.verification.contents import read_body, read_pairs
-from ingress.verification.head import RawHeaders
+from ingress.verification.contents import read_body, read_fields, sorted_fields
+from ingress.verification.head import FORM, RawHeaders, media_type
 from ingress.verification.outcome import NOTHING, Unusable
 
 _UNREAD: Final = object()
@@ -49,6 +49,8 @@ class Account:
     """Why nothing can be proven: every delivery is refused with this cause."""
     detail: str = "no usable secret is configured for this source"
     """More about it, for the operator."""
+    concealed: Account | None = field(repr=False, default=None)
+    """The same without anything that verifies: what expressions see of it before the proof."""
 
 
 class DeliveryContext(Mapping[str, Any]):
@@ -67,12 +69,13 @@ class DeliveryContext(Mapping[str, Any]):
         public_url: str = "",
         signature_header: str = "",
         replaced: Mapping[str, Any] = NOTHING,
+        original: list[Any] | None = None,
     ) -> None:
         self.delivery = delivery
         self.account = account
         self.public_url = public_url
         self.signature_header = signature_header
-        self._original: Any = _UNREAD
+        self._original = original if original is not None else [_UNREAD]  # shared by all views of one delivery
         self._known: dict[str, Any] = {
             "raw_body": delivery.body,
             "context": account.context,
@@ -115,6 +118,7 @@ class DeliveryContext(Mapping[str, Any]):
             public_url=self.public_url,
             signature_header=self.signature_header,
             replaced=fields,
+            original=self._original,
         )
 
     def known_to(self, account: Account) -> DeliveryContext:
@@ -125,17 +129,23 @@ class DeliveryContext(Mapping[str, Any]):
             public_url=self.public_url,
             signature_header=self.signature_header,
             replaced=self._known,
+            original=self._original,
         )
+
+    def concealed(self) -> DeliveryContext:
+        """The same delivery without the secrets of its account, for expressions that run before the proof."""
+        hidden = self.account.concealed
+        return self if hidden is None else self.known_to(hidden)
 
     def read_original(self) -> Any:
         """What the body held as it came, whatever has replaced it since. Raises :class:`MalformedEvent`."""
-        if self._original is _UNREAD:
-            self._original = read_body(self.delivery.headers, self.delivery.body)
-        return self._original
+        if self._original[0] is _UNREAD:
+            self._original[0] = read_body(self.delivery.headers, self.delivery.body)
+        return self._original[0]
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain JSON, for expressions. Raises :class:`Unusable` for a body that is not UTF-8."""
-        fields = {name: self[name] for name in self if name in self}
+        fields = {name: self[name] for name in self if name not in _FOR_TEMPLATES and name in self}
         try:
             fields["raw_body"] = self["raw_body"].decode()
         except UnicodeDecodeError:
@@ -158,8 +168,8 @@ def _read_headers(context: DeliveryContext) -> dict[str, str]:
 
 def _read_query(context: DeliveryContext) -> dict[str, str]:
     try:
-        pairs = read_pairs(context.delivery.query.decode("latin-1"))
-    except ValueError:
+        pairs = read_fields(context.delivery.query)
+    except MalformedEvent:
         return {}
     return {name: value for name, value in pairs.items() if isinstance(value, str)}
 
@@ -204,6 +214,17 @@ def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
     return found
 
 
+def _read_sorted_fields(context: DeliveryContext) -> bytes:
+    """What a form holds, as Twilio signs it; nothing for an empty body."""
+    raw = context["raw_body"]
+    if raw and media_type(context.delivery.headers) != FORM:
+        raise KeyError("sorted_fields")
+    try:
+        return sorted_fields(raw)
+    except MalformedEvent:
+        raise KeyError("sorted_fields") from None
+
+
 _MOST_PAIRS = 50
 
 _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
@@ -216,4 +237,7 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "url": _read_url,
     "webhook_type": _read_webhook_type,
     "signature_fields": _read_signature_fields,
+    "sorted_fields": _read_sorted_fields,
 }
+_FOR_TEMPLATES = frozenset({"sorted_fields"})
+"""Bytes, which expressions do not take."""

@@ -52,6 +52,13 @@ class HmacVerifier:
 class TrutoVerifier:
     """Truto's own header, hex or base64, over the raw body."""
 
+    @property
+    def headers(self) -> frozenset[bytes]:
+        """Where the signature is."""
+        from truto.signature import HEADER
+
+        return frozenset({HEADER.lower().encode()})
+
     def check(self, evidence: Evidence) -> int:
         """The position of the secret that explains the ``X-Truto-Signature``."""
         from truto.signature import HEADER, verify

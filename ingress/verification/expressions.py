@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ingress.verification.context import DeliveryContext
 from ingress.verification.outcome import Unusable
-from truto.expressions import UNDEFINED, UNTOLD, Expression, ExpressionError, Limits, compile_expression
+from truto.expressions import (
+    UNDEFINED,
+    UNTOLD,
+    Expression,
+    ExpressionError,
+    Limits,
+    Output,
+    Reach,
+    compile_expression,
+)
+
+CONTEXT_MARKS = frozenset({"headers", "raw_body"})
+"""An object whose source writes one of these is a context."""
+
+_IN_THE_HEAD = frozenset({"headers", "method", "path", "query", "url", "context", "environment_variables", "env"})
 
 LIMITS = Limits(input_elements=50_000, text_characters=8_000_000, regex_characters=200_000)
 """A delivery's: tighter than usual, since strangers choose the input."""
@@ -34,6 +48,20 @@ class Step:
     def paths(self) -> set[tuple[str, ...]]:
         """The paths it reads of a context, as far as its text tells; told anew each time."""
         return {*self._expression.inputs().paths, *_from_root(self._expression.source)}
+
+    def reach(self, members: Iterable[tuple[str, ...]]) -> Reach:
+        """How it may read *members* of the context, given as paths."""
+        return self._expression.reach(members)
+
+    def output(self) -> Output:
+        """Whether it gives a context, told from its source alone, or events."""
+        return self._expression.output(CONTEXT_MARKS)
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether its value may depend on the body."""
+        inputs = self._expression.inputs()
+        return inputs.whole or not inputs.roots <= _IN_THE_HEAD
 
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         """Whether JSONata has to be asked for the value; else a glance at *context* tells it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from events import MalformedEvent, Verified
 from events.event import checked_name, event_id, event_name
 from events.naming import name_from
 from ingress.answers import Refusal, not_authentic, wrong_method
-from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource
+from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Expression
 from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
 from ingress.verification.evidence import Evidence
@@ -32,6 +32,7 @@ UNNAMED = "unnamed"
 
 _MOST_EVENTS = 1000
 _GO_ON = Decision("payload")
+_SIGNED_OVER = frozenset({"raw_body", "headers"})
 
 
 def verify_delivery(
@@ -48,23 +49,14 @@ def verify_context(
     source: ConfiguredSource, context: DeliveryContext, *, now: float, keys: Mapping[str, Any] = NOTHING
 ) -> Outcome:
     """As :func:`verify_delivery`, for a delivery whose context is there already: ``context_of(source, …)``."""
-    try:
-        if not source.lets_in(context):
-            return not_authentic("client_not_allowed", "the address is not in ip_allow_list")
-        return _Walk(source, context, now, keys).outcome()
-    except SignatureError as exc:
-        return not_authentic(exc.reason, str(exc))
-    except MalformedEvent as exc:
-        return Refusal(400, exc.reason, f"The delivery cannot be taken: {exc}.", detail=str(exc))
-    except Unusable as exc:
-        return Refusal(400, exc.reason, "The delivery does not fit the configuration of its source.", detail=exc.detail)
+    return Walk(source, context, now=now, keys=keys).outcome()
 
 
 def evidence_of(
     source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
 ) -> Evidence:
     """What *source*'s verifier is given of *delivery*. Raises :class:`Unusable` when a transform fails."""
-    walk = _Walk(source, context_of(source, delivery, account), now, keys)
+    walk = Walk(source, context_of(source, delivery, account), now=now, keys=keys)
     if source.steps[0] == "transform":
         walk.transform()
     return Evidence(walk.context, account.secrets, now, keys)
@@ -75,8 +67,12 @@ def context_of(source: ConfiguredSource, delivery: Delivery, account: Account) -
     return DeliveryContext(delivery, account, public_url=source.public_url, signature_header=source.signature_header)
 
 
-class _Walk:
-    """One delivery on its way through the steps of its source, and what is known of it so far."""
+class Walk:
+    """One delivery on its way through the steps of its source, and what is known of it so far.
+
+    :meth:`begin` proves the sender where that takes no expression, :meth:`outcome` goes on to the end. Whatever fails
+    on the way becomes a refusal.
+    """
 
     transformed = False
     produced: Any = None
@@ -84,14 +80,68 @@ class _Walk:
     position: int | None = None
     decision = _GO_ON
     unusable: frozenset[str] = frozenset()
+    _begun = False
+    _failure: SignatureError | None = None
 
-    def __init__(self, source: ConfiguredSource, context: DeliveryContext, now: float, keys: Mapping[str, Any]) -> None:
+    def __init__(
+        self, source: ConfiguredSource, context: DeliveryContext, *, now: float, keys: Mapping[str, Any] = NOTHING
+    ) -> None:
         self.source = source
         self.context = context
         self.now = now
         self.keys = keys
 
+    @property
+    def proven(self) -> bool:
+        """Whether the sender is proven by now."""
+        return self.position is not None
+
+    def begin(self) -> Outcome | None:
+        """Look at the sender as far as that takes no expression; the outcome where that is the end."""
+        return self._refusing(self._begin)
+
     def outcome(self) -> Outcome:
+        """Go all the way."""
+        outcome = self._refusing(self._finish)
+        assert outcome is not None
+        return outcome
+
+    def evaluates(self) -> bool:
+        """Whether an expression has to be evaluated for the rest of the way."""
+        try:
+            return self.source.evaluates_for(self._seen())
+        except Exception:  # noqa: BLE001  what fails here fails again, where it becomes a refusal
+            return True
+
+    def _refusing(self, step: Callable[[], Outcome | None]) -> Outcome | None:
+        try:
+            return step()
+        except SignatureError as exc:
+            return not_authentic(exc.reason, str(exc))
+        except MalformedEvent as exc:
+            return Refusal(400, exc.reason, f"The delivery cannot be taken: {exc}.", detail=str(exc))
+        except Unusable as exc:
+            message = "The delivery does not fit the configuration of its source."
+            return Refusal(400, exc.reason, message, detail=exc.detail)
+        except Exception as exc:  # noqa: BLE001  the net: nothing a stranger sends may look like a defect of ours
+            return verification_failed(exc, proven=self.proven)
+
+    def _begin(self) -> Outcome | None:
+        self._begun = True
+        if not self.source.lets_in(self.context):
+            return not_authentic("client_not_allowed", "the address is not in ip_allow_list")
+        if self.source.proves_early:
+            try:
+                self._prove()
+            except SignatureError as exc:
+                if not self.source.may_shake_hands(self.context.delivery):
+                    raise
+                self._failure = exc
+        return None
+
+    def _finish(self) -> Outcome:
+        if not self._begun and (refused := self._begin()) is not None:
+            return refused
         for step in self.source.steps:
             if step == "transform":
                 self.transform()
@@ -105,20 +155,29 @@ class _Walk:
         events = self._events(self.position)
         return Accepted(events, self.position, update, self.unusable) if events else Ignored("no_events", update)
 
+    def _seen(self) -> DeliveryContext:
+        """What expressions see: before the proof, nothing that could make or reveal one."""
+        return self.context if self.proven else self.context.concealed()
+
     def transform(self) -> None:
-        if self.source.transform is None:
+        """Put what the transform gives into the place of the context, or keep it as the events."""
+        source = self.source
+        if source.transform is None:
             return
-        value = self.source.transform.evaluate(self.context)
-        if isinstance(value, Mapping) and ("headers" in value or "raw_body" in value):
-            if not isinstance(value.get("headers", {}), Mapping) or not isinstance(value.get("raw_body", ""), str):
-                raise Unusable("transform_unusable", "payload_transform gave a context of another shape")
-            before = self.context
-            self.context = before.replaced(_without_same_body(value, before))
-            self.transformed = any(self.context.get(name) != before.get(name) for name in ("raw_body", "body"))
+        value = source.transform.evaluate(self._seen())
+        if source.transform_writes is not None:
+            self._take_context(value, source.transform_writes)
         elif value is None or isinstance(value, Mapping | list):
             self.produced, self.produces = value, True
         else:
             raise Unusable("transform_unusable", "payload_transform gave neither a context nor events")
+
+    def _take_context(self, value: Any, writes: frozenset[str]) -> None:
+        if not isinstance(value, Mapping) or not _has_the_shape(value):
+            raise Unusable("transform_unusable", "payload_transform gave a context of another shape")
+        before = self.context
+        self.context = before.replaced(_replacing(value, before, writes))
+        self.transformed = any(self.context.get(name) != before.get(name) for name in ("raw_body", "body"))
 
     def _decide(self) -> Outcome | None:
         """What ends here; ``None`` to go on."""
@@ -139,39 +198,45 @@ class _Walk:
         if handle is None:
             return _GO_ON
         if self.source.verifier is not None:
-            return read_decision(handle.evaluate(self.context))
+            return read_decision(handle.evaluate(self._seen()))
         return self._deciding(handle)
 
-    def _deciding(self, handle: Any) -> Decision:
-        """The decision of an expression that is itself the proof: it has to say ``payload`` for one of the secrets."""
+    def _deciding(self, handle: Expression) -> Decision:
+        """The decision of an expression that is itself the proof: it has to say ``payload`` for one of the secrets.
+
+        With a secret at hand it says yes or no, and nothing else counts. What is answered to anybody else is what it
+        says without one.
+        """
         account = self.context.account
         secrets = self.source.credentials.given or (account.context.get(WEBHOOK_SECRET),)
         if account.fault or not all(secrets):
             raise SignatureError(account.fault or "no_secret", account.detail)
-        decision = _GO_ON
         for position, secret in enumerate(secrets):
             known = replace(account, context={**account.context, WEBHOOK_SECRET: secret})
-            value = handle.evaluate(self.context.known_to(known))
-            decision = read_decision(value)
+            decision = _said(handle.evaluate(self.context.known_to(known)))
             if decision.type == "payload":
-                if not isinstance(value, Mapping) or value.get("type") != "payload":
-                    raise SignatureError("not_verified", "handle_verification did not say `payload`")
                 self.position = position
-                break
+                return decision
             if decision.answer is None or decision.answer.status < 400:
                 break
+        decision = _said(handle.evaluate(self.context.concealed()))
+        if decision.type == "payload":
+            raise SignatureError("not_verified", "handle_verification says `payload` without the secret alone")
         return decision
 
     def _prove(self) -> None:
         verifier = self.source.verifier
-        if verifier is None:
+        if verifier is None or self.proven:
             return
+        if self._failure is not None:
+            raise self._failure
         account = self.context.account
         if account.fault:
             raise SignatureError(account.fault, account.detail)
-        self.position = verifier.check(Evidence(self.context, account.secrets, self.now, self.keys))
+        position = verifier.check(Evidence(self.context, account.secrets, self.now, self.keys))
         if self.source.freshness is not None:
             self.source.freshness.check(self.context, self.now)
+        self.position = position
 
     def _enrols(self, update: Mapping[str, Any]) -> bool:
         return bool(update) and self.position is None
@@ -257,12 +322,37 @@ def _same(context: Mapping[str, Any], name: str, value: Any) -> bool:
     return name in context and hmac.compare_digest(write_json(context[name]), write_json(value))
 
 
-def _without_same_body(value: Mapping[str, Any], context: DeliveryContext) -> Mapping[str, Any]:
-    """The transform's fields; a ``raw_body`` that it left alone stays the very bytes that came."""
-    raw: bytes = context["raw_body"]
-    given = value.get("raw_body")
-    return {
-        name: field
-        for name, field in {"headers": context["headers"], **value}.items()
-        if name != "raw_body" or given is None or given.encode("utf-8", "surrogatepass") != raw
-    }
+def verification_failed(error: Exception, *, proven: bool) -> Refusal:
+    """The refusal of a delivery on which verification itself broke. Only the error's kind is told: it may quote."""
+    kind = type(error).__name__
+    if not proven:
+        return not_authentic("verification_failed", kind)
+    return Refusal(400, "verification_failed", "The delivery cannot be read.", detail=kind)
+
+
+def _said(value: Any) -> Decision:
+    """The decision in *value*, of which ``payload`` has to be said in so many words."""
+    decision = read_decision(value)
+    if decision.type == "payload" and not (isinstance(value, Mapping) and value.get("type") == "payload"):
+        raise SignatureError("not_verified", "handle_verification did not say `payload`")
+    return decision
+
+
+def _has_the_shape(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("headers", {}), Mapping) and isinstance(value.get("raw_body", ""), str)
+
+
+def _replacing(value: Mapping[str, Any], context: DeliveryContext, writes: frozenset[str]) -> Mapping[str, Any]:
+    """What a transform that gave *value* puts into the place of *context*.
+
+    What the signature is checked over stays as it came unless the transform itself *writes* it. A ``raw_body`` that it
+    left alone stays the very bytes that came; the ``body`` of one that it wrote is read from it.
+    """
+    fields = {name: field for name, field in value.items() if name not in _SIGNED_OVER or name in writes}
+    fields.setdefault("headers", context["headers"])
+    raw = fields.pop("raw_body", None)
+    if raw is not None and raw.encode("utf-8", "surrogatepass") != context["raw_body"]:
+        fields["raw_body"] = raw
+        if "body" not in writes:
+            fields.pop("body", None)
+    return fields

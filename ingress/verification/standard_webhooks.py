@@ -35,6 +35,11 @@ class StandardWebhooksVerifier:
 
     tolerance: float = 300.0
 
+    @property
+    def headers(self) -> frozenset[bytes]:
+        """Where the signature is, in one family or the other."""
+        return frozenset(names[2].encode() for names in _FAMILIES.values())
+
     def check(self, evidence: Evidence) -> int:
         """The position of the secret (``whsec_…``) or public key (``whpk_…``) that explains one of the signatures."""
         event_id, timestamp, signatures = _headers(evidence)

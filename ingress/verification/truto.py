@@ -11,7 +11,7 @@ from events.event import read_envelope
 from ingress.answers import Refusal, not_authentic
 from ingress.multipart import envelope_part
 from ingress.sources.source import Source
-from ingress.verification.contents import check_complexity
+from ingress.verification.complexity import check_complexity
 from ingress.verification.head import MULTIPART, RawHeaders, content_type, kept, media_type, values_of
 from truto import parse_time
 from truto.errors import SignatureError
@@ -20,12 +20,24 @@ from truto.signature import HEADER, verify
 _SIGNATURE = HEADER.lower().encode()
 
 
+def is_signed(headers: RawHeaders) -> bool:
+    """Whether there is a signature at all, to be asked before a body is read."""
+    return any(name == _SIGNATURE for name, _ in headers)
+
+
 def check_delivery(source: Source, headers: RawHeaders, body: bytes, now: float | None = None) -> Verified | Refusal:
     """Prove the sender of *body* and find the event in it, or say why not. *now* is Unix time (s), else the clock's.
 
     The signature comes first: nothing is parsed for a stranger. A second signature header is refused, since which of
     the two counts would be a guess.
     """
+    try:
+        return _checked(source, headers, body, now)
+    except Exception as exc:  # noqa: BLE001  the net: nothing a stranger sends may look like a defect of ours
+        return not_authentic("verification_failed", type(exc).__name__)
+
+
+def _checked(source: Source, headers: RawHeaders, body: bytes, now: float | None) -> Verified | Refusal:
     presented = values_of(headers, _SIGNATURE)
     if len(presented) > 1:
         return not_authentic("signature_duplicate")
@@ -34,8 +46,8 @@ def check_delivery(source: Source, headers: RawHeaders, body: bytes, now: float 
     except SignatureError as exc:
         return not_authentic(exc.reason)
     try:
-        check_complexity(body)
         event = envelope_part(content_type(headers), body) if media_type(headers) == MULTIPART else body
+        check_complexity(event)
         name, event_id = read_envelope(source.name, event)
     except MalformedEvent as exc:
         return Refusal(400, exc.reason, f"The delivery is authentic, but {exc}.")

@@ -27,9 +27,11 @@ from structlog.testing import capture_logs
 from events import Store
 from events.store import Refused
 from ingress import create_app
+from ingress.sources import shares
 from ingress.sources.configured import ConfiguredSource, Expression
 from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
+from ingress.sources.source import truto_source
 from ingress.sources.table import SourceTable
 from ingress.verification.context import DeliveryContext
 from ingress.verification.expressions import LIMITS
@@ -53,6 +55,12 @@ def source(name: str = "s", *, options: Mapping[str, Any] | None = None, **webho
 def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
     made = hmac.digest(secret.encode(), body, "sha256").hex()
     return {"x-signature": made, "content-type": "application/json"}
+
+
+def as_slack(body: bytes) -> dict[str, str]:
+    moment = str(int(time.time()))
+    made = "v0=" + hmac.digest(SECRET.encode(), f"v0:{moment}:".encode() + body, "sha256").hex()
+    return {"x_slack_request_timestamp": moment, "x_slack_signature": made}
 
 
 @dataclass
@@ -281,16 +289,13 @@ async def test_an_evaluation_that_waits_for_another_delivery_sees_it_answered(st
 async def test_deliveries_that_are_no_handshake_do_not_wait_for_those_that_are(store: Store) -> None:
     """The expression of the preset is told at a glance, and the threads are left to those who need one."""
     slack = read_source("slack", {"preset": "slack", "secrets": [SECRET]}, {})
-    moment = str(int(time.time()))
-    made = "v0=" + hmac.digest(SECRET.encode(), f"v0:{moment}:".encode() + BODY, "sha256").hex()
+    challenge = b'{"type":"url_verification","challenge":"c"}'
     async with running(store, slack) as edge:
         edge.table._waiting = 64  # noqa: SLF001  as many as may wait
-        signed_now = {"x_slack_request_timestamp": moment, "x_slack_signature": made}
-        assert (await edge.post(to="slack", **signed_now)).status_code == 200
-        challenge = b'{"type":"url_verification","challenge":"c"}'
-        assert (await edge.post(challenge, to="slack")).status_code == 503
+        assert (await edge.post(to="slack", **as_slack(BODY))).status_code == 200
+        assert (await edge.post(challenge, to="slack", **as_slack(challenge))).status_code == 503
         edge.table._waiting = 0  # noqa: SLF001
-        assert (await edge.post(challenge, to="slack")).json() == {"challenge": "c"}
+        assert (await edge.post(challenge, to="slack", **as_slack(challenge))).json() == {"challenge": "c"}
 
 
 @pytest.mark.parametrize("handle", [None, "body.challenge ? {'type':'meta'} : {'type':'payload'}"], ids=["none", "one"])
@@ -319,6 +324,106 @@ async def test_ten_megabytes_of_brackets_cost_no_more_than_a_glance(store: Store
         answered = await edge.post(body)
         assert (answered.status_code, answered.json()["reason"]) == (400, "too_complex")
         assert time.thread_time() - started < 0.5
+
+
+# -- what nothing proves yet -------------------------------------------------------------------------------------------
+
+PRESETS = ("github", "stripe", "svix", "twilio", "zoom", "slack", "asana", "okta", "gitlab")
+SECRETS = {"svix": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+
+
+def preset(name: str) -> ConfiguredSource:
+    given = {"preset": name, "secrets": [SECRETS.get(name, SECRET)], "options": {"public_url": "https://you.example"}}
+    return read_source(name, given, {})
+
+
+@pytest.mark.bad_input(161)
+@pytest.mark.parametrize("name", PRESETS)
+async def test_without_a_signature_nothing_of_a_body_is_read(store: Store, name: str) -> None:
+    on = preset(name)
+    media = "application/json" if "application/json" in on.media_types else "application/x-www-form-urlencoded"
+    async with running(store, on) as edge:
+        received = []
+
+        async def receive() -> dict[str, Any]:
+            received.append(1)
+            return {"type": "http.request", "body": b"x" * 1000, "more_body": True}
+
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": f"/webhooks/{name}",
+            "query_string": b"",
+            "headers": [(b"content-type", media.encode())],
+        }
+        app = edge.http._transport.app  # type: ignore[attr-defined]  # noqa: SLF001
+        await app(scope, receive, send)
+    assert (sent[0]["status"], received) == (401, [])
+    assert (b"connection", b"close") in sent[0]["headers"]
+
+
+@pytest.mark.bad_input(161)
+async def test_truto_s_own_source_reads_nothing_unsigned_either(store: Store) -> None:
+    app = create_app(store, [truto_source([SECRET])])
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http,
+    ):
+        answered = await http.post("/webhooks/truto", content=BODY)
+    assert (answered.status_code, answered.headers["connection"]) == (401, "close")
+    assert answered.json()["reason"] == "signature_mismatch"
+
+
+@pytest.mark.bad_input(162)
+async def test_of_an_unsigned_handshake_a_little_is_read(store: Store) -> None:
+    async with running(store, preset("monday")) as edge:
+        headers = {"content-type": "application/json"}
+        asked = await edge.http.post("/webhooks/monday", content=b'{"challenge":"c"}', headers=headers)
+        assert asked.json() == {"challenge": "c"}
+        large = orjson.dumps({"challenge": "c" * 70_000})
+        answered = await edge.http.post("/webhooks/monday", content=large, headers=headers)
+        assert (answered.status_code, answered.json()["reason"]) == (413, "body_too_large")
+
+
+async def test_a_handshake_in_the_head_alone_is_answered(store: Store) -> None:
+    async with running(store, read_source("asana", {"preset": "asana"}, {})) as edge:
+        room = edge.table.room_for(edge.table.get("asana"), [(b"x-hook-secret", SECRET.encode())], "POST")  # type: ignore[arg-type]
+        assert room == 64 * 1024
+
+
+@pytest.mark.bad_input(163)
+async def test_one_source_s_unproven_work_is_that_source_s_alone(store: Store) -> None:
+    notifications = orjson.dumps({"value": [{"clientState": "x"}] * 4000})
+    known = orjson.dumps({"value": [{"changeType": "created", "clientState": SECRET}]})
+    challenge = b'{"type":"url_verification","challenge":"c"}'
+    graph = read_source("graph", {"preset": "microsoft-graph", "secrets": [SECRET]}, {})
+    async with running(store, graph, preset("slack"), source("good")) as edge:
+        assert (await edge.post(known, to="graph")).status_code == 200
+        attack = asyncio.gather(*(edge.post(notifications, to="graph") for _ in range(60)))
+        for number in range(5):
+            assert (await edge.post(event(str(number)), to="good")).status_code == 200
+            assert (await edge.post(challenge, to="slack", **as_slack(challenge))).json() == {"challenge": "c"}
+        answers = await attack
+    assert 503 in {answer.status_code for answer in answers} <= {400, 401, 503}
+    assert {answer.json()["reason"] for answer in answers if answer.status_code == 503} == {"busy"}
+
+
+@pytest.mark.bad_input(163)
+async def test_deliveries_that_prove_themselves_do_not_live_on_that_share(store: Store) -> None:
+    on = source("s", payload_transform="$merge([$$, {'seen': 1}])")
+    async with running(store, on) as edge:
+        for number in range(30):
+            assert (await edge.post(event(str(number)))).status_code == 200
+        share = edge.table._share(on)  # noqa: SLF001
+        assert share._seconds == shares.BURST_CPU_SECONDS  # noqa: SLF001
+        share._seconds = -1.0  # noqa: SLF001
+        answered = await edge.post()
+    assert (answered.status_code, answered.headers["connection"]) == (503, "close")
 
 
 # -- exchanging the sources --------------------------------------------------------------------------------------------

@@ -332,9 +332,10 @@ def test_whatever_a_key_set_says_no_key_checks_what_it_does_not_name(said: dict[
 def test_two_tokens_in_one_header_are_none() -> None:
     given: dict[str, Any] = {
         "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
-        "options": {"signature_separator": ","},
         "secrets": [SECRET],
     }
+    with pytest.raises(Faults, match="signature_separator: has no meaning"):
+        read_source("s", {**given, "options": {"signature_separator": ","}}, {})
     on = read_source("s", given, {})
     for header in (f"Bearer {signed()},Bearer {signed()}", "a,b"):
         outcome = verify_delivery(on, of_headers({"authorization": header}, BODY), on.account({}), now=NOW)

@@ -1,0 +1,63 @@
+"""What deliveries that nothing proves yet may cost: a small share for each source, which no other source lives on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import Executor
+
+from ingress.answers import Refusal
+from ingress.verification.outcome import Outcome
+from ingress.verification.pipeline import Walk
+
+BUSY = Refusal(
+    503, "busy", "Too many deliveries are being looked at. Send it again.", headers={"retry-after": "2"}, close=True
+)
+
+CPU_SECONDS_PER_SECOND = 0.05
+BURST_CPU_SECONDS = 0.5
+MAX_WAITING = 16
+
+
+class Share:
+    """The CPU time that one source's unproven deliveries may take, one evaluation at a time.
+
+    What is used up comes back slowly. A delivery that turns out to be authentic is free.
+    """
+
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._seconds = BURST_CPU_SECONDS
+        self._at = time.monotonic()
+
+    def is_exhausted(self) -> bool:
+        """Whether nothing is left for now."""
+        now = time.monotonic()
+        self._seconds = min(BURST_CPU_SECONDS, self._seconds + (now - self._at) * CPU_SECONDS_PER_SECOND)
+        self._at = now
+        return self._seconds <= 0
+
+    async def outcome(self, walk: Walk) -> Outcome:
+        """What *walk* comes to, or :data:`BUSY`."""
+        if self.is_exhausted() or self._waiting >= MAX_WAITING:
+            return BUSY
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return BUSY if self.is_exhausted() else await self._evaluate(walk)
+        finally:
+            self._waiting -= 1
+
+    async def _evaluate(self, walk: Walk) -> Outcome:
+        outcome, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, _timed, walk)
+        if not walk.proven:
+            self._seconds -= seconds
+        return outcome
+
+
+def _timed(walk: Walk) -> tuple[Outcome, float]:
+    began = time.thread_time()
+    outcome = walk.outcome()
+    return outcome, time.thread_time() - began
