@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from worker.cause import Describer
 from worker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ingress import Source
+    from ingress import Limits, Source
     from ingress.sources.configured import ConfiguredSource
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
@@ -41,10 +43,11 @@ def run_ingress() -> None:
     """Serve until a signal ends it. Raises ``ConfigError`` naming every wrong setting."""
     import uvloop
 
-    from ingress import AdminServer, Limits, Server, create_app
+    from ingress import AdminServer, Server, create_app
 
     settings = read_settings(IngressSettings)
     configure_logging(settings.log_level, settings.log_format)
+    limits = _limits(settings, _raise_descriptors())
 
     sources, sources_file = _sources(settings)
     urls = settings.redis_url.split()
@@ -65,7 +68,7 @@ def run_ingress() -> None:
         app = create_app(
             shards[0].store,
             sources,
-            limits=Limits(body_bytes=settings.max_body_bytes),
+            limits=limits,
             truto=truto,
             link_token_key=settings.link_token_key.get_secret_value() if settings.link_token_key else None,
             spool=shards[0].spool,
@@ -77,6 +80,8 @@ def run_ingress() -> None:
             port=settings.port,
             admin_port=settings.admin_port if admin else None,
             link_tokens=bool(settings.link_token_key),
+            max_connections=limits.connections,
+            max_buffered_bytes=limits.buffered_bytes,
         )
         async with AsyncExitStack() as running:
             await running.enter_async_context(_followed(sources_file, app.state.sources))
@@ -87,6 +92,33 @@ def run_ingress() -> None:
 
     _settle_memory()
     uvloop.run(serve())
+
+
+def _raise_descriptors() -> int:
+    """How many descriptors this process may open, after it has asked for all that the system lets it have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):  # a sandbox may forbid it; what there is has to do then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def _limits(settings: IngressSettings, descriptors: int) -> Limits:
+    from ingress.limits import Limits, most_connections
+
+    most, default = most_connections(descriptors), Limits()
+    if settings.max_connections is not None and settings.max_connections > most:
+        raise ConfigError(
+            f"MAX_CONNECTIONS: {settings.max_connections} are more than the {most} for which there are descriptors "
+            "(ulimit -n, LimitNOFILE= in systemd)"
+        )
+    return Limits(
+        body_bytes=settings.max_body_bytes,
+        buffered_bytes=settings.max_buffered_bytes or max(default.buffered_bytes, 4 * settings.max_body_bytes),
+        connections=settings.max_connections or min(default.connections, most),
+        connections_per_peer=settings.max_connections_per_peer,
+    )
 
 
 def run_worker(*, suggest: bool) -> None:

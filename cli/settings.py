@@ -104,6 +104,9 @@ class IngressSettings(StoreSettings):
     truto_tolerance_seconds: float | None = Field(default=None, ge=10)
     confirm_replicas: int = Field(default=0, ge=0, le=16)
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
+    max_buffered_bytes: int | None = Field(default=None, ge=1024 * 1024)
+    max_connections: int | None = Field(default=None, ge=16)
+    max_connections_per_peer: int = Field(default=0, ge=0)
     spool_dir: Path | None = None
     spool_max_bytes: int = Field(default=1024**3, ge=1024**2)
     truto_api_token: SecretStr | None = None
@@ -133,6 +136,14 @@ class IngressSettings(StoreSettings):
         from ingress.sources.address import read_public_url
 
         return value and read_public_url(value)
+
+    @field_validator("max_buffered_bytes")
+    @classmethod
+    def _has_room_for_bodies(cls, value: int | None, info: ValidationInfo) -> int | None:
+        body = info.data.get("max_body_bytes", 0)
+        if value is not None and value < 2 * body:
+            raise ValueError(f"must be at least twice MAX_BODY_BYTES, which is {body}: a quarter is for small bodies")
+        return value
 
     @field_validator("truto_webhook_secret")
     @classmethod

@@ -2,7 +2,7 @@
 
 from ingress.admin import AdminServer, listen
 from ingress.app import create_app
-from ingress.receive import Limits
+from ingress.limits import Limits
 from ingress.server import Server
 from ingress.sources import Source, truto_source
 

@@ -10,6 +10,9 @@ import orjson
 import structlog
 from starlette.responses import Response
 
+RETRY_AFTER_SECONDS = 2
+"""Truto gives up within about 10 s (docs: webhooks overview), so a longer wait would be a loss."""
+
 log = structlog.get_logger("ingress")
 
 
@@ -34,6 +37,16 @@ class Refusal:
     def logged_reason(self) -> str:
         """The reason to log and count."""
         return self.cause or self.reason
+
+
+MEMORY_EXHAUSTED = Refusal(
+    503,
+    "memory_exhausted",
+    "Too much is being received at once. Send it again.",
+    headers={"retry-after": str(RETRY_AFTER_SECONDS)},
+    close=True,
+)
+"""The refusal of what there is no room for; see ``MAX_BUFFERED_BYTES``."""
 
 
 def not_authentic(cause: str, detail: str = "") -> Refusal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,15 +17,21 @@ from starlette.types import Receive, Scope, Send
 from events import Intake, Shard, Shards, Spool, Store
 from events.beside import beside
 from ingress.answers import Refusal, failed, refuse
+from ingress.budget import BodyBudget
+from ingress.connections import Connections
 from ingress.health import Readiness, livez
+from ingress.limits import Limits
 from ingress.link_token import LinkTokenRoute
-from ingress.metrics import Metrics, MetricsRoute, SpoolFigures
-from ingress.receive import DELIVERIES, Limits, Receiver
+from ingress.metrics import EdgeFigures, Metrics, MetricsRoute, SpoolFigures
+from ingress.receive import DELIVERIES, Receiver
 from ingress.refusals import RefusalJournal
 from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
+from ingress.turned_away import TurnedAway
 from truto import AsyncTruto
+
+_MAX_ADMIN_CONNECTIONS = 128
 
 
 class Ingress(Starlette):
@@ -73,7 +80,14 @@ def create_app(
     table = SourceTable(store, sources)
     journal = RefusalJournal(store)
     taker = Shards(takers) if further else takers[0]
-    receiver = Receiver(taker, table, limits or Limits(), metrics, journal)
+    limits = limits or Limits()
+    turned_away = TurnedAway(metrics.registry)
+    budget = BodyBudget(limits.buffered_bytes, owner=lambda path: _source_at(path, table))
+    connections = Connections(limits, budget, turned_away)
+    # Of its own, so that no stranger can take the operator's place.
+    admin_connections = Connections(replace(limits, connections=_MAX_ADMIN_CONNECTIONS), budget, turned_away)
+    metrics.registry.register(EdgeFigures(connections))
+    receiver = Receiver(taker, table, budget, limits, metrics, journal, turned_away)
     if intakes:
         metrics.registry.register(SpoolFigures(intakes))
     routes = [
@@ -97,6 +111,8 @@ def create_app(
             closing.push_async_callback(figures.aclose)
             await closing.enter_async_context(table.running())
             await closing.enter_async_context(journal.running())
+            for running in (turned_away, connections, admin_connections):
+                await closing.enter_async_context(running.running())
             yield
 
     app = Ingress(
@@ -109,11 +125,12 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.readiness = readiness
     app.state.sources = table
-    app.state.admin = _admin_app(readiness, figures)
+    app.state.connections = connections
+    app.state.admin = _admin_app(readiness, figures, admin_connections)
     return app
 
 
-def _admin_app(readiness: Readiness, figures: MetricsRoute) -> Starlette:
+def _admin_app(readiness: Readiness, figures: MetricsRoute, connections: Connections) -> Starlette:
     routes = [
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", readiness.tell_all, methods=["GET"]),
@@ -121,7 +138,13 @@ def _admin_app(readiness: Readiness, figures: MetricsRoute) -> Starlette:
     ]
     app = Starlette(routes=routes, exception_handlers=_ERRORS)
     app.router.redirect_slashes = False
+    app.state.connections = connections
     return app
+
+
+def _source_at(path: str, table: SourceTable) -> str:
+    source = table.get(path.removeprefix(DELIVERIES))
+    return source.name if source else ""
 
 
 @asynccontextmanager

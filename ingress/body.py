@@ -11,6 +11,17 @@ from ingress.answers import Refusal
 HERE = "truto_worker.body_is_here"
 """The ASGI extension in which a server hands over a body that had come whole: nothing has to be awaited, or timed."""
 
+DELIVERED = "truto_worker.delivered"
+"""The key under which the application notes in its scope that it has accepted something authentic."""
+
+
+class BodyRefused(Exception):
+    """The server will not hand the body over: answer with *refusal*."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
 
 class ClientGone(Exception):
     """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
@@ -29,13 +40,15 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
     here = scope.get("extensions", {}).get(HERE)
     if here is not None:
         body: bytes = here["body"]
-        return body if len(body) <= most_bytes else _too_large(most_bytes)
+        return body if len(body) <= most_bytes else too_large(most_bytes)
     for name, value in scope["headers"]:
-        if name == b"content-length" and _is_more(value, most_bytes):
-            return _too_large(most_bytes)
+        if name == b"content-length" and is_more(value, most_bytes):
+            return too_large(most_bytes)
     try:
         async with asyncio.timeout(seconds):
             return await _read_all(receive, most_bytes)
+    except BodyRefused as exc:
+        return exc.refusal
     except TimeoutError:
         return Refusal(408, "body_too_slow", f"The body did not arrive within {seconds:g} s.", close=True)
 
@@ -50,17 +63,19 @@ async def _read_all(receive: Receive, most_bytes: int) -> bytes | Refusal:
         chunk = message.get("body", b"")
         held += len(chunk)
         if held > most_bytes:
-            return _too_large(most_bytes)
+            return too_large(most_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(most_bytes: int) -> Refusal:
+def too_large(most_bytes: int) -> Refusal:
+    """The refusal of a body over the limit."""
     return Refusal(413, "body_too_large", f"The body is larger than {most_bytes} bytes.", close=True)
 
 
-def _is_more(length: bytes, most: int) -> bool:
+def is_more(length: bytes, most: int) -> bool:
+    """Whether a declared *length* is a number over *most*."""
     digits = length.lstrip(b"0")
     # int() refuses numbers of thousands of digits.
     return digits.isdigit() and (len(digits) > 18 or int(digits) > most)

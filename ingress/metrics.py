@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from events import Acceptance, Intake, Overview, Store, StoreUnavailable, together
 from ingress.answers import refuse
+from ingress.connections import Connections
 from ingress.health import DRAINING
 from ingress.snapshot import Snapshot
 
@@ -155,6 +156,23 @@ class _Receipts(Collector):
             "Time from the first byte to the answer",
             buckets=list(zip(bounds, accumulate(self.times), strict=True)),
             sum_value=self.seconds,
+        )
+
+
+class EdgeFigures(Collector):
+    """What connections and bodies take of this process. Register it with a registry."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures of this moment."""
+        limits = self._connections.limits
+        yield GaugeMetricFamily("truto_worker_connections", "Open connections", len(self._connections))
+        yield GaugeMetricFamily("truto_worker_connections_limit", "What MAX_CONNECTIONS allows", limits.connections)
+        yield GaugeMetricFamily("truto_worker_buffered_bytes", "Bytes held for bodies", self._connections.budget.held)
+        yield GaugeMetricFamily(
+            "truto_worker_buffered_bytes_limit", "What MAX_BUFFERED_BYTES allows", limits.buffered_bytes
         )
 
 

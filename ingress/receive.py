@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
-from ingress.answers import Refusal, answer, enrolment_closed, failed, not_authentic, refuse, wrong_method
-from ingress.body import ClientGone, is_here, read_body
+from ingress.answers import (
+    MEMORY_EXHAUSTED,
+    RETRY_AFTER_SECONDS,
+    Refusal,
+    answer,
+    enrolment_closed,
+    failed,
+    not_authentic,
+    refuse,
+    wrong_method,
+)
+from ingress.body import DELIVERED, ClientGone, is_here, read_body
+from ingress.budget import BodyBudget
+from ingress.limits import Limits
 from ingress.metrics import Metrics
 from ingress.refusals import NO_SOURCE, RefusalJournal
 from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
+from ingress.turned_away import TurnedAway
 from ingress.verification import check_delivery, check_head
 from ingress.verification.context import Delivery
 from ingress.verification.head import ANY_MEDIA_TYPE
@@ -37,17 +50,6 @@ _UNSIGNED = replace(not_authentic("signature_missing"), close=True)
 
 AnySource = Source | ConfiguredSource
 
-RETRY_AFTER_SECONDS = 2
-"""Truto gives up within about 10 s (docs: webhooks overview), so a longer wait would be a loss."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a delivery may cost: ``body_bytes`` in memory, ``receipt_seconds`` until its last byte is here."""
-
-    body_bytes: int = 10 * 1024 * 1024
-    receipt_seconds: float = 10.0
-
 
 class Receiver:
     """The ASGI application behind ``/webhooks/{source}``. Answers 200 only for what store or spool has confirmed."""
@@ -56,15 +58,19 @@ class Receiver:
         self,
         store: Store | Intake | Shards,
         sources: SourceTable,
+        budget: BodyBudget,
         limits: Limits,
         metrics: Metrics,
         journal: RefusalJournal,
+        turned_away: TurnedAway,
     ) -> None:
         self._store = store
         self._sources = sources
+        self._budget = budget
         self._limits = limits
         self._metrics = metrics
         self._journal = journal
+        self._turned_away = turned_away
         self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +101,7 @@ class Receiver:
         verified = body if isinstance(body, Refusal) else check_delivery(source, scope["headers"], body)
         if isinstance(verified, Refusal):
             return self._refuse(source, verified)
-        return await self._accept(source, [verified])
+        return await self._accept(source, [verified], scope)
 
     async def _respond_configured(self, source: ConfiguredSource, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST" and not (scope["method"] == "GET" and source.get_handshake):
@@ -117,7 +123,7 @@ class Receiver:
             case Accepted():
                 if outcome.unusable:
                     self._tell_unusable(source, outcome.unusable)
-                return await self._accept(source, outcome.events)
+                return await self._accept_made(source, outcome.events, len(body), scope)
             case Ignored():
                 self._metrics.answered(source.name, "ignored")
                 log.info("delivery", source=source.name, outcome="ignored", why=outcome.why, bytes=len(body))
@@ -162,11 +168,22 @@ class Receiver:
                     "an event without a usable id is known by the hash of its body",
                 )
 
-    async def _accept(self, source: AnySource, events: Sequence[Verified]) -> Response:
+    async def _accept_made(self, source: AnySource, events: Sequence[Verified], size: int, scope: Scope) -> Response:
+        """As :meth:`_accept`, for events that were made out of a body of *size* bytes and may hold more than it."""
+        more = max(0, sum(len(verified.body) + len(verified.raw) for verified in events) - size)
+        if not self._budget.hold(more, first=False):
+            return self._refuse(source, MEMORY_EXHAUSTED)
+        try:
+            return await self._accept(source, events, scope)
+        finally:
+            self._budget.give_back(more)
+
+    async def _accept(self, source: AnySource, events: Sequence[Verified], scope: Scope) -> Response:
         try:
             acceptances = await self._store.accept(events)
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
+        scope[DELIVERED] = True
         outcomes = [acceptance.value for acceptance in acceptances]
         if isinstance(source, ConfiguredSource):
             self._count_renamed(source, events)
@@ -195,6 +212,9 @@ class Receiver:
     def _note(self, source: str, refusal: Refusal) -> None:
         reason, detail = refusal.logged_reason, {"detail": refusal.detail} if refusal.detail else {}
         self._metrics.refused(source, refusal.status, reason)
+        if refusal is MEMORY_EXHAUSTED:
+            self._turned_away.note(reason, source)
+            return
         self._journal.note(source, refusal)
         log.warning("delivery_refused", source=source, status=refusal.status, reason=reason, **detail)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import orjson
 
 from events import Spool, Store
 from ingress import Limits, Server, create_app, truto_source
+from ingress.budget import BodyBudget
+from ingress.connections import Connections
 from ingress.server import EdgeProtocol
 from truto import AsyncTruto
 from truto.signature import sign
@@ -32,6 +35,46 @@ class Edge:
     admin: httpx.AsyncClient
     port: int
     server: Server
+
+    @property
+    def budget(self) -> BodyBudget:
+        """Where the ingress accounts for bodies."""
+        return self._connections.budget
+
+    @property
+    def connections_open(self) -> int:
+        """How many connections the ingress has."""
+        return len(self._connections)
+
+    @property
+    def _connections(self) -> Connections:
+        app: Any = self.server.config.app
+        connections: Connections = app.state.connections
+        return connections
+
+    def turned_away(self, what: str, reason: str) -> float | None:
+        """What the metric of that name says; ``None`` when nothing was."""
+        labels = {"what": what, "reason": reason}
+        return self._connections.turned_away.registry.get_sample_value("truto_worker_turned_away_total", labels)
+
+    @asynccontextmanager
+    async def lines(
+        self, count: int = 1, *, window: int = 0
+    ) -> AsyncIterator[list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]:
+        """So many connections, cut off at the end; *window* bounds (bytes) what the system takes in for each."""
+        lines = []
+        for _ in range(count):
+            line = socket.socket()
+            if window:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+            line.connect(("127.0.0.1", self.port))
+            lines.append(await asyncio.open_connection(sock=line, limit=1))
+        try:
+            yield lines
+        finally:
+            for _, writer in lines:
+                writer.transport.abort()
+            await asyncio.gather(*(writer.wait_closed() for _, writer in lines), return_exceptions=True)
 
     async def deliver(self, body: bytes, *, secret: str = SECRET, **headers: str) -> httpx.Response:
         """A delivery signed with *secret*; *headers* are written with underscores."""
@@ -96,7 +139,6 @@ async def run_edge(
     limits: Limits = LIMITS,
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
-    protocol: type[EdgeProtocol] = EdgeProtocol,
     spool: Spool | None = None,
 ) -> AsyncIterator[Edge]:
     """Without :class:`Server`'s own loop, which takes a tenth of a second to notice that it should stop."""
@@ -112,8 +154,8 @@ async def run_edge(
     admin = Server(app.state.admin, host="127.0.0.1", port=0)
     async with (
         app.router.lifespan_context(app),
-        _listening(admin, protocol) as admin_port,
-        _listening(server, protocol) as port,
+        _listening(admin, app.state.admin.state.connections) as admin_port,
+        _listening(server, app.state.connections) as port,
         client(port) as http,
         client(admin_port) as admin_http,
     ):
@@ -121,10 +163,14 @@ async def run_edge(
 
 
 @asynccontextmanager
-async def _listening(server: Server, protocol: type[EdgeProtocol]) -> AsyncIterator[int]:
+async def _listening(server: Server, connections: Connections) -> AsyncIterator[int]:
     server.config.load()
     listening = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=server.config, server_state=server.server_state, app_state={}), "127.0.0.1", 0
+        lambda: EdgeProtocol(
+            config=server.config, server_state=server.server_state, app_state={}, connections=connections
+        ),
+        "127.0.0.1",
+        0,
     )
     yield listening.sockets[0].getsockname()[1]
     listening.close()

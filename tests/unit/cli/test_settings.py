@@ -309,3 +309,15 @@ def test_the_admin_port_has_a_default_and_can_be_switched_off(
 def test_an_admin_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     put(monkeypatch, {**INGRESS, "ADMIN_PORT": value})
     assert [fault.split(":")[0] for fault in faults_of(IngressSettings)] == ["ADMIN_PORT"]
+
+
+def test_memory_for_bodies_has_to_hold_two_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971519"})
+    assert faults_of(IngressSettings) == [
+        "MAX_BUFFERED_BYTES: must be at least twice MAX_BODY_BYTES, which is 10485760: a quarter is for small bodies"
+    ]
+
+
+def test_memory_for_bodies_may_be_just_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, {**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971520"})
+    assert read_settings(IngressSettings).max_buffered_bytes == 20_971_520

@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from ingress.body import HERE
 from ingress.server import EdgeProtocol
-from tests.unit.ingress.wires import Connection
+from tests.unit.ingress.wires import Connection, connections
 
 HEAD = b"POST /webhooks/truto HTTP/1.1\r\nhost: here\r\ncontent-length: 4\r\n\r\n"
 
@@ -23,7 +23,7 @@ async def bodies_handed_over(*packets: bytes) -> list[bytes | None]:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body"})
 
-    connection = await Connection(app, EdgeProtocol).say(*packets)
+    connection = await Connection(app, EdgeProtocol, connections=connections()).say(*packets)
     connection.protocol.connection_lost(None)
     return given
 

@@ -1,9 +1,8 @@
-"""What uvicorn would answer goes out, as one packet where it can; an idle connection ends, a busy one does not."""
+"""What uvicorn would answer goes out, as one packet where it can."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,8 @@ from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ingress.wire import WholeAnswersProtocol, whole_answer
+from ingress.exchange import whole_answer
+from ingress.wire import WholeAnswersProtocol
 from tests.unit.ingress.wires import Connection, settled
 
 HEAD = b"HEAD / HTTP/1.1\r\nhost: here\r\n\r\n"
@@ -155,67 +155,6 @@ async def test_requests_in_one_packet_are_answered_one_after_the_other() -> None
     for _ in range(5):
         await settled()
     assert [packet.rpartition(b"\r\n")[2] for packet in connection.wire.sent] == [b"/%d" % n for n in range(5)]
-
-
-class Impatient(WholeAnswersProtocol):
-    """Waits a twentieth of a second for the next request."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.timeout_keep_alive = 0.05  # type: ignore[assignment]  # any number will do
-
-
-async def test_a_connection_that_stays_idle_is_closed() -> None:
-    connection = await Connection(answering(*OK), Impatient).say(GET)
-    await asyncio.wait_for(connection.wire.over.wait(), 30)
-
-
-async def test_a_connection_is_idle_from_its_last_answer_on() -> None:
-    connection = Connection(answering(*OK), Impatient)
-    loop, asked = asyncio.get_running_loop(), 0.0
-    for _ in range(10):
-        if not connection.wire.closed:
-            asked = loop.time()
-            await connection.say(GET)
-        await asyncio.sleep(0.01)
-    await asyncio.wait_for(connection.wire.over.wait(), 30)
-    assert loop.time() - asked >= 0.05
-
-
-@pytest.mark.parametrize("begun", [1, 2], ids=["the first", "a later one"])
-async def test_a_connection_whose_request_is_under_way_is_not_idle(begun: int) -> None:
-    go_on = asyncio.Event()
-    requests = 0
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        nonlocal requests
-        requests += 1
-        if requests == begun:
-            await go_on.wait()
-        await answering(*OK)(scope, receive, send)
-
-    connection = await Connection(app, Impatient).say(*[GET] * begun)
-    await asyncio.sleep(0.2)
-    assert not connection.wire.closed
-    go_on.set()
-    await asyncio.wait_for(connection.wire.over.wait(), 30)
-    assert len(connection.wire.sent) == begun
-
-
-async def test_a_connection_has_one_timer_however_many_requests_it_carries(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-    timers: list[asyncio.TimerHandle] = []
-    call_later: Callable[..., asyncio.TimerHandle] = loop.call_later
-
-    def counted(delay: float, callback: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:
-        timers.append(call_later(delay, callback, *arguments))
-        return timers[-1]
-
-    monkeypatch.setattr(loop, "call_later", counted)
-    connection = await Connection(answering(*OK)).say(*[GET] * 20)
-    assert len(timers) == 1
-    connection.protocol.connection_lost(ConnectionResetError())
-    assert timers[0].cancelled()
 
 
 def test_a_plain_answer_is_spelled_at_once() -> None:

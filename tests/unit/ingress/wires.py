@@ -6,10 +6,15 @@ import asyncio
 from typing import Any
 
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from ingress.budget import BodyBudget
+from ingress.connections import Connections
+from ingress.limits import Limits
+from ingress.turned_away import TurnedAway
 from ingress.wire import WholeAnswersProtocol
 
 
@@ -30,6 +35,12 @@ class Wire(asyncio.Transport):
         self.closed = True
         self.over.set()
 
+    def abort(self) -> None:
+        self.close()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is buffered."""
+
     def is_closing(self) -> bool:
         return self.closed
 
@@ -43,13 +54,13 @@ class Wire(asyncio.Transport):
 class Connection:
     """One connection to *app*, spoken by *protocol*."""
 
-    def __init__(self, app: ASGIApp, protocol: type[HttpToolsProtocol] = WholeAnswersProtocol) -> None:
+    def __init__(self, app: ASGIApp, protocol: type[HttpToolsProtocol] = WholeAnswersProtocol, **options: Any) -> None:
         config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", access_log=False)
         config.load()
         state = ServerState()
         state.default_headers = [(b"date", b"today")]
         self.wire = Wire()
-        self.protocol = protocol(config, state, {})
+        self.protocol = protocol(config, state, {}, **options)
         self.protocol.connection_made(self.wire)
 
     async def say(self, *packets: bytes) -> Connection:
@@ -57,6 +68,13 @@ class Connection:
             self.protocol.data_received(packet)
             await settled()
         return self
+
+
+def connections(**limits: Any) -> Connections:
+    """The bookkeeping of a server with these limits, and one source: ``truto``, as in ``/webhooks/truto``."""
+    bounds = Limits(**limits)
+    budget = BodyBudget(bounds.buffered_bytes, owner=lambda path: path.removeprefix("/webhooks/"))
+    return Connections(bounds, budget, TurnedAway(CollectorRegistry()))
 
 
 async def settled() -> None:

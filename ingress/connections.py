@@ -1,0 +1,205 @@
+"""Every open connection by what it waits for: none lasts for ever, and none keeps others out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from events.beside import beside
+from ingress.budget import BodyBudget
+from ingress.limits import Limits
+from ingress.turned_away import TurnedAway
+
+_SWEEP_SECONDS = 1.0
+_FRESH_SECONDS = 1.0
+"""Whoever has just connected, or been answered, may be about to send: others are closed first."""
+
+
+class Connection(Protocol):
+    """What a connection has to offer here."""
+
+    peer: str
+    phase: Phase | None
+    since: float
+    """When the request that is under way began, or the rest since the last one (s, by the event loop's clock)."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+
+    def drop(self) -> None:
+        """End at once, whatever was not sent or read yet."""
+
+    def retire(self) -> None:
+        """End after the answer to the request that is under way, at once when there is none."""
+
+    def end_head(self) -> bool:
+        """Answer a head that did not come to its end in time; false when not a byte of one has come."""
+
+
+Phase = OrderedDict[Connection, float]
+"""Connections in the order in which they came into it, with the time."""
+
+
+class Connections:
+    """Admits connections up to a number, and ends those that are overdue.
+
+    Run :meth:`running` beside the server. At the limit a connection is closed for the new one: the longest silent one,
+    else the longest idle, else the one whose body has been on its way for longest; those that have delivered come last.
+    A delivery costs nothing here: a connection only notes its time, and is put in order when somebody looks for one.
+    """
+
+    def __init__(self, limits: Limits, budget: BodyBudget, turned_away: TurnedAway) -> None:
+        self.limits = limits
+        self.budget = budget
+        self.turned_away = turned_away
+        self.silent: Phase = OrderedDict()
+        """Those that have said nothing yet, or a part of a head."""
+        self._open: Phase = OrderedDict()
+        self._spoken: Phase = OrderedDict()
+        self._trusted: Phase = OrderedDict()
+        self._unread: Phase = OrderedDict()
+        self._peers: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Connection, now: float) -> bool:
+        """Take a new connection in, closing another one if need be; false when it has to be closed itself."""
+        limit = self.limits.connections_per_peer
+        if limit and self._peers[connection.peer] >= limit:
+            self.turned_away.note("connection_refused", "peer_limit")
+            return False
+        if len(self._open) >= self.limits.connections and not self._make_room(now):
+            self.turned_away.note("connection_refused", "limit")
+            return False
+        self._open[connection] = self.silent[connection] = now
+        connection.phase = self.silent
+        if limit:
+            self._peers[connection.peer] += 1
+        return True
+
+    def _make_room(self, now: float) -> bool:
+        for fresh in (_FRESH_SECONDS, 0.0):
+            if self.silent and now - next(iter(self.silent.values())) >= fresh:
+                return self._evict(next(iter(self.silent)), "silent")
+            if idle := _longest_idle(self._spoken, now - fresh):
+                return self._evict(idle, "idle")
+            if receiving := self.budget.oldest(_FRESH_SECONDS):
+                self.turned_away.note("connection_evicted", "receiving")
+                receiving.give_way()
+                return True
+        if idle := _longest_idle(self._trusted, now):
+            return self._evict(idle, "idle")
+        return False
+
+    def _evict(self, connection: Connection, reason: str) -> bool:
+        self.turned_away.note("connection_evicted", reason)
+        self._end(connection)
+        return True
+
+    def ended(self, connection: Connection) -> None:
+        """*connection* is over. A second call does nothing."""
+        if connection.phase is None:
+            return
+        del self._open[connection], connection.phase[connection]
+        connection.phase = None
+        self._unread.pop(connection, None)
+        if self.limits.connections_per_peer:
+            self._peers[connection.peer] -= 1
+            if not self._peers[connection.peer]:
+                del self._peers[connection.peer]
+
+    def begins(self, connection: Connection, now: float) -> None:
+        """A part of a head has come, and no request is under way."""
+        self._move(connection, self.silent, now)
+
+    def speaks(self, connection: Connection, *, trusted: bool) -> None:
+        """A whole head has come, or an answer gone out. *trusted*: something authentic was delivered here."""
+        self._move(connection, self._trusted if trusted else self._spoken, connection.since)
+
+    def blocks(self, connection: Connection, now: float) -> None:
+        """An answer is not being read."""
+        if connection.phase is not None:
+            self._unread[connection] = now
+
+    def unblocks(self, connection: Connection) -> None:
+        """It is read again."""
+        self._unread.pop(connection, None)
+
+    @staticmethod
+    def _move(connection: Connection, phase: Phase, since: float) -> None:
+        if connection.phase is not None:
+            del connection.phase[connection]
+            phase[connection] = since
+            connection.phase = phase
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """End what is overdue, until the block ends."""
+        async with beside(self._run(), "sweep-connections"):
+            yield
+
+    async def _run(self) -> None:
+        limits = self.limits
+        shortest = min(limits.head_seconds, limits.idle_seconds, limits.write_seconds, limits.request_seconds)
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(_SWEEP_SECONDS, shortest / 4))
+            self.sweep(loop.time())
+
+    def sweep(self, now: float) -> None:
+        """End what is overdue at *now* (s, by the clock of the event loop)."""
+        limits = self.limits
+        _each(self.silent, now - limits.head_seconds, self._end_silence)
+        _each(self._unread, now - limits.write_seconds, lambda late: self._give_up(late, "answer_unread"))
+        _each(self._open, now - limits.connection_seconds, self._retire)
+        for connection in [*self._spoken, *self._trusted]:
+            if connection.is_busy:
+                if now - connection.since >= limits.request_seconds:
+                    self._give_up(connection, "request")
+            elif now - connection.since >= limits.idle_seconds:
+                self._end(connection)
+
+    def _end_silence(self, connection: Connection) -> None:
+        if not connection.end_head():
+            self._give_up(connection, "silent")
+        elif connection.phase is self.silent:  # it was ending already
+            self._end(connection)
+
+    def _give_up(self, connection: Connection, reason: str) -> None:
+        self.turned_away.note("connection_timed_out", reason)
+        self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        self.ended(connection)
+        connection.drop()
+
+    def _retire(self, connection: Connection) -> None:
+        # Once is enough; what does not end after that is ended by its request's time.
+        self._open.move_to_end(connection)
+        self._open[connection] += self.limits.connection_seconds
+        connection.retire()
+
+
+def _each(phase: Phase, before: float, end: Callable[[Connection], None]) -> None:
+    """Call *end* for everything that came into *phase* before that, each of which it has to take out."""
+    while phase:
+        connection, since = next(iter(phase.items()))
+        if since > before:
+            return
+        end(connection)
+
+
+def _longest_idle(phase: Phase, before: float) -> Connection | None:
+    """Who has been idle for longest, since *before* at least. Those that are not are put where they belong."""
+    for _ in range(len(phase)):
+        connection, noted = next(iter(phase.items()))
+        if not connection.is_busy and connection.since == noted:
+            return connection if noted <= before else None
+        phase.move_to_end(connection)
+        phase[connection] = connection.since
+    return None
