@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cli.opening import with_store
-from cli.printing import at, lasting, print_json, printable, printable_json
-from events import CorruptEvent, Ended, Event, HistoryEntry, Overview, Store
+from cli.printing import at, counted, lasting, print_json, printable, printable_json
+from events import CorruptEvent, Ended, Event, HistoryEntry, LetGo, Overview, Store
 
 _PLACES = {
     "queue": "in the queue: running, waiting for a worker, or for its next attempt",
@@ -24,11 +24,15 @@ def show_queue(*, limit: int, as_json: bool) -> int:
     """Print the state of the queue and the *limit* events that ended last."""
 
     async def work(store: Store) -> int:
-        overview, recent = await store.overview(), await store.recent(limit)
+        await store.memory()  # bounds may be a share of it
+        overview, recent, let_go = await store.overview(), await store.recent(limit), await store.let_go()
         if as_json:
-            print_json({**asdict(overview), "recent": [ended._asdict() for ended in recent]})
+            ended = [one._asdict() for one in recent]
+            print_json({**asdict(overview), "recent": ended, "let_go": [one._asdict() for one in let_go]})
         else:
             _tell_overview(overview)
+            _tell_sources(overview)
+            _tell_let_go(let_go)
             _tell_recent(recent)
         return 0
 
@@ -91,6 +95,23 @@ def _tell_overview(overview: Overview) -> None:
     print(f"workers  {overview.workers}{idle}")
     totals = ", ".join(f"{printable(name)} {count}" for name, count in sorted(overview.totals.items()))
     print(f"totals   {totals or 'nothing yet'}")
+
+
+def _tell_sources(overview: Overview) -> None:
+    taking = {source: usage for source, usage in overview.sources.items() if usage.events or usage.parked}
+    if taking:
+        print("\nNot over, by source:")
+    for source, usage in sorted(taking.items()):
+        unhandled = f", {usage.parked} of them parked and handled by nobody" if usage.parked else ""
+        near = f" ({usage.fullness:.0%} of what is kept)" if usage.parked else ""
+        print(f"{printable(source):<20} {counted(usage.events, 'event')}, {usage.bytes} bytes{unhandled}{near}")
+
+
+def _tell_let_go(let_go: Sequence[LetGo]) -> None:
+    if let_go:
+        print("\nHandled by nobody and let go (PARKED_MAX, PARKED_MAX_BYTES, PARKED_TTL):")
+    for one in let_go:
+        print(f"{at(one.first)} … {at(one.last)}  {one.events:>8}  {printable(one.source)}  {printable(one.type)}")
 
 
 def _tell_recent(recent: Sequence[Ended]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from cli.dev import FOLDER
 from cli.settings import StoreSettings, read_settings
-from events import Enrolment, Store, StoreUnavailable
+from events import Enrolment, ParkedLimit, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
 
 
@@ -22,7 +22,12 @@ def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
     settings = read_settings(StoreSettings, **_of_dev(), **given)
 
     async def run() -> int:
-        store = Store.connect(settings.redis_url, dedup_ttl=settings.dedup_ttl, history_ttl=settings.history_ttl)
+        store = Store.connect(
+            settings.redis_url,
+            dedup_ttl=settings.dedup_ttl,
+            history_ttl=settings.history_ttl,
+            parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
+        )
         try:
             return await work(store)
         except StoreUnavailable as exc:

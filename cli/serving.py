@@ -19,7 +19,7 @@ import structlog
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
 from cli.store_check import checked
-from events import Shard, Spool, SpoolUnusable, Store
+from events import ParkedLimit, Shard, Spool, SpoolUnusable, Store
 from events.beside import beside
 from truto import AsyncTruto
 from truto.signing_keys import SigningKeys
@@ -44,6 +44,7 @@ def run_ingress() -> None:
     import uvloop
 
     from ingress import AdminServer, Server, create_app
+    from ingress.quotas import Quota
 
     settings = read_settings(IngressSettings)
     configure_logging(settings.log_level, settings.log_format)
@@ -73,6 +74,12 @@ def run_ingress() -> None:
             link_token_key=settings.link_token_key.get_secret_value() if settings.link_token_key else None,
             spool=shards[0].spool,
             further=shards[1:],
+            quota=Quota(
+                deliveries=settings.quota_deliveries,
+                bytes=settings.quota_bytes,
+                pending_events=settings.quota_pending_events,
+                pending_bytes=settings.quota_pending_bytes,
+            ),
         )
         log.info(
             "ingress_started",
@@ -244,7 +251,7 @@ async def _work(
             concurrency=settings.worker_concurrency,
             max_bytes=settings.worker_max_bytes,
             grace_seconds=settings.grace_seconds,
-            sweep=dispatcher.unpark_known,
+            sweep=dispatcher.sweep,
         )
         async with _registered(workflows, settings, describer), checked(store, settings.store_check):
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
@@ -337,4 +344,5 @@ def _store(settings: StoreSettings, url: str, *, confirm_replicas: int = 0) -> S
         dedup_ttl=settings.dedup_ttl,
         history_ttl=settings.history_ttl,
         confirm_replicas=confirm_replicas,
+        parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
     )

@@ -69,6 +69,9 @@ class StoreSettings(ProcessSettings):
     lease_seconds: float = Field(default=15.0, ge=1, le=3600)
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
     history_ttl: float = Field(default=3 * 86_400, ge=60)
+    parked_max: int = Field(default=10_000, ge=1)
+    parked_max_bytes: int | None = Field(default=None, ge=1024)
+    parked_ttl: float = Field(default=7 * 86_400, ge=60)
     grace_seconds: int = Field(default=30, ge=1, le=3600)
     store_check: Literal["strict", "warn", "off"] = "warn"
 
@@ -107,6 +110,10 @@ class IngressSettings(StoreSettings):
     max_buffered_bytes: int | None = Field(default=None, ge=1024 * 1024)
     max_connections: int | None = Field(default=None, ge=16)
     max_connections_per_peer: int = Field(default=0, ge=0)
+    quota_deliveries: int = Field(default=30_000, ge=0)
+    quota_bytes: int = Field(default=1024**3, ge=0)
+    quota_pending_events: int = Field(default=100_000, ge=0)
+    quota_pending_bytes: int | None = Field(default=None, ge=0)
     spool_dir: Path | None = None
     spool_max_bytes: int = Field(default=1024**3, ge=1024**2)
     truto_api_token: SecretStr | None = None

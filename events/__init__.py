@@ -23,6 +23,7 @@ from events.store import (
     Store,
     until_reconnected,
 )
+from events.usage import LetGo, Memory, ParkedLimit, PendingLimit, SourceUsage
 
 __all__ = [
     "NEEDS_REAUTH",
@@ -43,14 +44,19 @@ __all__ = [
     "Kept",
     "Lane",
     "Lease",
+    "LetGo",
     "MalformedEvent",
+    "Memory",
     "OrderedPattern",
     "Overview",
+    "ParkedLimit",
+    "PendingLimit",
     "Refused",
     "Run",
     "RunStatus",
     "Shard",
     "Shards",
+    "SourceUsage",
     "Spool",
     "SpoolUnusable",
     "Store",

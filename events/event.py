@@ -21,6 +21,9 @@ KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tr
 MAX_INLINE_BYTES = 64 * 1024
 """A body that is larger, with its delivery's own one, is stored under a key of its own, and read when it is needed."""
 
+PENDING_OVERHEAD_BYTES = 1024
+"""What an event that is not over takes of Redis besides its bodies: keys, places in the queue, its history."""
+
 _TYPE_FIELDS = ("event", "event_type", "eventType")
 _LONGEST_NAME = 256
 
@@ -32,6 +35,7 @@ class Verified(NamedTuple):
     ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (multipart).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
+    ``bytes_apart`` counts bodies that the store has been given already, by another way.
     """
 
     source: str
@@ -42,6 +46,7 @@ class Verified(NamedTuple):
     raw: bytes = b""
     secret_position: int = 0
     platform: bool = False
+    bytes_apart: int = 0
 
     def __repr__(self) -> str:
         """What it is, without what is in it."""
@@ -53,9 +58,21 @@ class Verified(NamedTuple):
         return event_key(self.source, self.id)
 
     @property
+    def size(self) -> int:
+        """The bytes that the event counts for in the store, as long as it is not over."""
+        return (self.bytes_apart or len(self.body) + len(self.raw)) + PENDING_OVERHEAD_BYTES
+
+    @property
     def meta(self) -> bytes:
         """What is stored beside the body, as one line of JSON."""
-        meta: dict[str, Any] = {"source": self.source, "type": self.type, "id": self.id, "headers": dict(self.headers)}
+        # The scripts read the first two where they stand.
+        meta: dict[str, Any] = {
+            "source": self.source,
+            "bytes": self.size,
+            "type": self.type,
+            "id": self.id,
+            "headers": dict(self.headers),
+        }
         if self.platform and self.source != PLATFORM_SOURCE:
             meta["platform"] = True
         return orjson.dumps(meta)

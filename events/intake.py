@@ -13,6 +13,7 @@ from events.errors import SpoolUnavailable, StoreUnavailable
 from events.event import Verified
 from events.spool import Spool
 from events.store import Acceptance, Store
+from events.usage import PendingLimit
 
 log = structlog.get_logger("events")
 
@@ -54,8 +55,11 @@ class Intake:
         self._unsent: list[list[Verified]] | None = None
         """What is left of the segment being brought over; ``None`` between two."""
 
-    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         """Take the events of one delivery in, all or none, and say what became of each.
+
+        *limit* is what their source may have in the store. In the spool a source with a limit may use the first half:
+        the rest is for those without. What is in the spool was accepted, and is brought over whatever the limits.
 
         Returns after the store or the spool has confirmed, never before. Raises :class:`StoreUnavailable` when neither
         did; what the store has got of it is unknown then.
@@ -63,10 +67,12 @@ class Intake:
         if self._store_answers:
             try:
                 async with asyncio.timeout(self._patience):
-                    return await self._store.accept(events)
+                    return await self._store.accept(events, limit)
             except (StoreUnavailable, TimeoutError) as exc:
                 # The store may have it nevertheless: then bringing it over finds a duplicate.
                 self._lose_store(exc)
+        if limit is not None and self.spool.bytes > self.spool.most_bytes // 2:
+            return [Acceptance.OVER_QUOTA] * len(events)
         try:
             await self.spool.append(events)
         except SpoolUnavailable as exc:

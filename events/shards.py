@@ -11,6 +11,7 @@ from events.event import Verified, account_of
 from events.intake import Intake
 from events.spool import Spool
 from events.store import Acceptance, Overview, Store
+from events.usage import PendingLimit, together_usage
 
 
 class Shard(NamedTuple):
@@ -32,13 +33,13 @@ class Shards:
             raise ValueError("there is no store to take events into")
         self._takers = list(takers)
 
-    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         """Take the events of one delivery in, all or none: into the store of the first one's account.
 
-        Raises :class:`StoreUnavailable` as that store does.
+        *limit* is what their source may have in that store. Raises :class:`StoreUnavailable` as that store does.
         """
         number = choose_shard(_share_of(events[0]), len(self._takers)) if events else 0
-        return await self._takers[number].accept(events)
+        return await self._takers[number].accept(events, limit)
 
 
 def choose_shard(share: str, count: int) -> int:
@@ -67,4 +68,5 @@ def together(overviews: Sequence[Overview]) -> Overview:
         workers=sum(overview.workers for overview in overviews),
         totals=dict(totals),
         held=sum(overview.held for overview in overviews),
+        sources=together_usage(overview.sources for overview in overviews),
     )

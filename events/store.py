@@ -12,6 +12,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter,
                           time of acceptance, lane
 ``steps:<member>``        what the handler's steps have returned
+``usage``                 hash of counts by source: events and bytes that are not over, bytes parked that nobody handles
+``unhandled``, ``let_go`` parked work that nobody handles, by source, and what became of it: scripts/parking.lua
 ``dead``, ``parked``      sorted sets of members by the time they got there
 ``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``
 ``history:<key>``         what happened, a line each; expires ``HISTORY_TTL`` after the end
@@ -55,7 +57,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from events.batching import GroupCommit
 from events.budgets import Budget
@@ -67,11 +69,14 @@ from events.event import MAX_INLINE_BYTES, Event, Verified, event_key, head_of, 
 from events.lanes import Lane, OrderedPattern
 from events.listening import hear
 from events.runs import Arrivals, Begun, Run, RunStatus, Waiting, read_run
+from events.usage import LetGo, Memory, ParkedLimit, PendingLimit, SourceUsage, read_let_go, read_usage
 
 PREFIX = "tw:"
 
 NEEDS_REAUTH = "needs_reauth"
 """Why work is parked whose account has to be connected again; Truto's own word for the account's status."""
+
+_Offer = tuple[Sequence[Verified], PendingLimit | None]
 
 _LEFT = b"left"
 _ALIVE_MS = 15_000
@@ -94,11 +99,13 @@ class Acceptance(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
     """A duplicate by id whose body differs from the one in flight; the first one counts."""
+    OVER_QUOTA = "over_quota"
+    """Not taken: its source has as much in the store as it may."""
     SPOOLED = "spooled"
     """Kept on the local disk, because the store did not answer: the store never says this itself."""
 
 
-_ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.CONFLICT}
+_ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.CONFLICT, 3: Acceptance.OVER_QUOTA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +225,7 @@ class Overview:
     workers: int
     totals: dict[str, int]
     held: int = 0
+    sources: dict[str, SourceUsage] = field(default_factory=dict)
 
 
 class Store:
@@ -235,6 +243,7 @@ class Store:
         history_ttl: float = 3 * 86_400,
         answer_seconds: float = _ANSWER_SECONDS,
         confirm_replicas: int = 0,
+        parked: ParkedLimit | None = None,
         prefix: str = PREFIX,
     ) -> None:
         self.redis = redis
@@ -244,6 +253,8 @@ class Store:
         self._lease_ms = round(lease_seconds * 1000)
         self._dedup_ms = round(dedup_ttl * 1000)
         self._history_ms = round(history_ttl * 1000)
+        self._parked = parked or ParkedLimit()
+        self._maxmemory = 0
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
         self._confirmation = ReplicaConfirmation(redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size, patience=answer_seconds)
@@ -266,6 +277,7 @@ class Store:
         history_ttl: float = 3 * 86_400,
         answer_seconds: float = _ANSWER_SECONDS,
         confirm_replicas: int = 0,
+        parked: ParkedLimit | None = None,
     ) -> Store:
         """A store at *url* (``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow failovers).
 
@@ -280,6 +292,7 @@ class Store:
             history_ttl=history_ttl,
             answer_seconds=answer_seconds,
             confirm_replicas=confirm_replicas,
+            parked=parked,
         )
 
     async def close(self) -> None:
@@ -297,16 +310,17 @@ class Store:
         async with _confirmed():
             return await find_faults(self.redis)
 
-    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         """Take the events of one delivery in, all or none, and say what became of each.
 
-        Returns after Redis has confirmed, never before. Concurrent calls share one round trip. A large body goes ahead,
-        past the script; it expires where the script does not take it over.
+        Once their source has as much in the store as *limit* says, no new ones are taken. That is looked at before each
+        round trip, which concurrent calls share. Returns after Redis has confirmed, never before. A large body goes
+        ahead, past the script; it expires where the script does not take it over.
         """
         try:
             if any(len(verified.body) + len(verified.raw) > MAX_INLINE_BYTES for verified in events):
                 events = await asyncio.gather(*map(self._offered, events))
-            return await self._accepting.submit(events)
+            return await self._accepting.submit((events, limit))
         except TimeoutError as exc:
             raise _unconfirmed(exc) from None
 
@@ -316,7 +330,7 @@ class Store:
             return verified
         name = secrets.token_hex(16)
         await self._offering.submit((name, verified))
-        return verified._replace(body=b"", raw=name.encode())
+        return verified._replace(body=b"", raw=name.encode(), bytes_apart=len(verified.body) + len(verified.raw))
 
     async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
         # Until the script is there, it may wait for as long as an answer of Redis for this, and then for its own.
@@ -329,9 +343,15 @@ class Store:
             await pipe.execute()
         return [None] * len(offers)
 
-    async def _accept_batch(self, groups: Sequence[Sequence[Verified]]) -> list[list[Acceptance]]:
+    async def _accept_batch(self, offers: Sequence[_Offer]) -> list[list[Acceptance]]:
+        groups = [group for group, _ in offers]
         offered = list(chain.from_iterable(groups))
-        args = [part for verified in offered for part in (verified.key, verified.meta, verified.body, verified.raw)]
+        limits = {group[0].source: limit for group, limit in offers if limit is not None and group}
+        args: list[str | bytes | int] = [len(limits)]
+        for source, limit in limits.items():
+            args += source, *limit
+        for verified in offered:
+            args += verified.key, verified.meta, verified.body, verified.raw
         try:
             answers = _acceptances(await self._run_accept(args))
             taken = iter([answer for _, answer in zip(offered, answers, strict=True)])
@@ -463,7 +483,8 @@ class Store:
         return await self._finish(chain.from_iterable(_finish_args(ls.member, ls.token, end) for ls, end in ends))
 
     async def _finish(self, args: Iterable[str | bytes | int]) -> list[bool]:
-        return [bool(ended) for ended in await self._run("finish", [self._dedup_ms, self._history_ms, *args])]
+        limits = self._parked.events, self._parked.bytes_of(self._maxmemory)
+        return [bool(ended) for ended in await self._run("finish", [self._dedup_ms, self._history_ms, *limits, *args])]
 
     async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
         """What *owner* is told while it waits: a new event, leased to it already, or ``None``: there may be work.
@@ -634,7 +655,8 @@ class Store:
 
     async def overview(self) -> Overview:
         """The state of the queue in one look."""
-        ready, oldest, waiting, dead, parked, workers, totals, held = await self._run("overview", [_ALIVE_MS])
+        told = await self._run("overview", [_ALIVE_MS])
+        ready, oldest, waiting, dead, parked, workers, totals, held, counts, unhandled = told
         return Overview(
             ready=ready,
             oldest_ready_seconds=oldest / 1000,
@@ -644,7 +666,47 @@ class Store:
             workers=workers,
             totals={n.decode(): int(c) for n, c in zip(totals[::2], totals[1::2], strict=True)},
             held=held,
+            sources=read_usage(counts, unhandled, self._parked, self._maxmemory),
         )
+
+    async def memory(self) -> Memory:
+        """What Redis uses and may use, where it lets us look; limits that are a share of it follow."""
+        async with _confirmed():
+            try:
+                told = await self.redis.info("memory")
+            except ResponseError:  # this user may not look
+                return Memory(0, 0)
+        memory = Memory(int(told.get("used_memory", 0)), int(told.get("maxmemory", 0)))
+        self._maxmemory = memory.limit
+        return memory
+
+    async def bound_parked(self) -> tuple[int, dict[str, float]]:
+        """Let go of parked work that nobody handles, where it is too much or too old.
+
+        How much ever was let go, and for each source how near it is to that, 1 being there.
+        """
+        await self.memory()
+        limit, size = self._parked, self._parked.bytes_of(self._maxmemory)
+        limits = [self._dedup_ms, self._history_ms, limit.events, size, round(limit.seconds * 1000), _PAGE]
+        while True:
+            gone, ever, *rows = await self._run("bound_parked", limits)
+            if gone < _PAGE:
+                break
+        fullness = {}
+        for source, held, taken, age in zip(*[iter(rows)] * 4, strict=True):
+            fullness[source.decode()] = max(held / limit.events, taken / size, age / 1000 / limit.seconds)
+        return ever, fullness
+
+    async def index_parked(self, pieces: Sequence[Kept]) -> None:
+        """Let what was parked because nobody handles it, before such work was bounded, be bounded too."""
+        named = [part for kept in pieces if kept.event for part in (kept.member, kept.event.source)]
+        if named:
+            await self._run("index_parked", named)
+
+    async def let_go(self) -> list[LetGo]:
+        """What was parked, handled by nobody, and let go, by source and type, the most first."""
+        async with _confirmed():
+            return read_let_go(await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(f"{self._prefix}let_go")))
 
     async def replay(self, members: Sequence[str], *, afresh: bool = False) -> int:
         """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were.
@@ -892,6 +954,8 @@ _SCRIPTS = (
     "requeue",
     "discard",
     "overview",
+    "bound_parked",
+    "index_parked",
     "keep",
     "open_enrolment",
     "enrol",
@@ -907,10 +971,15 @@ _SCRIPTS = (
 _PARTS = {
     "accept": ["leasing"],
     "claim": ["leasing"],
-    "gate": ["lanes"],
+    "gate": ["ending", "lanes"],
     "plan": ["lanes"],
-    "finish": ["lanes"],
+    "finish": ["ending", "lanes", "parking"],
+    "bound_parked": ["ending", "parking"],
+    "index_parked": ["ending", "parking"],
+    "requeue": ["ending", "parking"],
+    "discard": ["ending", "parking"],
     "await_event": ["lanes"],
+    "reconnect": ["ending"],
 }
 
 
@@ -947,12 +1016,12 @@ def _acceptances(answers: object) -> list[Acceptance]:
     return [_ACCEPTANCES[answer] for answer in answers]
 
 
-def _group_size(group: Sequence[Verified]) -> int:
-    return sum(len(verified.body) + len(verified.raw) for verified in group)
+def _group_size(offer: _Offer) -> int:
+    return sum(len(verified.body) + len(verified.raw) for verified in offer[0])
 
 
 def _bytes_of(offer: tuple[str, Verified]) -> int:
-    return _group_size([offer[1]])
+    return len(offer[1].body) + len(offer[1].raw)
 
 
 def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, ...]:

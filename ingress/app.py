@@ -23,6 +23,7 @@ from ingress.health import Readiness, livez
 from ingress.limits import Limits
 from ingress.link_token import LinkTokenRoute
 from ingress.metrics import EdgeFigures, Metrics, MetricsRoute, SpoolFigures
+from ingress.quotas import DEFAULT, Quota, Quotas
 from ingress.receive import DELIVERIES, Receiver
 from ingress.refusals import RefusalJournal
 from ingress.sources import Source
@@ -62,11 +63,13 @@ def create_app(
     link_token_key: str | None = None,
     spool: Spool | None = None,
     further: Sequence[Shard] = (),
+    quota: Quota = DEFAULT,
 ) -> Starlette:
     """The app that receives deliveries for *sources* into *store*, and closes what it was given when it ends.
 
     With a *spool*, deliveries that the store cannot take wait there and are brought over when it can. With *further*
     shards, accounts are spread over them all; what sources and refusals leave behind is kept in *store*.
+    *quota* is what sources other than Truto's may do that state none of their own.
     The link-token route exists only with both *truto* and *link_token_key*. ``app.state.readiness.draining = True``
     makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources. ``app.state.admin`` is
     the app for the admin port: what an operator may know, and strangers may not.
@@ -87,7 +90,8 @@ def create_app(
     # Of its own, so that no stranger can take the operator's place.
     admin_connections = Connections(replace(limits, connections=_MAX_ADMIN_CONNECTIONS), budget, turned_away)
     metrics.registry.register(EdgeFigures(connections))
-    receiver = Receiver(taker, table, budget, limits, metrics, journal, turned_away)
+    quotas = Quotas([shard.store for shard in shards], quota)
+    receiver = Receiver(taker, table, budget, limits, metrics, journal, turned_away, quotas)
     if intakes:
         metrics.registry.register(SpoolFigures(intakes))
     routes = [
@@ -111,7 +115,7 @@ def create_app(
             closing.push_async_callback(figures.aclose)
             await closing.enter_async_context(table.running())
             await closing.enter_async_context(journal.running())
-            for running in (turned_away, connections, admin_connections):
+            for running in (quotas, turned_away, connections, admin_connections):
                 await closing.enter_async_context(running.running())
             yield
 
@@ -125,6 +129,7 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.readiness = readiness
     app.state.sources = table
+    app.state.quotas = quotas
     app.state.connections = connections
     app.state.admin = _admin_app(readiness, figures, admin_connections)
     return app

@@ -58,6 +58,13 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._pending = self._by_source("pending_events", "Events that are not over")
+        self._pending_bytes = self._by_source("pending_bytes", "What events that are not over take of Redis")
+        self._unhandled = self._by_source("parked_unhandled", "Parked events that nobody handles")
+        self._unhandled_fullness = self._by_source(
+            "parked_fullness", "How near parked events that nobody handles are to being let go; 1 is there"
+        )
+        self._let_go = self._by_source("parked_let_go", "Parked events that nobody handled and that were let go")
         self._store_up = Gauge(
             "truto_worker_store_up", "Whether the store has answered within the last second", registry=self.registry
         )
@@ -72,6 +79,9 @@ class Metrics:
             ["what"],
             registry=self.registry,
         )
+
+    def _by_source(self, name: str, about: str) -> Gauge:
+        return Gauge(f"truto_worker_{name}", about, ["source"], registry=self.registry)
 
     def accepted(self, source: str, outcome: str, secret_position: int) -> None:
         """Count an event that is confirmed, or known already."""
@@ -110,6 +120,8 @@ class Metrics:
     def show(self, overview: Overview | None) -> bytes:
         """Everything as text. Without an *overview* the store counts as down; its last figures are left out or NaN."""
         self._store_up.set(overview is not None)
+        for gauge in (self._pending, self._pending_bytes, self._unhandled, self._unhandled_fullness, self._let_go):
+            gauge.clear()
         self._queue.clear()
         self._totals.clear()
         self._oldest.set(math.nan)
@@ -119,6 +131,12 @@ class Metrics:
                 self._queue.labels(state).set(getattr(overview, state))
             self._oldest.set(overview.oldest_ready_seconds)
             self._workers.set(overview.workers)
+            for source, usage in overview.sources.items():
+                self._pending.labels(source).set(usage.events)
+                self._pending_bytes.labels(source).set(usage.bytes)
+                self._unhandled.labels(source).set(usage.parked)
+                self._unhandled_fullness.labels(source).set(usage.fullness)
+                self._let_go.labels(source).set(usage.let_go)
             for what, count in overview.totals.items():
                 self._totals.labels(what).set(count)
         return generate_latest(self.registry)

@@ -10,7 +10,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from events import Acceptance, Intake, Shards, Store, StoreUnavailable, Verified
+from events import Acceptance, Intake, PendingLimit, Shards, Store, StoreUnavailable, Verified
 from ingress.answers import (
     MEMORY_EXHAUSTED,
     RETRY_AFTER_SECONDS,
@@ -26,6 +26,7 @@ from ingress.body import DELIVERED, ClientGone, is_here, read_body
 from ingress.budget import BodyBudget
 from ingress.limits import Limits
 from ingress.metrics import Metrics
+from ingress.quotas import Quotas, over_pending
 from ingress.refusals import NO_SOURCE, RefusalJournal
 from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
@@ -63,6 +64,7 @@ class Receiver:
         metrics: Metrics,
         journal: RefusalJournal,
         turned_away: TurnedAway,
+        quotas: Quotas,
     ) -> None:
         self._store = store
         self._sources = sources
@@ -71,6 +73,7 @@ class Receiver:
         self._metrics = metrics
         self._journal = journal
         self._turned_away = turned_away
+        self._quotas = quotas
         self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,11 +182,16 @@ class Receiver:
             self._budget.give_back(more)
 
     async def _accept(self, source: AnySource, events: Sequence[Verified], scope: Scope) -> Response:
+        limit = self._admit(source, events) if isinstance(source, ConfiguredSource) else None
+        if isinstance(limit, Refusal):
+            return self._refuse_over_quota(source, limit)
         try:
-            acceptances = await self._store.accept(events)
+            acceptances = await self._store.accept(events, limit)
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
         scope[DELIVERED] = True
+        if limit is not None and Acceptance.OVER_QUOTA in acceptances:
+            return self._refuse_over_quota(source, over_pending(limit))
         outcomes = [acceptance.value for acceptance in acceptances]
         if isinstance(source, ConfiguredSource):
             self._count_renamed(source, events)
@@ -199,6 +207,18 @@ class Receiver:
             )
         told = [{"id": verified.id, "type": verified.type} for verified in events]
         return answer({"status": _status(outcomes), "events": told})
+
+    def _admit(self, source: ConfiguredSource, events: Sequence[Verified]) -> PendingLimit | Refusal | None:
+        size = sum(verified.size for verified in events)
+        return self._quotas.admit(source.name, source.quota, size, platform=source.platform_events)
+
+    def _refuse_over_quota(self, source: AnySource, refusal: Refusal) -> Response:
+        """A flood is told once a second: a line for each would take more than the flood itself."""
+        self._metrics.refused(source.name, refusal.status, refusal.reason)
+        if count := self._quotas.to_tell(source.name):
+            self._journal.note(source.name, refusal)
+            log.warning("quota_exceeded", source=source.name, refused=count, detail=refusal.detail)
+        return refuse(refusal)
 
     def _count_renamed(self, source: ConfiguredSource, events: Sequence[Verified]) -> None:
         renamed = sum(verified.type.startswith(f"{source.name}/") for verified in events)

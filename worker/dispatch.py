@@ -26,6 +26,11 @@ NO_HANDLER = "no_handler"
 HANDLER_MISSING = "handler_missing"
 
 _LOOKED_AT_ONCE = 50
+_NEARLY_FULL = 0.8
+_ALARM_SECONDS = 60.0
+_BOUNDS = (
+    "what nobody handles is let go beyond PARKED_MAX, PARKED_MAX_BYTES and PARKED_TTL: handle, ignore or replay it"
+)
 _EVER = datetime.min.replace(tzinfo=UTC)
 _RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
 _MAY_RECONNECT = _RECONNECTED | {"integrated_account:updated"}
@@ -46,6 +51,8 @@ class Dispatcher:
     suggest: bool = False
     _suggested: set[str] = field(default_factory=set, init=False)
     _looked_until: datetime = field(default=_EVER, init=False)
+    _let_go: int | None = field(default=None, init=False)
+    _alarmed: dict[str, float] = field(default_factory=dict, init=False)
     _log: structlog.typing.FilteringBoundLogger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,19 +94,37 @@ class Dispatcher:
         if (account := reconnected_account(event)) and await self.store.account_reconnected(account):
             log.info("account_reconnected", account_id=account)
 
+    async def sweep(self) -> None:
+        """Run the parked events that have a handler by now, and bound those that have none."""
+        await self.unpark_known()
+        let_go, fullness = await self.store.bound_parked()
+        if self._let_go is not None and let_go > self._let_go:
+            log.error("parked_let_go", events=let_go - self._let_go, hint="look: truto-worker events")
+        self._let_go = let_go
+        for source, part in fullness.items():
+            if part >= _NEARLY_FULL and time.monotonic() - self._alarmed.get(source, -_ALARM_SECONDS) >= _ALARM_SECONDS:
+                self._alarmed[source] = time.monotonic()
+                log.error("parked_nearly_full", source=source, percent=round(part * 100), hint=_BOUNDS)
+
     async def unpark_known(self) -> int:
         """Run the parked events that this version of the code has a handler for; how many there were.
 
         A second call looks only at what was parked since the first. It is called again and again, because in a rolling
         deploy the version before goes on parking what this one knows.
         """
-        unparked, newest = 0, self._looked_until
+        unparked, newest, unwanted = 0, self._looked_until, []
         async for kept in self.store.each_kept("parked", _LOOKED_AT_ONCE):
             if kept.since < self._looked_until:
                 break
             newest = max(newest, kept.since)
             if self._is_known(kept):
                 unparked += await self.store.unpark([kept.member])
+            elif self._looked_until == _EVER and kept.note.get("why") == NO_HANDLER:
+                unwanted.append(kept)
+                if len(unwanted) >= _LOOKED_AT_ONCE:
+                    await self.store.index_parked(unwanted)
+                    unwanted = []
+        await self.store.index_parked(unwanted)
         self._looked_until = newest
         return unparked
 

@@ -1,8 +1,10 @@
 -- Take events in, each exactly once, and say for each whether it was new.
--- ARGV: prefix, then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body). The body
---   of a large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken
---   over here by renaming, since each copy through this script would cost as much as writing them
--- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose body differs from the one in flight
+-- ARGV: prefix, number of sources with limits, then for each of them: source, most events, bytes and parked events (0: any
+--   number), then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body). The body of a
+--   large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken over
+--   here by renaming, since each copy through this script would cost as much as writing them
+-- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose body differs from the one in flight, 3 not taken: its
+--   source has as much here as it may
 -- An event goes straight to a worker that waits: it is leased to it here, and what it hears is token, key and stored event,
 -- a line each. A second script call, and the fsync behind it, would cost it as much again as all the rest.
 local answers, fresh, duplicates = {}, {}, 0
@@ -17,7 +19,7 @@ local function hand_out(event)
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
       if worker.free > 1 then redis.call('ZINCRBY', P .. 'idle', -1, worker.entry) else no_longer_idle(worker) end
-      lease_until(now + worker.lease, event.key, token, 1, event.order)
+      lease_until(now + worker.lease, event.key, token, 1, event.order, event.source, event.bytes)
       begin_history(event.key, stamp, event.meta, claimed_by(worker.owner))
       return true
     end
@@ -56,24 +58,39 @@ local function take_over(name, key)
   redis.call('PERSIST', key)
 end
 
+-- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so
+-- that a delivery is taken whole or not at all.
+local EVENT = 1099511627776 -- 2^40
+local full, taken, first = {}, {}, 3 + 4 * ARGV[2]
+for i = 3, first - 1, 4 do
+  local source, events, bytes, parked = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  local used = tonumber(redis.call('HGET', P .. 'usage', source .. '|pending') or 0)
+  full[source] = events > 0 and used >= events * EVENT or bytes > 0 and used % EVENT >= bytes
+    or parked > 0 and redis.call('ZCARD', P .. 'unhandled:' .. source) >= parked
+end
+
 -- Before anything is written: all of the events are taken in, or none.
-for i = 2, #ARGV, 4 do
+for i = first, #ARGV, 4 do
   if ARGV[i + 2] == '' and redis.call('EXISTS', offered(ARGV[i + 3])) == 0 then
     return redis.error_reply('OFFERGONE a large body expired before its event was accepted')
   end
 end
 
-for i = 2, #ARGV, 4 do
+for i = first, #ARGV, 4 do
   local key, meta, body, raw = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_large = body == ''
-  local known = redis.call('GET', P .. 'event:' .. key)
-  if known or redis.call('EXISTS', P .. 'done:' .. key) == 1 then
+  local source, bytes = share_of(meta)
+  if redis.call('EXISTS', P .. 'event:' .. key, P .. 'done:' .. key) > 0 then
+    local known = redis.call('GET', P .. 'event:' .. key)
     local same = not known or has_same_body(key, known, body, raw)
     answers[#answers + 1] = same and 0 or 2
     duplicates = duplicates + 1
     if is_large then redis.call('UNLINK', offered(raw), offered(raw .. ':raw')) end
     -- To an existing list only: for a pending event the claim writes the first entries.
     if redis.call('EXISTS', P .. 'history:' .. key) == 1 then note(key, 'duplicate') end
+  elseif full[source] then
+    answers[#answers + 1] = 3
+    if is_large then redis.call('UNLINK', offered(raw), offered(raw .. ':raw')) end
   else
     -- A microsecond apart, so that the events of one batch start in the order in which they came. Queued first: if
     -- anything fails here, no event is known, and refused as a duplicate, that would never run.
@@ -87,11 +104,15 @@ for i = 2, #ARGV, 4 do
     end
     redis.call('SET', P .. 'event:' .. key, stored)
     answers[#answers + 1] = 1
-    fresh[#fresh + 1] = { key = key, meta = meta, stored = stored, order = order, is_large = is_large }
+    fresh[#fresh + 1] = {
+      key = key, meta = meta, stored = stored, order = order, is_large = is_large, source = source, bytes = bytes,
+    }
+    if bytes then taken[source] = (taken[source] or 0) + EVENT + bytes end
   end
 end
 if #fresh > 0 then
   redis.call('HINCRBY', P .. 'totals', 'accepted', #fresh)
+  for source, share in pairs(taken) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', share) end
   for _, event in ipairs(fresh) do
     if not hand_out(event) then break end
   end

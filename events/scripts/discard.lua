@@ -6,9 +6,12 @@ local gone = 0
 for i = 6, #ARGV do
   if redis.call('ZREM', P .. set, ARGV[i]) == 1 then
     note(key_of(ARGV[i]), 'discarded ' .. detail)
-    close(ARGV[i], dedup_ttl, history_ttl)
+    local share = redis.call('HMGET', P .. 'work:' .. ARGV[i], 'source', 'bytes')
+    if set == 'parked' then no_longer_unhandled(ARGV[i], share[1], share[2]) end
+    close(ARGV[i], dedup_ttl, history_ttl, share[1], share[2])
     gone = gone + 1
   end
 end
+settle()
 if gone > 0 then redis.call('HINCRBY', P .. 'totals', 'discarded', gone) end
 return gone

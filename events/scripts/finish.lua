@@ -1,13 +1,14 @@
 -- End leases. An end that comes with a stale token changes nothing: the work is somebody else's by now.
--- ARGV: prefix, dedup ttl in ms, history ttl in ms,
+-- ARGV: prefix, dedup ttl in ms, history ttl in ms, most parked events and bytes of a source that nobody handles,
 --   then for every lease: member, token, end, delay in ms, handler ('' when none was chosen), note (JSON)
 -- Ends: done, discarded (the event is over) · retried (an attempt is used up) · released (none is) · dead · parked, until
 --   the account that the note may name is connected again
 -- Answer: for every lease 1 ended, 0 stale
-local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
+local dedup_ttl, history_ttl, parked_max, parked_bytes = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local queue = P .. 'queue'
 local answers, totals = {}, {}
 local LONGEST_WAIT_MS = 1000
+local MOST_LET_GO = 100
 
 -- Whether the account was connected again after this lease began: then what it has met is history.
 local function was_reconnected(account, token)
@@ -17,11 +18,11 @@ local function was_reconnected(account, token)
 end
 
 even_when_full()
-for i = 4, #ARGV, 6 do
+for i = 6, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local work = P .. 'work:' .. member
   local counted = ending
-  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted')
+  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted', 'source', 'bytes')
   if state[1] ~= token then
     answers[#answers + 1] = 0
     counted = 'stale'
@@ -32,7 +33,7 @@ for i = 4, #ARGV, 6 do
     note(key_of(member), ending .. ' ' .. detail)
     if ending == 'done' or ending == 'discarded' then
       redis.call('ZREM', queue, member)
-      close(member, dedup_ttl, history_ttl)
+      close(member, dedup_ttl, history_ttl, state[4], state[5])
     else
       redis.call('HDEL', work, 'token', 'claims')
       if handler ~= '' then redis.call('HSET', work, 'handler', handler) end
@@ -45,7 +46,12 @@ for i = 4, #ARGV, 6 do
         redis.call('ZREM', queue, member)
         redis.call('HSET', work, 'note', detail)
         redis.call('ZADD', P .. ending, now, member)
-        if account then redis.call('SADD', account_key('reconnect', account), member) end
+        if account then
+          redis.call('SADD', account_key('reconnect', account), member)
+        elseif ending == 'parked' and state[4] and read_note(detail).why == 'no_handler' then
+          park_unhandled(member, state[4], state[5], now)
+          bound_unhandled(state[4], parked_max, parked_bytes, 0, MOST_LET_GO, dedup_ttl, history_ttl)
+        end
       end
     end
     local again = ending == 'retried' or ending == 'released'
@@ -61,6 +67,7 @@ for i = 4, #ARGV, 6 do
   end
   totals[counted] = (totals[counted] or 0) + 1
 end
+settle()
 forget_ended(history_ttl)
 for name, count in pairs(totals) do redis.call('HINCRBY', P .. 'totals', name, count) end
 return answers

@@ -24,7 +24,8 @@ local function supersede(member, handler, id)
   redis.call('ZREM', queue, member)
   note(key_of(member),
     'discarded {"handler":' .. cjson.encode(handler) .. ',"why":' .. cjson.encode('superseded by ' .. id) .. '}')
-  close(member, dedup_ttl, history_ttl)
+  local share = redis.call('HMGET', P .. 'work:' .. member, 'source', 'bytes')
+  close(member, dedup_ttl, history_ttl, share[1], share[2])
 end
 
 -- Whether the window of this piece has passed; else it waits in the queue for that, or is over.
@@ -130,5 +131,6 @@ for i = 4, #ARGV, 10 do
   end
   answers[#answers + 1] = answer and 1 or 0
 end
+settle()
 if superseded > 0 then redis.call('HINCRBY', P .. 'totals', 'discarded', superseded) end
 return answers

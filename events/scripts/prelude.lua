@@ -44,34 +44,6 @@ local function note(key, entry)
   end
 end
 
--- Account ids are chosen by strangers and never become keys.
-local function account_key(word, account) return P .. word .. ':' .. redis.sha1hex(account) end
-
--- The account that work with this note waits for, to be connected again.
-local function account_of(detail)
-  local readable, told = pcall(cjson.decode, detail or '')
-  local waits = readable and type(told) == 'table' and told.why == 'needs_reauth'
-  return waits and type(told.account_id) == 'string' and told.account_id or nil
-end
-
 -- Redis at its memory limit refuses a script at the first command that may use more memory, but no longer once it has
 -- written. What workers do has to go on then, or the memory would never be freed again.
 local function even_when_full() redis.call('DEL', P .. 'full') end
-
--- A piece of work is over; with its last piece the event is, and only then does its payload go.
-local function close(member, dedup_ttl, history_ttl)
-  local key = key_of(member)
-  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
-    redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
-    return
-  end
-  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
-    P .. 'raw:' .. key, P .. 'open:' .. key)
-  redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
-  redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
-  redis.call('ZADD', P .. 'recent', now, key)
-end
-
-local function forget_ended(history_ttl)
-  redis.call('ZREMRANGEBYSCORE', P .. 'recent', '-inf', now - tonumber(history_ttl))
-end

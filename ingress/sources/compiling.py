@@ -8,6 +8,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
+from ingress.quotas import Quota
 from ingress.sources.address import read_public_url
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Jwks, Network, Step
 from ingress.sources.contradictions import contradictions
@@ -120,6 +121,7 @@ class _Compiler:
             may_overwrite=options.allow_context_overwrite,
             platform_events=options.platform_events,
             updates_context=self._updates_context,
+            quota=Quota(**options.quota.model_dump()),
             jwks=self._jwks(),
         )
         for path, reason in contradictions(self.entry):

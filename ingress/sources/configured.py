@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Literal, Protocol
 
+from ingress.quotas import Quota
 from ingress.sources.address import MISSING
 from ingress.sources.concealing import conceal
 from ingress.sources.faults import SourceFault
@@ -122,6 +123,7 @@ class ConfiguredSource:
     may_overwrite: bool = False
     platform_events: bool = False
     updates_context: bool = False
+    quota: Quota = field(default_factory=Quota)
     jwks: Jwks | None = None
 
     @property

@@ -172,6 +172,17 @@ class EventOptions(Strict):
     id: str | None = None
 
 
+class QuotaOptions(Strict):
+    """How much the source may send and have in the store; 0 is any number."""
+
+    deliveries: int | None = Field(default=None, ge=0)
+    bytes: int | None = Field(default=None, ge=0)
+    period_seconds: float = Field(default=60.0, ge=1, le=86_400, strict=False)
+    pending_events: int | None = Field(default=None, ge=0)
+    pending_bytes: int | None = Field(default=None, ge=0)
+    parked_events: int | None = Field(default=None, ge=0)
+
+
 class Options(Strict):
     """What is ours; nothing of it is Truto's."""
 
@@ -194,6 +205,7 @@ class Options(Strict):
     allow_md5: bool = False
     allow_context_overwrite: bool = False
     platform_events: bool = False
+    quota: QuotaOptions = QuotaOptions()
     event: EventOptions = EventOptions()
     jwt: JwtOptions = JwtOptions()
 

@@ -113,8 +113,12 @@ async def test_the_history_tells_what_happened_in_order(store: Store) -> None:
     await accept(store)
     await store.finish(await claim_one(store, "worker-2"), End("done", handler="h"))
     history = await store.history("truto", "e-1")
+    size = delivered().size
     assert [(entry.what, entry.detail) for entry in history] == [
-        ("received", {"source": "truto", "type": "ping", "id": "e-1", "headers": {"user-agent": "truto"}}),
+        (
+            "received",
+            {"source": "truto", "bytes": size, "type": "ping", "id": "e-1", "headers": {"user-agent": "truto"}},
+        ),
         ("claimed", {"worker": "worker-1"}),
         ("retried", {"handler": "h", "error": "OSError"}),
         ("duplicate", {}),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from events import Acceptance, Intake, Spool, Store, StoreUnavailable, Verified
+from events import Acceptance, Intake, PendingLimit, Spool, Store, StoreUnavailable, Verified
 from events.errors import SpoolUnavailable
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import delivered
@@ -34,14 +34,14 @@ class Moody(Store):
         await self._suffer()
         await super().ping()
 
-    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         self.offered += 1
         await self._suffer()
         if self.broken_after is not None:
             self.broken_after -= 1
             if self.broken_after < 0:
                 raise StoreUnavailable("broken half-way")
-        answers = await super().accept(events)
+        answers = await super().accept(events, limit)
         self.batches = [*getattr(self, "batches", []), len(events)]
         if self.mood == "forgets":
             raise StoreUnavailable("the answer was lost")

@@ -68,7 +68,7 @@ async def working(
         concurrency=concurrency,
         max_bytes=max_bytes,
         grace_seconds=grace_seconds,
-        sweep=dispatcher.unpark_known,
+        sweep=dispatcher.sweep,
         handle_signals=False,
     )
     running = asyncio.create_task(engine.run_until_stopped())

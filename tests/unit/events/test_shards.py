@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Acceptance, Overview, Shards, Store, StoreUnavailable, Verified, choose_shard, together
+from events import Acceptance, Overview, PendingLimit, Shards, Store, StoreUnavailable, Verified, choose_shard, together
 from events.event import account_of
 
 
@@ -21,7 +21,7 @@ class Shelf(Store):
         self.taken: list[Verified] = []
         self.down = down
 
-    async def accept(self, events: Sequence[Verified]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         if self.down:
             raise StoreUnavailable("down")
         self.taken += events

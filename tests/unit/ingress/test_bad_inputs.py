@@ -472,7 +472,6 @@ def test_ids_that_differ_beyond_64_bits_are_two_events() -> None:
 
 # -- the list and its tests --------------------------------------------------------------------------------------------
 
-WANTED = {*range(1, 83), *range(106, 122), *range(165, 177), *range(185, 195), *range(130, 144)}
 _LISTED = re.compile(r"^\| (\d+) \|", re.MULTILINE)
 _MARKED = re.compile(r"mark\.bad_input\(([0-9, ]+)\)")
 _TABLES = (REFUSED, TAKEN, TOKENS, MALFORMED, KEPT)

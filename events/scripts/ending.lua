@@ -1,0 +1,42 @@
+-- How work ends, and what its end frees. What is pending of a source is one number: 2^40 for each event, plus its bytes.
+
+-- Account ids are chosen by strangers and never become keys.
+local function account_key(word, account) return P .. word .. ':' .. redis.sha1hex(account) end
+
+local function read_note(detail)
+  local readable, told = pcall(cjson.decode, detail or '')
+  return readable and type(told) == 'table' and told or {}
+end
+
+-- The account that work with this note waits for, to be connected again.
+local function account_of(detail)
+  local told = read_note(detail)
+  return told.why == 'needs_reauth' and type(told.account_id) == 'string' and told.account_id or nil
+end
+
+-- The events that end in this script, by source: taken off what is pending by settle().
+local over = {}
+
+local function settle()
+  for source, share in pairs(over) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', -share) end
+end
+
+-- A piece of work is over; with its last piece the event is, and only then does its payload go. *source* and *bytes* are
+-- those of its work. Ends with settle().
+local function close(member, dedup_ttl, history_ttl, source, bytes)
+  local key = key_of(member)
+  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
+    redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
+    return
+  end
+  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
+    P .. 'raw:' .. key, P .. 'open:' .. key)
+  redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
+  redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
+  redis.call('ZADD', P .. 'recent', now, key)
+  if source and bytes then over[source] = (over[source] or 0) + 2 ^ 40 + tonumber(bytes) end
+end
+
+local function forget_ended(history_ttl)
+  redis.call('ZREMRANGEBYSCORE', P .. 'recent', '-inf', now - tonumber(history_ttl))
+end
