@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from events.connecting import check_url
+from truto.secret_text import wrapping
 from truto.signing_keys import Purpose, SigningKeys
 from worker.errors import ConfigError
 from worker.notify import TenantEndpoint, operators_at
@@ -54,6 +55,19 @@ class ProcessSettings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_wrapped(cls, value: object) -> object:
+        """A value from a file often ends with a line feed, which is left out; quotes are named."""
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if value and not text:
+            raise ValueError("is not set: it holds nothing but white space")
+        if fault := wrapping(text):
+            raise ValueError(fault)
+        return text
 
     @field_validator("log_level", "log_format", "store_check", mode="before", check_fields=False)
     @classmethod

@@ -24,7 +24,7 @@ from ingress.limits import Limits
 from ingress.link_token import LinkTokenRoute
 from ingress.metrics import EdgeFigures, Metrics, MetricsRoute, SpoolFigures
 from ingress.quotas import DEFAULT, Quota, Quotas
-from ingress.receive import DELIVERIES, Receiver
+from ingress.receive import Receiver, source_named
 from ingress.refusals import RefusalJournal
 from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
@@ -44,14 +44,10 @@ class Ingress(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and _names_a_source(scope["path"]):
+        if scope["type"] == "http" and source_named(scope["path"]):
             await self._receiver(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
-
-
-def _names_a_source(path: str) -> bool:
-    return path.startswith(DELIVERIES) and len(path) > len(DELIVERIES) and "/" not in path[len(DELIVERIES) :]
 
 
 def create_app(
@@ -148,7 +144,7 @@ def _admin_app(readiness: Readiness, figures: MetricsRoute, connections: Connect
 
 
 def _source_at(path: str, table: SourceTable) -> str:
-    source = table.get(path.removeprefix(DELIVERIES))
+    source = table.get(source_named(path))
     return source.name if source else ""
 
 

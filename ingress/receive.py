@@ -43,6 +43,13 @@ log = structlog.get_logger("ingress")
 DELIVERIES = "/webhooks/"
 """The path before a source's name."""
 
+
+def source_named(path: str) -> str:
+    """The source that a request to *path* is for; ``""`` where it names none. A slash at the end changes nothing."""
+    name = path[len(DELIVERIES) :].removesuffix("/") if path.startswith(DELIVERIES) else ""
+    return "" if "/" in name else name
+
+
 # Python 3.11 looks the value of an enum's member up anew each time.
 _TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
 _DUPLICATE = Acceptance.DUPLICATE.value
@@ -79,7 +86,7 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Receive one delivery and answer it."""
         started = time.perf_counter()
-        source = self._sources.get(scope["path"].removeprefix(DELIVERIES))
+        source = self._sources.get(source_named(scope["path"]))
         try:
             response = await self._respond(source, scope, receive)
         except ClientGone:

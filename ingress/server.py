@@ -1,9 +1,12 @@
 """uvicorn, made safe to stand at the edge.
 
 Three things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
-signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), the body of a request that asks for
+signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), the body of a request that offers
 another protocol would be read as the next request, and a request head may trickle in, or grow, for ever. A request
 without exactly one usable Host is refused (RFC 9112 3.2), except that HTTP/1.0 may leave it out.
+
+An offer of another protocol (``Upgrade``) is ignored, as RFC 9110 7.8 allows: Java's clients make one with every first
+request. httptools stops behind such a head, so the head is read again without the offer.
 
 What is refused before there is a request for the application, is refused in the same envelope as everything else. Where
 nothing was asked, nothing is answered: whoever opens connections ahead would read it as the answer to the next request.
@@ -40,6 +43,7 @@ _MAX_UNSENT_BYTES = 8 * 1024
 _REQUEST_BYTES = 4096
 _HEADER_BYTES = 160
 _FIRST_URL = f"/webhooks/{FIRST}".encode()
+_OFFERING = (b"upgrade", b"http2-settings")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]{1,5})?")
 # Takes what a list takes, and keeps nothing: a list of trailers would be endless for who sends them without end.
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
@@ -70,6 +74,7 @@ class EdgeProtocol(WholeAnswersProtocol):
     _good_host: bytes | None = None
     _refusal = _NOT_HTTP
     _delivered = False
+    _offers_upgrade = False
 
     def __init__(self, *arguments: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -127,10 +132,13 @@ class EdgeProtocol(WholeAnswersProtocol):
 
     # -- what comes ----------------------------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         """Feed the parser, and account for what is not complete."""
         try:
-            self.parser.feed_data(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = self._read_on(memoryview(data), offer)
         except httptools.HttpParserError:
             self._end_with(self._refusal)
             return
@@ -138,6 +146,21 @@ class EdgeProtocol(WholeAnswersProtocol):
             self._hold_head(len(data))
         elif self.running is not None and self.cycle.more_body:
             self._hold_body(self.cycle)
+
+    def _read_on(self, data: memoryview, offer: httptools.HttpParserUpgrade | None) -> memoryview:
+        """Read the requests in *data* of which the first makes an *offer*, as if none did; the last piece fed."""
+        while offer is not None:
+            self._offers_upgrade = False
+            data = data[offer.args[0] :]
+            head = _without_offer(self.parser, self.url, self.headers)
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(head)
+            try:
+                self.parser.feed_data(data)
+                offer = None
+            except httptools.HttpParserUpgrade as following:
+                offer = following
+        return data
 
     def on_message_begin(self) -> None:
         """A new request on this connection: its head has the full time."""
@@ -154,12 +177,17 @@ class EdgeProtocol(WholeAnswersProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """From here on nothing may be added to the headers the application sees. Other protocols are refused."""
+        """From here on nothing may be added to the headers the application sees."""
         self._in_head = False
         if self._head is not None:
             self._release_head()
-        if self.parser.should_upgrade() or len(self.pipeline) >= _MAX_PIPELINED:
+        if len(self.pipeline) >= _MAX_PIPELINED:
             raise httptools.HttpParserError("this is not served")
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("this is not served")
+            self._offers_upgrade = True  # the head comes again, without the offer
+            return
         if self._host != self._good_host or self._host is None:
             self._check_host(self._host)
         super().on_headers_complete()
@@ -178,6 +206,8 @@ class EdgeProtocol(WholeAnswersProtocol):
 
     def on_message_complete(self) -> None:
         """The body is whole. When it came with its head, the application has not begun yet, and will find it."""
+        if self._offers_upgrade:
+            return
         cycle = self.cycle
         if cycle.refusal is None and not cycle.response_complete and self._hold_whole(cycle):
             self.scope["extensions"] = {HERE: {"body": cycle.whole()}}
@@ -287,6 +317,29 @@ class EdgeProtocol(WholeAnswersProtocol):
         self._connections.speaks(self, trusted=self._delivered)
         self.transport.write(_on_the_wire(refusal))
         self.transport.close()
+
+
+def _without_offer(parser: httptools.HttpRequestParser, url: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The head that *parser* has just read, without its offer of another protocol.
+
+    After any other than ``h2c`` the connection ends with the answer: a proxy that takes every answer for a consent
+    would pass on whatever follows unseen.
+    """
+    offered = {value.strip().lower() for name, value in headers if name == b"upgrade"}
+    options = [
+        option.strip()
+        for name, value in headers
+        if name == b"connection"
+        for option in value.split(b",")
+        if option.strip().lower() not in _OFFERING
+    ]
+    if offered != {b"h2c"}:
+        options.append(b"close")
+    kept = [(name, value) for name, value in headers if name not in (b"connection", *_OFFERING)]
+    if options:
+        kept.append((b"connection", b", ".join(options)))
+    line = b"%b %b HTTP/%b\r\n" % (parser.get_method(), url, parser.get_http_version().encode())
+    return line + b"".join(b"%b: %b\r\n" % header for header in kept) + b"\r\n"
 
 
 def _is_declared_large(cycle: Exchange) -> bool:

@@ -111,6 +111,7 @@ class _Compiler:
             get_handshake=options.get_handshake,
             networks=self._networks(),
             client_ip_header=(options.client_ip_header or "").lower(),
+            trusted_proxies=options.trusted_proxies,
             public_url=self._public_url(),
             signs_url=any(path[0] == "url" for path in self._paths_of_the_proof()),
             signature_header=(options.signature_fields or "").lower(),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal, Protocol
 
 from ingress.quotas import Quota
 from ingress.sources.address import MISSING
+from ingress.sources.client_address import forwarded_address, read_address
 from ingress.sources.concealing import conceal
 from ingress.sources.faults import SourceFault
 from ingress.verification.context import Account, Delivery, DeliveryContext
@@ -18,6 +19,7 @@ from ingress.verification.head import JSON, RawHeaders
 from ingress.verification.outcome import NOTHING
 from truto.errors import SignatureError
 from truto.placeholders import Template
+from truto.secret_text import wrapping
 
 Step = Literal["transform", "handshake", "signature"]
 SecretState = Literal["configured", "enrolled", "unusable", "none"]
@@ -72,6 +74,8 @@ class Credentials:
         return frozenset({("context", WEBHOOK_SECRET), *(tuple(path.split(".")) for path in named)})
 
     def _checked(self, text: str) -> bytes:
+        if fault := wrapping(text):
+            raise SignatureError("secret_unreadable", f"a secret {fault}")
         try:
             secret = self.read(text)
         except ValueError as exc:
@@ -113,6 +117,7 @@ class ConfiguredSource:
     get_handshake: bool = False
     networks: tuple[Network, ...] = ()
     client_ip_header: str = ""
+    trusted_proxies: int = 1
     public_url: str = ""
     signs_url: bool = False
     signature_header: str = ""
@@ -210,16 +215,12 @@ class ConfiguredSource:
         """Whether the sender's address is one of the source's, where it names any."""
         if not self.networks:
             return True
-        address = context.delivery.client or ""
+        told = context.delivery.client or ""
         if self.client_ip_header:
-            # A proxy appends the address it saw, so only the last one is its own word.
-            address = context["headers"].get(self.client_ip_header, "").rpartition(",")[2].strip()
-        try:
-            client: IPv4Address | IPv6Address = ip_address(address)
-        except ValueError:
+            told = forwarded_address(context.delivery.headers, self.client_ip_header, self.trusted_proxies)
+        client = read_address(told)
+        if client is None:
             return False
-        if isinstance(client, IPv6Address) and client.ipv4_mapped is not None:
-            client = client.ipv4_mapped
         return any(client in network for network in self.networks)
 
 

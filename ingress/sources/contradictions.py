@@ -27,6 +27,7 @@ _FORMATS: dict[str, frozenset[str]] = {
 _NEEDS = {
     "timestamp_unit": "timestamp",
     "client_ip_header": "ip_allow_list",
+    "trusted_proxies": "client_ip_header",
     "get_handshake": "handle_verification",
     "allow_context_overwrite": "handle_verification",
     "transform_gives": "payload_transform",

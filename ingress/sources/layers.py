@@ -9,6 +9,7 @@ from typing import Any
 
 from ingress.sources.faults import Faults, SourceFault
 from truto.documents import read_yaml
+from truto.secret_text import wrapping
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
@@ -113,16 +114,22 @@ def merge(below: Json, above: Json) -> Json:
 
 
 def _expand(value: Any, environment: Mapping[str, str], path: tuple[str, ...]) -> Any:
-    """*value* with every ``${VARIABLE}`` put in; ``$${`` stands for ``${``. Expressions stay as they are."""
+    """*value* with every ``${VARIABLE}`` put in; ``$${`` stands for ``${``. Expressions stay as they are.
+
+    A variable from a file often ends with a line feed, which is left out, as is any space around it.
+    """
     faults: list[SourceFault] = []
 
     def put_in(text: str, path: tuple[str, ...]) -> str:
         def variable(found: re.Match[str]) -> str:
             if found[1] is None:
                 return "${"
-            if not environment.get(found[1]):
+            value = environment.get(found[1], "").strip()
+            if not value:
                 faults.append(SourceFault(path, f"the environment variable {found[1]} is not set, or empty"))
-            return environment.get(found[1], "")
+            elif fault := wrapping(value):
+                faults.append(SourceFault(path, f"the environment variable {found[1]} {fault}"))
+            return value
 
         return _VARIABLE.sub(variable, text)
 

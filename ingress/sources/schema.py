@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 
 class Strict(BaseModel):
@@ -198,6 +198,7 @@ class Options(Strict):
     secret_encoding: Literal["utf8", "base64", "hex"] = "utf8"  # noqa: S105
     ip_allow_list: list[str] = []
     client_ip_header: str | None = None
+    trusted_proxies: int = Field(default=1, ge=1, le=16)
     public_url: str | None = None
     media_types: list[Literal["json", "form", "multipart", "text"]] = Field(default=["json"], min_length=1)
     get_handshake: bool = False
@@ -215,7 +216,7 @@ class Entry(Strict):
 
     description: str = ""
     webhook: WebhookBlock
-    secrets: list[str] = []
+    secrets: list[Annotated[str, StringConstraints(strip_whitespace=True)]] = []
     context: dict[str, Any] = {}
     environment_variables: dict[str, Any] = {}
     options: Options = Options()

@@ -261,15 +261,34 @@ async def test_headers_that_ask_for_something_else_change_nothing(edge: Edge, he
 
 
 @pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
-async def test_who_wants_another_protocol_gets_one_refusal_and_no_more(
+async def test_the_body_of_who_offers_another_protocol_is_no_request(
     hasty: Edge, store: Store, protocol: bytes
 ) -> None:
     inner = request(BODY, signature_line(BODY))
     upgrade = request(inner, b"Upgrade: " + protocol).replace(b"Connection: close", b"Connection: upgrade")
     head, separator, body = upgrade.partition(b"\r\n\r\n")
-    raw = await hasty.talk(head + separator, body, body, pause=0.02)
+    raw = await hasty.talk(head + separator, body, pause=0.02)
     assert raw.count(b"HTTP/1.1") == 1
-    assert 400 <= status(raw) < 500
+    assert status(raw) == 401
+    assert await nothing_in(store)
+
+
+@pytest.mark.bad_input(240)
+async def test_a_delivery_of_javas_client_is_accepted(edge: Edge) -> None:
+    offer = [b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAA"]
+    whole = request(BODY, signature_line(BODY), *offer)
+    raw = await edge.talk(whole.replace(b"Connection: close", b"Connection: close, Upgrade, HTTP2-Settings"))
+    assert status(raw) == 200
+    assert b'"accepted"' in raw
+
+
+async def test_a_slash_at_the_end_changes_nothing(edge: Edge) -> None:
+    assert status(await edge.talk(request(BODY, signature_line(BODY), path=HOOK.encode() + b"/"))) == 200
+
+
+@pytest.mark.parametrize("path", [b"/webhooks/", b"/webhooks//", b"/webhooks/truto//", b"/webhooks/truto/x"])
+async def test_other_slashes_name_no_source(edge: Edge, store: Store, path: bytes) -> None:
+    assert status(await edge.talk(request(BODY, signature_line(BODY), path=path))) == 404
     assert await nothing_in(store)
 
 

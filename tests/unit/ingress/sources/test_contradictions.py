@@ -58,6 +58,7 @@ MEANT: dict[str, tuple[dict[str, Any], set[str]]] = {
     "get_handshake": ({"get_handshake": True}, {"expression"}),
     "allow_context_overwrite": ({"allow_context_overwrite": True}, {"expression"}),
     "client_ip_header": ({"client_ip_header": "x-forwarded-for"}, set()),
+    "trusted_proxies": ({"trusted_proxies": 2}, set()),
     "timestamp_unit": ({"timestamp_unit": "iso"}, set()),
     "transform_gives": ({"transform_gives": "events"}, set()),
     "signature_fields": ({"signature_fields": "x-signature"}, set()),

@@ -303,3 +303,33 @@ print(type(outcome).__name__, [name for name in ("jsonata", "re2", "truto.expres
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "Accepted []"
+
+
+WRAPPED = {"line feed": "{}\n", "crlf": "{}\r\n", "spaces": " {} "}
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=list(WRAPPED))
+def test_white_space_around_a_secret_is_no_part_of_it(wrapped: str) -> None:
+    secret = "a secret of more than sixteen bytes"
+    of_environment = read_source("s", {"preset": "github", "secrets": ["${S}"]}, {"S": wrapped.format(secret)})
+    of_file = read_source("s", {"preset": "github", "secrets": [wrapped.format(secret)]}, {})
+    assert of_environment.account({}).secrets == of_file.account({}).secrets == (secret.encode(),)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"preset": "github", "secrets": ["${S}"]},
+        {"preset": "github", "secrets": ["'a secret of more than sixteen bytes'"]},
+        {"preset": "github", "context": {"webhook_secret": "a secret of more than sixteen bytes\n"}},
+    ],
+    ids=["environment", "secrets", "context"],
+)
+def test_what_else_is_wrapped_around_a_secret_is_named(given: dict[str, Any]) -> None:
+    with pytest.raises(Faults, match=r"take (it|them) off"):
+        read_source("s", given, {"S": '"a secret of more than sixteen bytes"'})
+
+
+def test_quotes_inside_of_a_secret_are_its_own() -> None:
+    made = read_source("s", {"preset": "github", "secrets": ["It's a Secret to Everybody's"]}, {})
+    assert made.account({}).secrets == (b"It's a Secret to Everybody's",)

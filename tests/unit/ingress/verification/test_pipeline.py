@@ -307,6 +307,16 @@ def test_behind_a_proxy_only_its_own_word_counts(forwarded: str, taken: bool) ->
     assert isinstance(verify(on, of_headers(headers, BODY, client="192.0.2.1")), Accepted) is taken
 
 
+@pytest.mark.bad_input(244)
+@pytest.mark.parametrize(
+    ("forwarded", "taken"), [("192.0.2.7, 10.0.0.9", True), ("6.6.6.6, 10.0.0.9", False), ("192.0.2.7", False)]
+)
+def test_behind_two_proxies_the_outer_ones_word_counts(forwarded: str, taken: bool) -> None:
+    on = source(ip_allow_list=["192.0.2.0/24"], client_ip_header="X-Forwarded-For", trusted_proxies=2)
+    headers = {**signed(BODY), "x-forwarded-for": forwarded}
+    assert isinstance(verify(on, of_headers(headers, BODY, client="192.0.2.1")), Accepted) is taken
+
+
 # -- handshakes --------------------------------------------------------------------------------------------------------
 
 
