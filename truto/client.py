@@ -22,12 +22,11 @@ from truto import models as m
 from truto import platform_models as p
 from truto.answers import read_answer, read_json, read_model, read_text
 from truto.calls import Call, QueryValue, RawBody, build_call, header_safe, segment
-from truto.connections import Connections
 from truto.downloads import Download
 from truto.endpoints import Lists, ReadOnly, Resource, Route
 from truto.errors import ApiError, CallTimeout, NotFound, ProtocolError, TransportError
 from truto.mcp import McpServer
-from truto.outgoing import ACCEPTED_ENCODINGS, check_encoding, read_capped, unpacked
+from truto.outgoing import ACCEPTED_ENCODINGS, check_encoding, outgoing_client, read_capped, unpacked
 from truto.records import BatchCall, Custom, ProxyResource, UnifiedResource
 from truto.resources import (
     DaemonJobRuns,
@@ -59,10 +58,9 @@ from truto.retry import (
 
 DEFAULT_BASE_URL = "https://api.truto.one"
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+MAX_CONNECTIONS = 100
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_WITHOUT_BODY = _SAFE_METHODS | {"DELETE"}
-_NOTHING = httpx.ByteStream(b"")
 _AnswerT = TypeVar("_AnswerT")
 
 
@@ -151,11 +149,12 @@ class AsyncTruto:
         self._sleep, self._draw, self._clock = sleep, draw, clock
         self._next_key: Callable[[], str] | None = None
         self._is_view = False
-        # The transport without httpx's client around it: no redirects, no cookies, no proxies and no logged URLs.
-        self._transport = Connections(self._base_url) if transport is None else transport
-        self._headers = httpx.Headers(
+        self._loop = _OwnLoop()
+        self._http = outgoing_client(
+            timeout_seconds=timeout_seconds, transport=transport, trust_env=True, max_connections=MAX_CONNECTIONS
+        )
+        self._http.headers = httpx.Headers(
             {
-                "Host": httpx.Request("GET", self._base_url).headers["host"],
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json",
                 "Accept-Encoding": ACCEPTED_ENCODINGS,
@@ -179,8 +178,9 @@ class AsyncTruto:
 
     async def aclose(self) -> None:
         """Close the connections. On a view nothing happens: they belong to the client it came from."""
-        if not self._is_view:
-            await self._transport.aclose()
+        if not self._is_view and not self._http.is_closed:
+            self._loop.check()
+            await self._http.aclose()
 
     def keyed(self, key: str | Callable[[], str]) -> Self:
         """A view on this client whose unsafe calls carry ``Idempotency-Key: <key>:<number>``, counted from 1.
@@ -399,37 +399,42 @@ class AsyncTruto:
 
     async def _read(self, response: httpx.Response) -> bytes | None:
         try:
-            # Nearly all answers are plain: then the transport's own pieces will do.
-            assert isinstance(response.stream, httpx.AsyncByteStream)
-            chunks = unpacked(response) if "content-encoding" in response.headers else aiter(response.stream)
-            return await read_capped(chunks, self._max_response_bytes)
+            return await read_capped(unpacked(response), self._max_response_bytes)
         finally:
             await response.aclose()
 
     async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
+        self._loop.check()
         # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
         half = timeout_seconds / 2
-        request = httpx.Request(
+        request = self._http.build_request(
             call.method,
             self._base_url + call.target,
-            headers=self._headers,
+            headers=call.headers if accept is None else {**call.headers, "Accept": accept},
             content=call.content,
-            # Said here, since httpx takes long to find out that there is nothing to send.
-            stream=_NOTHING if call.content is None and call.method in _WITHOUT_BODY else None,
-            extensions={"timeout": {"connect": half, "pool": half, "read": timeout_seconds, "write": timeout_seconds}},
+            timeout=httpx.Timeout(timeout_seconds, connect=half, pool=half),
         )
-        request.headers.update(call.headers)
-        if accept is not None:
-            request.headers["Accept"] = accept
-        response = await self._transport.handle_async_request(request)
-        response.request = request
-        if "content-encoding" in response.headers:
-            try:
-                check_encoding(response.headers)
-            except httpx.DecodingError:
-                await response.aclose()
-                raise
+        response = await self._http.send(request, stream=True)
+        try:
+            check_encoding(response.headers)
+        except httpx.DecodingError:
+            await response.aclose()
+            raise
         return response
+
+
+class _OwnLoop:
+    """The event loop of the first call: connections of one loop cannot be used in another."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop is not running:
+            raise RuntimeError("this client belongs to another event loop: make one for each")
 
 
 def _numbered(key: str) -> Callable[[], str]:

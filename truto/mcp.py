@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,14 @@ from truto.errors import McpError, ProtocolError
 
 PROTOCOL_VERSION = "2024-11-05"
 _MAX_MESSAGE_CHARACTERS = 500
+
+
+def _names_no_server(record: logging.LogRecord) -> bool:
+    return "/mcp/" not in record.getMessage()
+
+
+# httpx logs each URL at INFO, and the URL of an MCP server is its secret.
+logging.getLogger("httpx").addFilter(_names_no_server)
 
 
 class McpServer:

@@ -14,6 +14,7 @@ import httpx
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
+_IDLE_SECONDS = 5.0
 _MAX_PIECE_BYTES = 64 * 1024
 # Honest packing is never larger than its content by more than a header and a few bytes for every 16 KiB.
 _MAX_OVERHEAD_BYTES = 64 * 1024
@@ -24,7 +25,11 @@ _GZIP_OR_ZLIB = zlib.MAX_WBITS + 32
 
 
 def outgoing_client(
-    *, timeout_seconds: float, transport: httpx.AsyncBaseTransport | None = None, trust_env: bool = False
+    *,
+    timeout_seconds: float,
+    transport: httpx.AsyncBaseTransport | None = None,
+    trust_env: bool = False,
+    max_connections: int = 100,
 ) -> httpx.AsyncClient:
     """A client for requests to others: follows no redirect, keeps no cookie, and asks for nothing packed.
 
@@ -35,6 +40,7 @@ def outgoing_client(
         headers={"Accept-Encoding": "identity"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=timeout_seconds,
+        limits=httpx.Limits(max_connections=max_connections, keepalive_expiry=_IDLE_SECONDS),
         follow_redirects=False,
         trust_env=trust_env,
         transport=transport,

@@ -26,7 +26,7 @@ ONLY_IN = {
     "arq": {"worker.engine"},
     "cronsim": {"truto"},
     "cryptography": {"ingress.verification.asymmetric", "truto"},
-    "httptools": {"ingress", "truto.http1"},
+    "httptools": {"ingress"},
     "httpcore": {"worker.workflows.network"},
     "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.workflows.http", "worker.workflows.network"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},

@@ -1,10 +1,11 @@
-"""Requests for the transport, and a server whose thread goes on while the event loop stands still."""
+"""Requests over TLS, and a server whose thread goes on while the event loop stands still."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from truto.connections import MOST_CONNECTIONS, Connections
+from truto.client import MAX_CONNECTIONS
+from truto.outgoing import outgoing_client
 
 PATIENCE = 20.0
 
@@ -25,9 +27,9 @@ def request(
     return httpx.Request(method, url, extensions={"timeout": patience}, **options)
 
 
-async def fetch(transport: httpx.AsyncBaseTransport, sent: httpx.Request) -> bytes:
+async def fetch(client: httpx.AsyncClient, sent: httpx.Request) -> bytes:
     """The answer's body."""
-    response = await transport.handle_async_request(sent)
+    response = await client.send(sent, stream=True)
     try:
         return await response.aread()
     finally:
@@ -35,20 +37,11 @@ async def fetch(transport: httpx.AsyncBaseTransport, sent: httpx.Request) -> byt
 
 
 @asynccontextmanager
-async def connections(url: str, **options: Any) -> AsyncIterator[Connections]:
-    """A transport to *url*, closed in the end."""
-    transport = Connections(url, **options)
-    try:
-        yield transport
-    finally:
-        await transport.aclose()
-
-
-async def assert_all_free(transport: httpx.AsyncBaseTransport, url: str) -> None:
-    """As many requests at once as there are connections: each gets one without waiting."""
-    timeouts = {"pool": PATIENCE}
-    bodies = await asyncio.gather(*(fetch(transport, request(url, timeouts=timeouts)) for _ in range(MOST_CONNECTIONS)))
-    assert len(bodies) == MOST_CONNECTIONS
+async def connections(tls: ssl.SSLContext | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Connections as the API client has them, closed in the end."""
+    transport = httpx.AsyncHTTPTransport(verify=tls) if tls is not None else None
+    async with outgoing_client(timeout_seconds=PATIENCE, transport=transport, max_connections=MAX_CONNECTIONS) as made:
+        yield made
 
 
 async def until(condition: Callable[[], bool]) -> None:
