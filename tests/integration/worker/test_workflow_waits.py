@@ -287,12 +287,15 @@ async def test_a_waiting_run_takes_less_than_5_kb(
     account = {"account": "{{payload.id}}"}
     shop.register(flow(say("a"), waiting(match=match, **{"with": account}), trigger="integrated_account:active"))
     events = [_account(number) for number in range(1_500)]
-    before = await _memory(store)
     async with working(store, registry):
-        for start in range(0, len(events), 500):
+        await store.accept(events[:1])
+        await waits_long(store, 1)
+    before = await _memory(store)  # with the scripts, which one run needs as much as all
+    async with working(store, registry):
+        for start in range(1, len(events), 500):
             await store.accept(events[start : start + 500])
         await waits_long(store, len(events))
-    each = (await _memory(store) - before) / len(events)
+    each = (await _memory(store) - before) / (len(events) - 1)
     assert each < 5 * 1024
     assert (await store.overview()).ready == 0
     chosen = events[777]
