@@ -68,6 +68,7 @@ _BEFORE_THE_PROOF = (
     "(`handshake_last` where payload_transform finds the signature), "
     "or give handshakes a secret of their own under another name in `context`"
 )
+_EMPTY_CLAIM = "is empty; say what the sender's tokens claim here, for anybody could have one with something else"
 _CONFIG = ("webhook", "signature_verification", "config")
 
 Value = TypeVar("Value")
@@ -213,6 +214,9 @@ class _Compiler:
         if not algorithms or not (algorithms <= SYMMETRIC or algorithms <= ASYMMETRIC):
             known = "HS256 … HS512 with a secret, or some of RS, PS, ES (256 … 512) and EdDSA with public keys"
             self._fault((*path, "algorithms"), f"must be some of {known}, never of both kinds")
+        for field in ("issuer", "audience"):
+            if "" in _names(getattr(options, field)):
+                self._fault((*path, field), _EMPTY_CLAIM)
         asymmetric = bool(algorithms & ASYMMETRIC)
         self._check_keys(options, asymmetric=asymmetric)
         self._check_number_of_keys((*path, "public_keys"), len(options.public_keys))
@@ -225,6 +229,7 @@ class _Compiler:
             leeway=options.leeway_seconds,
             longest_life=options.max_lifetime_seconds,
             require_expiry=options.require_exp,
+            claims=tuple(self._claim(name, value) for name, value in options.claims.items()),
             typ=options.typ,
             body_claim=options.body_hash.claim if options.body_hash else "",
             body_algorithm=options.body_hash.algorithm if options.body_hash else "sha256",
@@ -238,6 +243,17 @@ class _Compiler:
             uses_jwks=options.jwks_url is not None,
         )
         return verifier, Credentials() if asymmetric else self._credentials(block.config.secret)
+
+    def _claim(self, name: str, value: str | bool) -> tuple[str, Template | bool]:
+        if isinstance(value, bool):
+            return name, value
+        path = ("options", "jwt", "claims", name)
+        if not value:
+            self._fault(path, _EMPTY_CLAIM)
+            return name, compile_template("")
+        template = self._template(path, value)
+        self.proving.append(template)
+        return name, template
 
     def _check_keys(self, options: JwtOptions, *, asymmetric: bool) -> None:
         keys = [name for name in ("public_keys", "jwks_url") if getattr(options, name)]

@@ -138,7 +138,9 @@ def _token(entry: Entry, secret: bytes, now: float) -> str:
     options = entry.options.jwt
     if options.body_hash is not None:
         raise CannotSign("the token is bound to the body by a claim")
-    claims: dict[str, object] = {"iat": int(now), "exp": int(now) + 60}
+    if any(isinstance(value, str) and "{{" in value for value in options.claims.values()):
+        raise CannotSign("a claim of the token depends on the delivery")
+    claims: dict[str, object] = {"iat": int(now), "exp": int(now) + 60, **options.claims}
     for claim, names in (("iss", options.issuer), ("aud", options.audience)):
         first = names if isinstance(names, str) else next(iter(names), None)
         if first:

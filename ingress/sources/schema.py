@@ -161,6 +161,7 @@ class JwtOptions(Strict):
     leeway_seconds: float = Field(default=30.0, ge=0, le=600, strict=False)
     max_lifetime_seconds: float = Field(default=86_400.0, gt=0, strict=False)
     require_exp: bool = True
+    claims: dict[str, str | bool] = {}
     typ: str = "JWT"
     body_hash: BodyHash | None = None
 

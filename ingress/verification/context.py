@@ -202,9 +202,12 @@ def _read_webhook_type(context: DeliveryContext) -> str:
 
 
 def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
-    """The ``key=value`` pairs of the signature header; keys that came more than once are absent."""
+    """The ``key=value`` pairs of the signature header, between commas or semicolons.
+
+    Keys that came more than once are absent.
+    """
     header = context["headers"].get(context.signature_header, "")
-    pairs = [part.strip().partition("=") for part in header.split(",")]
+    pairs = [part.strip().partition("=") for part in header.replace(";", ",").split(",")]
     if len(pairs) > _MOST_PAIRS:
         return {}
     found = {key: value for key, _, value in pairs}

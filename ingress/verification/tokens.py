@@ -23,8 +23,9 @@ import orjson
 from jwt.algorithms import Algorithm
 
 from ingress.verification.digests import digest_of
-from ingress.verification.evidence import Evidence, Presented, encoded, prefix_of
+from ingress.verification.evidence import Evidence, Presented, encoded, prefix_of, required
 from truto.errors import SignatureError
+from truto.placeholders import Template
 
 SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
 ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"})
@@ -43,13 +44,17 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
-    """What a token has to claim; times in seconds. Empty *issuers* or *audiences* are not checked."""
+    """What a token has to claim; times in seconds. Empty *issuers* or *audiences* are not checked.
+
+    *claims* have to be there with exactly the text that the template gives, or with that yes or no.
+    """
 
     issuers: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
     leeway: float = 30.0
     longest_life: float = 86_400.0
     require_expiry: bool = True
+    claims: tuple[tuple[str, Template | bool], ...] = ()
     typ: str = "JWT"
     body_claim: str = ""
     body_algorithm: str = "sha256"
@@ -74,6 +79,7 @@ class TokenVerifier:
         """The position of the key that signed the token; 0 for a JWKS."""
         position, claims = self._open(self._token(evidence), evidence)
         check_claims(claims, self.rules, evidence.now)
+        _check_own(claims, self.rules.claims, evidence.context)
         if self.rules.body_claim:
             _check_body(claims, self.rules, evidence.context["raw_body"])
         return position
@@ -218,6 +224,16 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SignatureError("jwt_malformed", f"{name} is no number")
     return float(value)
+
+
+def _check_own(
+    claims: Mapping[str, Any], wanted: Sequence[tuple[str, Template | bool]], context: Mapping[str, Any]
+) -> None:
+    for name, value in wanted:
+        expected = value if isinstance(value, bool) else required(value, context, "jwt_claim")
+        given = claims.get(name)
+        if type(given) is not type(expected) or given != expected:
+            raise SignatureError("jwt_claim", f"the token's {name} is not the configured one")
 
 
 def _check_body(claims: Mapping[str, Any], rules: ClaimRules, body: bytes) -> None:

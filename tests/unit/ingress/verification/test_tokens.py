@@ -361,6 +361,43 @@ def test_without_such_a_claim_a_token_says_nothing_about_its_body() -> None:
     assert isinstance(outcome_of(signed(), body=b'{"event":"anything"}'), Accepted)
 
 
+OWN = source(claims={"account": "a-1", "verified": True, "address": "{{path}}"})
+CLAIMED: dict[str, Any] = {"account": "a-1", "verified": True, "address": "/webhooks/sender"}
+
+
+def test_a_token_has_to_claim_what_its_source_asks_for() -> None:
+    assert isinstance(outcome_of(signed(CLAIMED), OWN), Accepted)
+    for name in CLAIMED:
+        without_it = {key: value for key, value in CLAIMED.items() if key != name}
+        assert cause_of(signed(without_it), OWN) == "jwt_claim"
+
+
+@pytest.mark.parametrize("value", ["a-2", "A-1", "a-1 ", "", None, 1, True, ["a-1"], {"a-1": 1}])
+def test_another_value_of_a_claim_is_refused(value: Any) -> None:
+    assert cause_of(signed({**CLAIMED, "account": value}), OWN) == "jwt_claim"
+
+
+@pytest.mark.parametrize("value", [False, "true", 1, None, [True]])
+def test_only_yes_is_yes(value: Any) -> None:
+    assert cause_of(signed({**CLAIMED, "verified": value}), OWN) == "jwt_claim"
+
+
+def test_a_claim_can_be_held_against_the_delivery_s_own_address() -> None:
+    assert cause_of(signed({**CLAIMED, "address": "/webhooks/other"}), OWN) == "jwt_claim"
+
+
+def test_a_claim_that_refers_to_what_the_delivery_lacks_is_refused() -> None:
+    on = source(claims={"account": "{{headers.x-account}}"})
+    for value in ("a-1", "{{headers.x-account}}", ""):
+        assert cause_of(signed({"account": value}), on) == "jwt_claim"
+
+
+@pytest.mark.parametrize("options", [{"claims": {"a": ""}}, {"issuer": ""}, {"audience": ["us", ""]}])
+def test_an_empty_claim_is_no_claim(options: dict[str, Any]) -> None:
+    with pytest.raises(Faults, match="is empty; say what the sender's tokens claim here"):
+        source(**options)
+
+
 @pytest.mark.parametrize(
     "options",
     [
