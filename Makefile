@@ -8,7 +8,7 @@ UV := $(shell command -v uv)
 INSTALL = $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check) \
   --quiet -c constraints.txt
 
-.PHONY: demo dev test coverage test-carried test-unit check bench faults faults-long clean
+.PHONY: demo dev test coverage test-carried test-unit check docs bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -33,6 +33,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python -m ingress.sources.documenting docs/presets.md
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

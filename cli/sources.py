@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,7 @@ def list_presets(*, as_json: bool) -> int:
         print_json(described)
     else:
         for name, about in described.items():
-            print(f"{name:<20} {printable(about)}")
+            print(textwrap.fill(f"{name:<19} {printable(about, 400)}", 100, subsequent_indent=" " * 20))
     return 0
 
 

@@ -66,6 +66,7 @@ def _on_preset(name: str, given: Json) -> Json:
     except (KeyError, TypeError):
         known = ", ".join(presets())
         raise Faults([SourceFault((name, "preset"), f"there is no such preset; known are {known}")]) from None
+    preset.pop("documents", None)  # they say where the preset's facts are from, and nothing about a delivery
     return merge(preset, given)
 
 

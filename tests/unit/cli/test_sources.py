@@ -124,6 +124,10 @@ def test_sources_and_presets_are_listed(monkeypatch: pytest.MonkeyPatch, capsys:
     assert run(monkeypatch, "list", "--presets", "--json") == 0
     assert set(json.loads(capsys.readouterr().out)) == set(presets())
     assert run(monkeypatch, "list", "--presets") == 0
+    told = capsys.readouterr().out
+    assert all(f"\n{name} " in f"\n{told}" for name in presets())
+    assert max(map(len, told.splitlines())) <= 100
+    assert "…" not in told.replace("whsec_…", "").replace("whpk_…", "")
 
 
 SIGNABLE = ("github", "gitlab", "stripe", "slack", "zendesk", "hubspot", "square", "pipedrive", "monday", "svix", "own")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 import orjson
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
 from ingress.verification.context import Delivery
 from ingress.verification.outcome import Outcome
 from ingress.verification.pipeline import verify_delivery
+from ingress.verification.tokens import key_set
 
 SECRET = "a secret of more than sixteen bytes"
 OTHER = "another secret of more than sixteen bytes"
@@ -43,9 +46,17 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def as_secrets(secrets: Sequence[str]) -> dict[str, Any]:
+    return {"secrets": list(secrets)}
+
+
 @dataclass(frozen=True)
 class Sender:
-    """A preset with a sender's way to sign; ``binds`` says whether the signature covers the body."""
+    """A preset with a sender's way to sign; ``binds`` says whether the signature covers the body.
+
+    ``settings`` is how an operator gives the keys, ``keys`` what a JWKS holds, ``in_body`` the event of a sender that
+    puts its signature there.
+    """
 
     preset: str
     sign: Sign
@@ -57,18 +68,30 @@ class Sender:
     binds: bool = True
     body: bytes = b""
     content_type: str = "application/json"
+    settings: Callable[[Sequence[str]], dict[str, Any]] = as_secrets
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    in_body: Callable[[str], Any] | None = None
 
     @property
     def raw(self) -> bytes:
-        return self.body or orjson.dumps(self.event)
+        return self.raw_by(self.secret)
+
+    def raw_by(self, secret: str) -> bytes:
+        """The body as whoever holds *secret* would send it."""
+        if self.in_body is not None:
+            return orjson.dumps(self.in_body(secret))
+        return (self.body or orjson.dumps(self.event)).replace(self.secret.encode(), secret.encode())
+
+    def given(self, *secrets: str) -> dict[str, Any]:
+        """What ``sources.yaml`` says of it."""
+        return {"preset": self.preset, **self.settings(secrets or (self.secret,))}
 
     def source(self, *secrets: str) -> ConfiguredSource:
-        given = {
-            "preset": self.preset,
-            "secrets": list(secrets or (self.secret,)),
-            "options": {"public_url": "https://you.example"},
-        }
-        return read_source("sender", given, {})
+        return read_source("sender", self.given(*secrets), {}, public_url="https://you.example")
+
+    def verify(self, delivery: Delivery, *secrets: str, now: float = NOW) -> Outcome:
+        """What comes of *delivery*, with its own secret or with *secrets*."""
+        return verify(self.source(*secrets), delivery, now=now, keys=self.keys)
 
     def delivery(self, body: bytes, secret: str, *, signed: bytes | None = None, **more: str) -> Delivery:
         """A delivery of *body*, signed with *secret* (as if it were *signed*)."""
@@ -81,8 +104,15 @@ def of_headers(headers: Mapping[str, str], body: bytes, **more: Any) -> Delivery
     return Delivery(raw, body, **{"path": "/webhooks/sender", **more})
 
 
-def verify(source: ConfiguredSource, delivery: Delivery, *, now: float = NOW, **kept: Any) -> Outcome:
-    return verify_delivery(source, delivery, source.account(kept), now=now)
+def verify(
+    source: ConfiguredSource,
+    delivery: Delivery,
+    *,
+    now: float = NOW,
+    keys: Mapping[str, Any] | None = None,
+    **kept: Any,
+) -> Outcome:
+    return verify_delivery(source, delivery, source.account(kept), now=now, keys=keys or {})
 
 
 def hmac_header(
@@ -153,6 +183,54 @@ def twilio(body: bytes, secret: str) -> Mapping[str, str]:
     pairs = sorted(parse_qsl(body.decode(), keep_blank_values=True))
     content = URL + "".join(name + value for name, value in pairs)
     return {"x-twilio-signature": b64(digest(secret, content, algorithm="sha1"))}
+
+
+def decoded_key(decode: Callable[[str], bytes], header: str, prefix: str = "", time_header: str = "") -> Sign:
+    """A digest in hex, keyed with what the secret spells, over the time (where there is one) and the body."""
+
+    def sign(body: bytes, secret: str) -> Mapping[str, str]:
+        moment = str(int(NOW)) if time_header else ""
+        made = hmac.new(decode(secret), moment.encode() + body, "sha256").hexdigest()
+        return {header: prefix + made, **({time_header: moment} if time_header else {})}
+
+    return sign
+
+
+def lever(secret: str) -> Any:
+    token, moment = "8b0a40e2cc7dbdd2", int(NOW * 1000)
+    signature = digest(secret, f"{token}{moment}").hex()
+    event = {"event": "candidateHired", "data": {"opportunityId": "o-1"}}
+    return {**event, "token": token, "triggeredAt": moment, "signature": signature}
+
+
+def mailgun(secret: str) -> Any:
+    token, moment = "e0b5477167110d68991efc6b9f89f0a11066af27834600e123", str(int(NOW))
+    signed = {"token": token, "timestamp": moment, "signature": digest(secret, moment, token).hex()}
+    return {"signature": signed, "event-data": {"event": "delivered", "id": "G9Bn5sl1TC6nu79C8C0bwg"}}
+
+
+RSA_KEYS = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
+PEMS = [key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode() for key in RSA_KEYS]
+ACCOUNT = "gmail-push@project.iam.gserviceaccount.com"
+AUDIENCE = "https://you.example/webhooks/sender"
+GOOGLE = key_set([{**jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEYS[0].public_key(), as_dict=True), "kid": "k-1"}])
+
+
+def gong(body: bytes, secret: str) -> Mapping[str, str]:
+    claims = {"webhook_url": URL, "body_sha256": hashlib.sha256(body).hexdigest(), "exp": int(NOW) + 60}
+    return {"authorization": jwt.encode(claims, RSA_KEYS[PEMS.index(secret)], algorithm="RS256")}
+
+
+def gmail(body: bytes, secret: str, **more: Any) -> Mapping[str, str]:
+    claims = {"iss": "https://accounts.google.com", "aud": AUDIENCE, "email": ACCOUNT, "email_verified": True}
+    times = {"iat": int(NOW), "exp": int(NOW) + 3600}
+    key = RSA_KEYS[PEMS.index(secret)]
+    signed = jwt.encode({**claims, **times, **more}, key, algorithm="RS256", headers={"kid": "k-1"})
+    return {"authorization": f"Bearer {signed}"}
+
+
+def by_account(secrets: Sequence[str]) -> dict[str, Any]:
+    return {"options": {"jwt": {"audience": AUDIENCE, "claims": {"email": ACCOUNT}}}}
 
 
 def basic(body: bytes, secret: str) -> Mapping[str, str]:
@@ -305,5 +383,162 @@ SENDERS = [
         "interaction:2",
         "d-1",
         secret=DISCORD.public_key().public_bytes_raw().hex(),
+    ),
+    Sender(
+        "bamboohr",
+        timed("x-bamboohr-signature", "x-bamboohr-timestamp", "BT"),
+        {"employees": [{"id": "1", "action": "Updated", "changedFields": ["Job Title"]}]},
+        "employees",
+    ),
+    Sender(
+        "greenhouse",
+        hmac_header("signature", "sha256 ", also={"greenhouse-event-id": "8d6f"}),
+        {"action": "hire_candidate", "payload": {}},
+        "hire_candidate",
+        "8d6f",
+    ),
+    Sender(
+        "lever",
+        lambda body, secret: {},
+        type="candidateHired",
+        id=f"candidateHired:8b0a40e2cc7dbdd2:{MS}",
+        binds=False,
+        in_body=lever,
+    ),
+    Sender(
+        "workable",
+        hmac_header("x-workable-signature"),
+        {"event_type": "candidate_created", "id": "w-1"},
+        "candidate_created",
+        "w-1",
+    ),
+    Sender(
+        "gusto",
+        hmac_header("x-gusto-signature"),
+        {"event_type": "company.onboarded", "uuid": "03ffbf0c"},
+        "company.onboarded",
+        "03ffbf0c",
+    ),
+    Sender(
+        "hibob",
+        hmac_header("bob-signature", encode=b64, algorithm="sha512"),
+        {"type": "employee.joined", "companyId": 1},
+        "employee.joined",
+    ),
+    Sender(
+        "ashby",
+        hmac_header("ashby-signature", "sha256="),
+        {"action": "candidateStageChange", "webhookActionId": "75395d87"},
+        "candidateStageChange",
+        "75395d87",
+    ),
+    Sender(
+        "close",
+        decoded_key(bytes.fromhex, "close-sig-hash", time_header="close-sig-timestamp"),
+        {"event": {"id": "ev_1", "object_type": "opportunity", "action": "updated"}, "subscription_id": "whsub_1"},
+        "opportunity.updated",
+        "ev_1",
+        SECRET.encode().hex(),
+        OTHER.encode().hex(),
+    ),
+    Sender(
+        "quickbooks",
+        hmac_header("intuit-signature", encode=b64),
+        [{"id": "88cd52aa", "type": "qbo.invoice.created.v1", "time": ISO, "intuitaccountid": "310687"}],
+        "qbo.invoice.created.v1",
+        f"310687:qbo.invoice.created.v1:88cd52aa:-:{ISO}",
+    ),
+    Sender(
+        "chargebee",
+        basic,
+        {"id": "ev_1", "event_type": "subscription_cancelled"},
+        "subscription_cancelled",
+        "ev_1",
+        secret=USER,
+        other=OTHER_USER,
+        binds=False,
+    ),
+    Sender(
+        "clickup",
+        hmac_header("x-signature"),
+        {
+            "webhook_id": "7689a169",
+            "event": "taskCreated",
+            "task_id": "c0j",
+            "history_items": [{"id": "2800763136717"}],
+        },
+        "taskCreated",
+        "7689a169:2800763136717",
+    ),
+    Sender(
+        "airtable",
+        decoded_key(base64.b64decode, "x-airtable-content-mac", "hmac-sha256="),
+        {"base": {"id": "app0"}, "webhook": {"id": "ach0"}, "timestamp": "2022-02-01T21:25:05.663Z"},
+        "notification",
+        "app0:ach0:2022-02-01T21:25:05.663Z",
+        b64(SECRET.encode()),
+        b64(OTHER.encode()),
+    ),
+    Sender("cal-com", hmac_header("x-cal-signature-256"), {"triggerEvent": "BOOKING_CREATED"}, "BOOKING_CREATED"),
+    Sender("docusign", hmac_header("x-docusign-signature-1", encode=b64), {"event": "envelope-sent"}, "envelope-sent"),
+    Sender(
+        "gmail-push",
+        gmail,
+        {"message": {"messageId": "m-1", "data": "e30="}, "subscription": "projects/p/subscriptions/s"},
+        "notification",
+        "projects/p/subscriptions/s:m-1",
+        PEMS[0],
+        PEMS[1],
+        binds=False,
+        settings=by_account,
+        keys=GOOGLE,
+    ),
+    Sender(
+        "gong",
+        gong,
+        {"isTest": False, "callData": {"metaData": {"id": "7782342274025937895"}}},
+        "call",
+        secret=PEMS[0],
+        other=PEMS[1],
+        settings=lambda secrets: {"options": {"jwt": {"public_keys": list(secrets)}}},
+    ),
+    Sender(
+        "paddle",
+        lambda body, secret: {"paddle-signature": f"ts={int(NOW)};h1={digest(secret, f'{int(NOW)}:', body).hex()}"},
+        {"event_id": "evt_1", "event_type": "transaction.billed"},
+        "transaction.billed",
+        "evt_1",
+    ),
+    Sender(
+        "box",
+        timed("box-signature-primary", "box-delivery-timestamp", "BT", moment=ISO, encode=b64),
+        {"type": "webhook_event", "id": "b-1", "trigger": "FILE.UPLOADED"},
+        "FILE.UPLOADED",
+        "b-1",
+    ),
+    Sender(
+        "mailgun", lambda body, secret: {}, type="delivered", id="G9Bn5sl1TC6nu79C8C0bwg", binds=False, in_body=mailgun
+    ),
+    Sender(
+        "attio",
+        hmac_header("attio-signature", also={"idempotency-key": "a-1"}),
+        {"webhook_id": "w", "events": [{"event_type": "record.created"}]},
+        "record.created",
+        "a-1",
+    ),
+    Sender(
+        "deel",
+        lambda body, secret: {"x-deel-signature": digest(secret, "POST", body).hex()},
+        {"data": {"meta": {"event_type": "contract.created", "tracking_id": "q8"}, "resource": {}}, "timestamp": ISO},
+        "contract.created",
+        f"q8:{ISO}:-",
+    ),
+    Sender("meta", hmac_header("x-hub-signature-256", "sha256="), {"object": "page", "entry": []}, "page"),
+    Sender(
+        "workos",
+        lambda body, secret: {"workos-signature": f"t={MS}, v1={digest(secret, f'{MS}.', body).hex()}"},
+        {"id": "event_1", "event": "user.created"},
+        "user.created",
+        "event_1",
     ),
 ]

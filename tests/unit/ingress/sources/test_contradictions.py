@@ -109,7 +109,7 @@ def test_options_of_public_keys_need_such_keys() -> None:
 @pytest.mark.parametrize("preset", presets())
 def test_no_preset_contradicts_itself(preset: str) -> None:
     sender = next(one for one in SENDERS if one.preset == preset)
-    assert faults_of({"preset": preset, "secrets": [sender.secret]}) == "" or preset in ("hubspot", "square", "twilio")
+    assert faults_of(sender.given()) == "" or preset in ("hubspot", "square", "twilio")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from ingress.answers import Refusal
 from ingress.sources.loading import read_source
 from ingress.verification.outcome import Accepted
 from ingress.verification.pipeline import context_of, evidence_of
@@ -128,6 +129,82 @@ VECTORS = {
         {"x-square-hmacsha256-signature": "81ggieAYDaQVnwOfx81Hw5lY2Fdv70nPJAZZVGKEp6I="},
         {"path": "/h", "public_url": "https://e.x"},
     ),
+    # The following were made with `openssl dgst`, as each sender's document says.
+    "greenhouse": ("greenhouse", "s", PAYLOAD, {"signature": "sha256 " + SHARED}, {}),
+    "workable": ("workable", "s", PAYLOAD, {"x-workable-signature": SHARED}, {}),
+    "gusto": ("gusto", "s", PAYLOAD, {"x-gusto-signature": SHARED}, {}),
+    "ashby": ("ashby", "s", PAYLOAD, {"ashby-signature": "sha256=" + SHARED}, {}),
+    "clickup": ("clickup", "s", PAYLOAD, {"x-signature": SHARED}, {}),
+    "cal-com": ("cal-com", "s", PAYLOAD, {"x-cal-signature-256": SHARED}, {}),
+    "attio": ("attio", "s", PAYLOAD, {"attio-signature": SHARED}, {}),
+    "meta": ("meta", "s", PAYLOAD, {"x-hub-signature-256": "sha256=" + SHARED}, {}),
+    "quickbooks": ("quickbooks", "s", PAYLOAD, {"intuit-signature": SHARED_64}, {}),
+    "docusign": ("docusign", "s", PAYLOAD, {"x-docusign-signature-1": SHARED_64}, {}),
+    "bamboohr": (
+        "bamboohr",
+        "s",
+        PAYLOAD,
+        {
+            "x-bamboohr-timestamp": "1",
+            "x-bamboohr-signature": "4b32ec9e5922d98f6aa6b5ac5b43543edd95518db78235b7818857d12b1765a3",
+        },
+        {},
+    ),
+    "hibob": (
+        "hibob",
+        "s",
+        PAYLOAD,
+        {"bob-signature": "K9VB63XRucCFCk1TbnUihJXAkaljyq+OVq5/ihkIgXt8H979FwNrwLhqkXVvudaKMURWQ3nH1FFd7tSUAra2aQ=="},
+        {},
+    ),
+    "close": (
+        "close",
+        "00ff10",
+        PAYLOAD,
+        {
+            "close-sig-timestamp": "1",
+            "close-sig-hash": "186ea6abe44a013acc44ecd23196c5db96942f26662e9084d44350efaa8a9835",
+        },
+        {},
+    ),
+    "airtable": (
+        "airtable",
+        "AP8Q",
+        PAYLOAD,
+        {"x-airtable-content-mac": "hmac-sha256=5f9331ece10430e679e586c8907705469c7594e0b35304e34351e79f577f422b"},
+        {},
+    ),
+    "paddle": (
+        "paddle",
+        "s",
+        PAYLOAD,
+        {"paddle-signature": "ts=1;h1=c2343419ba5b8cf67fa2876aea91ed7f25ffb49d732ffefb22e1c1f86a0d02a6"},
+        {},
+    ),
+    "box": (
+        "box",
+        "s",
+        PAYLOAD,
+        {
+            "box-delivery-timestamp": "1970-01-01T00:00:01Z",
+            "box-signature-primary": "sck/HaFf3f/kdR1XWwT+tjM+1sgPuuHPLKsPd+m6Dg8=",
+        },
+        {},
+    ),
+    "deel": (
+        "deel",
+        "s",
+        PAYLOAD,
+        {"x-deel-signature": "c6577f744058b746c7c64f6431a36cf35e283be7e1721750a55aeb9dd096bba8"},
+        {},
+    ),
+    "workos": (
+        "workos",
+        "s",
+        PAYLOAD,
+        {"workos-signature": "t=1000, v1=881882a6ba31977c385800a2aa55c8127d94e392b287b90e637aef22bc940566"},
+        {},
+    ),
     "basic": (
         "pipedrive",
         "Aladdin:open sesame",
@@ -160,6 +237,30 @@ def test_a_preset_takes_the_vector_and_not_a_changed_one(name: str) -> None:
     evidence = evidence_of(source, changed, account, now=now)
     with pytest.raises(SignatureError):
         source.verifier.check(evidence)
+
+
+IN_THE_BODY = {
+    "lever": {
+        "token": "tok",
+        "triggeredAt": 1000,
+        "signature": "d69d5a050e8146c36d4ce03e4ffa77de7366d3f2579625f0d8b236f6599dda4d",
+    },
+    "mailgun": {
+        "signature": {
+            "timestamp": "1",
+            "token": "tok",
+            "signature": "09039bf093b958a99622c7642ad32e24f909a0f99c200aee894218b086fda1c4",
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("preset", IN_THE_BODY)
+def test_a_preset_takes_the_vector_that_its_body_holds_and_no_other_token(preset: str) -> None:
+    source = read_source("v", {"preset": preset, "secrets": ["s"], "options": {"allow_short_secret": True}}, {})
+    body = orjson.dumps(IN_THE_BODY[preset])
+    assert isinstance(verify(source, of_headers({}, body), now=1.0), Accepted)
+    assert isinstance(verify(source, of_headers({}, body.replace(b"tok", b"kot", 1)), now=1.0), Refusal)
 
 
 HUBSPOT_DIGESTS = [

@@ -17,11 +17,10 @@ from ingress.answers import Refusal
 from ingress.sources.address import read_public_url
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import Faults
-from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
 from ingress.verification.outcome import Accepted, Handshake
-from tests.unit.ingress.sources.senders import NOW, SECRET, b64, digest, of_headers, verify
+from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, b64, digest, of_headers, verify
 
 URL_SIGNERS = ("hubspot", "hubspot-v2", "square", "twilio")
 OURS = "https://you.example"
@@ -136,15 +135,8 @@ def test_behind_a_proxy_the_configured_address_counts(preset: str, base: str) ->
 
 
 def test_presets_that_sign_no_address_need_none() -> None:
-    keys = {"discord": "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"}
-    secret = {"basic": f"user:{SECRET}", "standard_webhooks": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
-    needing = set()
-    for preset in presets():
-        verification = read_preset(preset)["webhook"].get("signature_verification", {})
-        given = keys.get(preset) or secret.get(verification.get("format"), SECRET)
-        if read_source("s", {"preset": preset, "secrets": [given]}, {}).unprovable:
-            needing.add(preset)
-    assert needing == set(URL_SIGNERS)
+    needing = {sender.preset for sender in SENDERS if read_source("s", sender.given(), {}).unprovable}
+    assert needing == {*URL_SIGNERS, "gong"}
 
 
 # -- written by hand ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,153 @@
+"""The table of all presets, as docs/presets.md shows it: what each says is told from the preset itself.
+
+``make docs`` writes it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ingress.sources.compiling import DEFAULT_TOLERANCE_SECONDS
+from ingress.sources.layers import presets, read_preset
+from ingress.sources.schema import Basic, Bearer, Entry, Jwt, SignatureVerification, StandardWebhooks, TrutoHeader
+from truto.placeholders import translate_references
+
+_COLUMNS = ("Preset", "Scheme", "Identity", "Answer", "Handshake", "Size", "Replay window", "Facts")
+_INTRODUCTION = """\
+# Presets
+
+Written by `make docs` from the files in `ingress/sources/presets/`; [sources.md](sources.md) says what the words mean.
+
+*Scheme*: what is signed or compared, and where the proof is. *Identity*: what makes two deliveries the same event.
+*Size*: the largest body. *Replay window*: how far the signed time may be from now; without one, a delivery that
+somebody has copied is good for as long as the secret is. *Facts*: the sender's own documents.
+
+"""
+_REFERENCE = re.compile(r"\{\{([^{}]+)\}\}")
+_ANSWERS_A_HANDSHAKE = re.compile(r"'status_code':\s*2\d\d")
+
+
+def preset_page() -> str:
+    """The page, with one row for each preset."""
+    rows = [_COLUMNS, ["-" * 3] * len(_COLUMNS), *(_row(name) for name in presets())]
+    return _INTRODUCTION + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(name: str) -> Sequence[str]:
+    given = read_preset(name)
+    documents = given.pop("documents")
+    entry = Entry.model_validate(given)
+    return (
+        f"`{name}`",
+        _scheme(entry),
+        _identity(entry),
+        _answer(entry),
+        _handshake(entry),
+        _size(entry),
+        _window(entry),
+        ", ".join(f"[{urlsplit(url).hostname}]({url})" for url in documents),
+    )
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+def _scheme(entry: Entry) -> str:
+    block = entry.webhook.signature_verification
+    match block:
+        case None:
+            return "compared by an expression"
+        case StandardWebhooks():
+            return "Standard Webhooks"
+        case TrutoHeader():
+            return "`X-Truto-Signature`"
+        case Basic():
+            return f"Basic credentials in {_code(block.config.compare_with)}"
+        case Bearer():
+            return f"secret in {_code(block.config.compare_with)}"
+        case Jwt():
+            return _token(entry, block)
+        case _:
+            return _signature(entry, block)
+
+
+def _token(entry: Entry, block: Jwt) -> str:
+    options = entry.options.jwt
+    claims = [f"`{name}`" for name in ("issuer", "audience") if getattr(options, name) != []]
+    claims += [f"`{name}`" for name in options.claims]
+    told = f"JWT ({', '.join(options.algorithms)}) in {_code(block.config.compare_with)}"
+    told += f", claims {', '.join(claims)}" if claims else ""
+    return told + (f", body bound by `{options.body_hash.claim}`" if options.body_hash else ", body not bound")
+
+
+def _signature(entry: Entry, block: SignatureVerification) -> str:
+    """Of every format that signs parts of a delivery."""
+    config, options = block.config.model_dump(), entry.options
+    algorithm = f"HMAC-{config['algorithm'].upper()}" if block.format == "hmac" else block.format
+    signed = config.get("parts") or config.get("verification_content") or ["raw_body"]
+    encoding = options.secret_encoding
+    key = "" if encoding == "utf8" else f", key in {encoding}"
+    prefix = f" after `{options.compare_prefix}`" if options.compare_prefix else ""
+    where = f" in {_code(config['compare_with'])}{prefix}" if config.get("compare_with") else ""
+    return f"{algorithm} ({config.get('string_type', 'base64')}{key}) of {' + '.join(map(_code, signed))}{where}"
+
+
+def _identity(entry: Entry) -> str:
+    stated = getattr(entry.options, "identity", None) or entry.options.event.id
+    match entry.webhook.signature_verification:
+        case StandardWebhooks() if stated is None:
+            stated = "{{headers.webhook-id|headers.svix-id}}"
+        case TrutoHeader() if stated is None:
+            stated = "{{body.id}}"
+    match stated:
+        case None:
+            return "hash of the body"
+        case str():
+            return _code(stated)
+        case _:
+            return ", ".join(map(_code, stated))
+
+
+def _answer(entry: Entry) -> str:
+    stated = getattr(entry.options, "answer", None)
+    return "200, JSON" if stated is None else f"`{stated}`"
+
+
+def _handshake(entry: Entry) -> str:
+    handle = entry.webhook.handle_verification or ""
+    if not _ANSWERS_A_HANDSHAKE.search(handle):
+        return "none"
+    how = "GET" if entry.options.get_handshake else "POST"
+    if "update_context" in handle:
+        return f"{how}, brings the secret: `sources enrol`"
+    return f"{how}, signed" if entry.options.order == "signature_first" else f"{how}, unsigned"
+
+
+def _size(entry: Entry) -> str:
+    stated = getattr(entry.options, "max_body_bytes", None)
+    return "`MAX_BODY_BYTES`" if stated is None else f"{stated:,} bytes"
+
+
+def _window(entry: Entry) -> str:
+    options, block = entry.options, entry.webhook.signature_verification
+    if options.timestamp or isinstance(block, StandardWebhooks):
+        return f"{options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS:g} s"
+    return "`exp` of the token" if isinstance(block, Jwt) else "none"
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _code(template: str) -> str:
+    """*template* as code, without braces where it is nothing but one reference; a bar would end the cell."""
+    text = translate_references(template)
+    alone = _REFERENCE.fullmatch(text)
+    return f"`{alone[1] if alone else text}`".replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(preset_page(), encoding="utf-8")
