@@ -65,6 +65,14 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
         self.meter.measure(result)
         return result
 
+    def evaluate_binary(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """``and`` and ``or``; the library puts an error of its own in the place of whatever stops their right side."""
+        if expr.value not in ("and", "or"):
+            return super().evaluate_binary(expr, input, environment)
+        if self.boolize(self.eval(expr.lhs, input, environment)) is (expr.value == "or"):
+            return expr.value == "or"
+        return self.boolize(self.eval(expr.rhs, input, environment))
+
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """Refuse what is no function; the library prints it to standard output first."""
         if not self.is_function_like(proc):

@@ -20,6 +20,7 @@ from truto.expressions.reach import Reach, read_reach
 from truto.expressions.values import to_internal, to_json
 
 _LONGEST_MESSAGE = 300
+_CODE = re.compile(r"[A-Z]\d{4}")
 
 
 def _all_functions() -> Any:
@@ -109,6 +110,8 @@ def _translated(*, compiling: bool = False) -> Iterator[None]:
     except ExpressionError:
         raise
     except JException as error:
+        if not _CODE.fullmatch(error.error):  # some of the library's errors have a sentence for a code
+            raise ExpressionError(error.error, code="syntax" if compiling else "function") from None
         message = str(error) if compiling or error.error in ("D3137", "D3141") else _template(error.error)
         position = error.location if error.location is not None and error.location >= 0 else None
         raise ExpressionError(message[:_LONGEST_MESSAGE], code=error.error, position=position) from None

@@ -63,6 +63,19 @@ async def test_a_condition_that_does_not_hold_skips_the_run_and_says_why(
     assert "nope.nothing is missing" in entry["why"]
 
 
+async def test_a_condition_that_takes_longer_on_its_right_side_is_given_the_time(
+    store: Store, registry: Registry, shop: Shop
+) -> None:
+    condition = "integration.name = 'calcom' and $count(payload.items[x = '7']) > 0"
+    shop.register(flow(say("a", run_if=condition), run_if=condition))
+    items = [{"x": str(number % 10)} for number in range(1_000)]
+    event = delivered(data={"integration": {"name": "calcom"}, "items": items})
+    async with working(store, registry):
+        await store.accept([event])
+        await run_ends(store, event, "completed")
+    assert shop.log == ["a"]
+
+
 async def test_a_step_whose_condition_does_not_hold_is_skipped_and_the_rest_runs(
     store: Store, registry: Registry, shop: Shop
 ) -> None:

@@ -123,6 +123,24 @@ def test_an_expression_that_needs_more_says_so_under_tight_limits_only() -> None
     assert compiled.within(Limits(seconds=10)).decide(scope_of(TRIGGER)).holds
 
 
+@pytest.mark.parametrize(
+    "run_if",
+    [
+        "integration.name = 'calcom' and $count(payload.items[x = '7']) > 0",
+        "integration.name = 'other' or $count(payload.items[x = '7']) > 0",
+        "integration.name = 'calcom' ? $exists(payload.items[x = '7']) : false",
+    ],
+    ids=["and", "or", "condition"],
+)
+def test_a_condition_over_many_items_needs_more_than_a_quick_look_and_holds(run_if: str) -> None:
+    trigger = Trigger("1", "x", {**ACCOUNT, "items": [{"x": str(number % 10)} for number in range(1_000)]})
+    compiled = compile_workflow({"trigger_name": "*", "config": {"run_if": run_if}})
+    with pytest.raises(EvaluationFailed) as caught:
+        compiled.within(QUICK).decide(scope_of(trigger))
+    assert caught.value.needs_more
+    assert compiled.decide(scope_of(trigger)).holds
+
+
 def test_an_expression_that_is_wrong_does_not_need_more() -> None:
     compiled = compile_workflow({"trigger_name": "*", "steps": [{"action": "x", "config": "tenant_id + 1"}]})
     with pytest.raises(EvaluationFailed) as caught:
