@@ -24,7 +24,9 @@ from truto.signature import HEADER, sign
 BODY = b'{"id":"sample-1","event":"sample","type":"sample"}'
 
 _HEADER = re.compile(r"\{\{headers\.([A-Za-z0-9_-]+)\}\}")
-_ALONE = re.compile(r"([A-Za-z]+ )?\{\{headers\.([A-Za-z0-9_-]+)\}\}")
+# A second signature is made with a second key, which a sample does not need.
+_ALONE = re.compile(r"([A-Za-z]+ )?\{\{headers\.([A-Za-z0-9_-]+)\}\}(?:,\{\{headers\.[A-Za-z0-9_-]+\?:-\}\})?")
+_TIME_FIELD = re.compile(r"\{\{signature_fields\.([A-Za-z0-9_]+)\}\}")
 
 
 class CannotSign(Exception):
@@ -92,8 +94,11 @@ def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account,
             headers[name.lower()] = moment if f"{{{{headers.{name}}}}}" == timestamp else "sample"
     if "{{body." in timestamp:
         raise CannotSign("the signed time is a field of the body")
+    if "{{body." in "".join(map(translate_references, block.config.verification_content or ())):
+        raise CannotSign("what is signed are fields of the body")
+    time_field = _TIME_FIELD.fullmatch(timestamp)
     if source.signature_header:
-        headers[source.signature_header] = f"t={moment}"
+        headers[source.signature_header] = f"{time_field[1] if time_field else 't'}={moment}"
     try:
         content = signed_bytes(verifier.signed, context_of(source, Sample(headers).delivery(), account))
     except SignatureError as exc:
@@ -101,7 +106,7 @@ def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account,
     digest = encoded(hmac.digest(account.secrets[0], content, verifier.algorithm), verifier.string_type)[0].decode()
     presented = entry.options.compare_prefix + digest
     if source.signature_header:
-        presented = f"t={moment},{presented}"
+        presented = f"{headers[source.signature_header]}{entry.options.signature_separator or ','}{presented}"
     return Sample({**headers, **_word(block.config.compare_with, presented)})
 
 

@@ -262,6 +262,11 @@ def test_two_changes_of_quickbooks_are_two_events(change: dict[str, str]) -> Non
     assert one.id != two.id
 
 
+def test_what_quickbooks_sends_in_another_shape_is_an_event_as_it_is() -> None:
+    (event,) = accepted("quickbooks", {"type": "new.shape", "id": "1"}).events
+    assert (event.type, orjson.loads(event.body)) == ("new.shape", {"type": "new.shape", "id": "1"})
+
+
 def test_one_cloud_event_of_quickbooks_in_two_deliveries_is_one_event() -> None:
     given = sender("quickbooks").event
     (alone,) = accepted("quickbooks", given).events

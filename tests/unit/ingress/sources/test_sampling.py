@@ -9,7 +9,7 @@ import pytest
 from ingress.sources.loading import read_entry, read_source
 from ingress.sources.sampling import CannotSign, signed_sample
 from ingress.verification.outcome import Accepted
-from tests.unit.ingress.sources.senders import NOW, SECRET, verify
+from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, Sender, verify
 
 HEADER = {"format": "hmac", "config": {"compare_with": "{{headers.x-s}}", "parts": ["raw_body"]}}
 
@@ -93,3 +93,28 @@ def test_a_sample_of_a_source_is_taken_by_it(given: dict[str, Any]) -> None:
 def test_what_only_the_sender_can_sign_is_said(given: dict[str, Any], why: str) -> None:
     with pytest.raises(CannotSign, match=why):
         sample(given)
+
+
+UNSIGNABLE = {
+    "hubspot-v1": "only the sender",
+    "hubspot-v2": "only the sender",
+    "microsoft-graph": "only the sender",
+    "discord": "only the sender",
+    "gmail-push": "only the sender",
+    "gong": "only the sender",
+    "linear": "the signed time is a field of the body",
+    "mailgun": "the signed time is a field of the body",
+    "lever": "what is signed are fields of the body",
+    "twilio": "forms only",
+}
+
+
+@pytest.mark.parametrize("sender", SENDERS, ids=lambda sender: sender.preset)
+def test_a_sample_of_every_preset_is_taken_or_says_why_it_cannot_be_made(sender: Sender) -> None:
+    source, entry = sender.source(), read_entry("sender", sender.given(), {})
+    if sender.preset in UNSIGNABLE:
+        with pytest.raises(CannotSign, match=UNSIGNABLE[sender.preset]):
+            signed_sample(source, entry, source.account({}), now=NOW)
+    else:
+        made = signed_sample(source, entry, source.account({}), now=NOW)
+        assert isinstance(verify(source, made.delivery()), Accepted)
