@@ -12,8 +12,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-_INTEGER = re.compile(r"[ \t\n\r]*([+-]?[0-9]{1,300})(?![0-9])")
-_DECIMAL = re.compile(r"[ \t\n\r]*([+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?)")
+_WHITE_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+_INTEGER = re.compile(r"([+-]?[0-9]{1,300})(?![0-9])")
+_HEXADECIMAL = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]{0,300})(?![0-9a-fA-F])")
+_DECIMAL = re.compile(r"([+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?)")
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
 
 
@@ -49,7 +54,7 @@ def _place_point(digits: str, exponent: int) -> str:
 
 
 def text(value: object) -> str:
-    """``String(value)``: arrays joined by commas (``null`` inside stays a word), objects as ``[object Object]``."""
+    """``String(value)``: arrays joined by commas (``null`` inside is nothing), objects as ``[object Object]``."""
     match value:
         case str():
             return value
@@ -60,20 +65,35 @@ def text(value: object) -> str:
         case int() | float():
             return number_text(value)
         case list():
-            return ",".join(text(item) for item in value)
+            return ",".join("" if item is None else text(item) for item in value)
         case _:
             return "[object Object]"
 
 
+def lodash_text(value: object) -> str:
+    """Lodash's ``toString``: like :func:`text`, but ``null`` in an array stays a word, and ``-0`` keeps its sign."""
+    if isinstance(value, list):
+        return ",".join(map(lodash_text, value))
+    return "-0" if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0 else text(value)
+
+
+def trimmed(value: str) -> str:
+    """``value.trim()``: JavaScript's white space has the byte order mark, and not the separators of ASCII."""
+    return value.strip(_WHITE_SPACE)
+
+
 def leading_integer(value: str) -> int | None:
-    """``parseInt`` in base 10: the integer that *value* begins with, or ``None``."""
+    """``parseInt``: the integer that *value* begins with, hexadecimal after ``0x``; ``None`` for none."""
+    value = trimmed(value)
+    if found := _HEXADECIMAL.match(value):
+        return int(found[1] + found[2], 16) if found[2] else None
     found = _INTEGER.match(value)
     return int(found[1]) if found else None
 
 
 def leading_number(value: str) -> float | None:
     """``parseFloat``: the number that *value* begins with, integral ones as ``int``; ``None`` for none or infinity."""
-    found = _DECIMAL.match(value)
+    found = _DECIMAL.match(trimmed(value))
     return tidy(float(found[1])) if found and math.isfinite(float(found[1])) else None
 
 
@@ -92,9 +112,9 @@ def to_number(value: object) -> float:
         case float():
             return value
         case str():
-            return _number_of_text(value.strip())
+            return _number_of_text(trimmed(value))
         case list():
-            return _number_of_text(text(value).strip()) if value != [None] else 0
+            return _number_of_text(trimmed(text(value)))
         case _:
             return math.nan
 

@@ -76,7 +76,7 @@ class _Placeholder:
     text: str
     path: str
     alternatives: tuple[_Alternative, ...]
-    default: str
+    default: str | None  # None: nothing is written, which is no default
     default_type: str
     undefined: bool
     null: bool
@@ -101,7 +101,7 @@ class _Placeholder:
             if value is NO_VALUE or (self.ignore_empty and value == ""):
                 continue
             return value, alternative.type
-        return (self.default, self.default_type) if self.default else (NO_VALUE, "str")
+        return (NO_VALUE, "str") if self.default is None else (self.default, self.default_type)
 
     def whole(self, context: Any) -> Any:
         value, kind = self.find(context)
@@ -117,7 +117,9 @@ class _Placeholder:
             return "" if self.undefined else "null" if self.null else self.text
         if kind == "null":
             return "null"
-        return self._as_text(value if kind == "json" else self._cast(value, kind))
+        if kind == "json":  # JSON stays text inside of text
+            return self._as_text(javascript.trimmed(value) if isinstance(value, str) else value)
+        return self._as_text(self._cast(value, kind))
 
     def required(self, context: Any, *, allow_empty: bool) -> str | bytes:
         value, kind = self.find(context)
@@ -141,23 +143,24 @@ class _Placeholder:
             raise self.error("holds bytes that are not UTF-8") from error
 
     def _cast(self, value: Any, kind: str) -> Any:
-        if isinstance(value, bytes):
+        if value is None or isinstance(value, bytes):
             return value
+        if kind == "str":
+            return javascript.lodash_text(value)
+        value = javascript.trimmed(value) if isinstance(value, str) else value
         match kind:
-            case "str":
-                return value if value is None else javascript.text(value)
             case "int":
                 return _number_or_same(value, javascript.leading_integer)
             case "num":
                 return _number_or_same(value, javascript.leading_number)
             case "bool":
-                return {"true": True, "false": False}.get(value.strip(), value) if isinstance(value, str) else value
+                return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
             case "json":
                 return _parse(value) if isinstance(value, str) else value
             case "null":
                 return None if value == "null" else value
             case "undefined" | "ignore-empty-str" | "any":
-                return value.strip() if isinstance(value, str) else value
+                return value
             case _:
                 raise self.error(f"Unsupported type: {kind}")
 
@@ -197,12 +200,10 @@ def _kind_of(value: object) -> str:
 
 
 def _number_or_same(value: Any, read: Any) -> Any:
-    if value is None or isinstance(value, bool | Mapping):
+    if isinstance(value, bool | Mapping):
         return value
     number = read(javascript.text(value))
-    if number is not None:
-        return number
-    return value.strip() if isinstance(value, str) else value
+    return value if number is None else number
 
 
 def _parse(value: str) -> Any:
@@ -217,44 +218,52 @@ def _look_up(value: Any, keys: tuple[str, ...]) -> Any:
         if isinstance(value, Mapping):
             # A number addresses arrays only, even where an object has such a key.
             value = NO_VALUE if _INDEX.fullmatch(key) else value.get(key, NO_VALUE)
-        elif isinstance(value, list) and _INDEX.fullmatch(key) and -len(value) <= int(key) < len(value):
-            value = value[int(key)]
+        elif isinstance(value, list) and (key == "length" or _INDEX.fullmatch(key)):
+            value = _element(value, key)
         else:
             return NO_VALUE
     return value
 
 
+def _element(values: list[Any], key: str) -> Any:
+    """One element of an array, or its ``length``; a negative index before the first element names the first (lib)."""
+    if key == "length":
+        return len(values)
+    # `-0` counts from the end, behind the last element.
+    index = max(len(values) + int(key), 0) if key.startswith("-") else int(key)
+    return values[index] if index < len(values) else NO_VALUE
+
+
 def _compile_placeholder(inner: str, text: str, path: str) -> _Placeholder:
     wanted, *rest = inner.split("?:")
-    default, _, default_type = _split_modifier(rest[0]) if rest else ("", "", "str")
+    default, default_type = _split_modifier(rest[0]) if rest and rest[0] else (None, "str")
     return _Placeholder(
         text=text,
         path=path,
         alternatives=tuple(_compile_alternative(part, text, path) for part in wanted.split("|")),
         default=default,
-        default_type=default_type or "str",
+        default_type=default_type,
         undefined=":undefined" in wanted,
         null=":null" in wanted,
         ignore_empty=":ignore-empty-str" in wanted,
     )
 
 
-def _split_modifier(part: str) -> tuple[str, str, str]:
+def _split_modifier(part: str) -> tuple[str, str]:
     pieces = _MODIFIER.split(part)
-    return pieces[0], ":", pieces[1] if len(pieces) > 1 else ""
+    return pieces[0], pieces[1] if len(pieces) > 1 else "str"
 
 
 def _compile_alternative(part: str, text: str, path: str) -> _Alternative:
-    query, _, kind = _split_modifier(part)
-    query = query.strip()
+    query, kind = (piece.strip() for piece in _split_modifier(part))
     if query in ("", "."):
-        return _Alternative(() if query else None, kind.strip() or "str")
+        return _Alternative(() if query else None, kind)
     if re.search(r"\s", query):
         raise PlaceholderError(f"{text}: several paths in one are not supported", placeholder=text, path=path)
     keys = tuple(query.removeprefix(".").split("."))
     if any(key.startswith("/") for key in keys):
         raise PlaceholderError(f"{text}: regular expressions are not supported", placeholder=text, path=path)
-    return _Alternative(keys, kind.strip() or "str")
+    return _Alternative(keys, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,13 +399,20 @@ class Template:
 def compile_template(value: Any) -> Template:
     """Compile text, a list or an object; keys of objects are never templated.
 
-    Numbers, booleans and ``None`` are constants inside a list or an object, and an error as the whole template (lib:
-    "Invalid type"). Raises :class:`PlaceholderError` for that, for paths this module refuses, and for templates nested
-    deeper than 64 levels or holding themselves.
+    Numbers, booleans and ``None`` are constants inside an object, and an error as the whole template or in a list that
+    is not inside of an object (lib: "Invalid type"). Raises :class:`PlaceholderError` for that, for paths this module
+    refuses, and for templates nested deeper than 64 levels or holding themselves.
     """
-    if not isinstance(value, str | list | Mapping):
-        raise PlaceholderError("Invalid type: a template is text, a list or an object")
+    _check_outside_objects(value, ())
     return Template(_compile(value, ()))
+
+
+def _check_outside_objects(value: Any, path: tuple[str, ...]) -> None:
+    if isinstance(value, list) and len(path) <= _MAX_DEPTH:
+        for index, item in enumerate(value):
+            _check_outside_objects(item, (*path, str(index)))
+    elif not isinstance(value, str | list | Mapping):
+        raise PlaceholderError("Invalid type: a template is text, a list or an object", path=".".join(path))
 
 
 def _compile(value: Any, path: tuple[str, ...]) -> _Node:

@@ -83,3 +83,22 @@ def test_a_value_becomes_a_number_as_in_javascript(value: object, number: float 
 )
 def test_a_path_reaches_into_objects_and_arrays(path: str, expected: object) -> None:
     assert javascript.get_path({"a": {"b": 1}, "x.y": 2, "l": [0, {"c": 3}]}, path) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "lodash"),
+    [
+        ([1, None], "1,", "1,null"),
+        (-0.0, "0", "-0"),
+        ([[-0.0]], "0", "-0"),
+        (None, "null", "null"),
+        ({}, "[object Object]", "[object Object]"),
+    ],
+    ids=repr,
+)
+def test_a_value_becomes_text_as_in_javascript_or_as_in_lodash(value: object, text: str, lodash: str) -> None:
+    assert (javascript.text(value), javascript.lodash_text(value)) == (text, lodash)
+
+
+def test_white_space_is_what_javascript_trims() -> None:
+    assert javascript.trimmed("\ufeff\u00a0\v x\x1c\u3000") == "x\x1c"

@@ -153,6 +153,49 @@ MORE: list[tuple[Any, dict[str, Any], Any]] = [
     ("{{a:int}}", {"a": b"1"}, b"1"),
     ("<{{a}}>", {"a": b"x"}, "<x>"),
     ("<{{a}}>", {"a": b"\xff"}, Fails("not UTF-8")),
+    ("{{a?::str}}", {}, ""),
+    ("{{a?::int}}", {}, ""),
+    ("<{{a?::str}}>", {}, "<>"),
+    ("{{a:undefined?::str}}", {}, ""),
+    ("{{a?: :json}}", {}, ""),
+    ("{{a?: null:null}}", {}, None),
+    ("{{a?:{x}:json}}", {}, SAME),
+    ("{{a: }}", {"a": 1}, Fails("Unsupported type: ")),
+    ("{{a:null}}", {"a": " null "}, None),
+    ("{{a:null}}", {"a": " x "}, "x"),
+    ("{{a:bool}}", {"a": " TRUE "}, "TRUE"),
+    ("<{{a:bool}}>", {"a": " false "}, "<false>"),
+    ("{{a:json}}", {"a": " [1] "}, [1]),
+    ("{{a:json}}", {"a": " nul "}, "nul"),
+    ("<{{a:json}}>", {"a": ' {"b": 1} '}, '<{"b": 1}>'),
+    ("{{a:any}}", {"a": "\u00a0\ufeffx\u3000"}, "x"),
+    ("{{a:any}}", {"a": "\x1cx\x85"}, "\x1cx\x85"),
+    ("{{a:str}}", {"a": " null "}, " null "),
+    ("{{a.length}}", {"a": [1, 2, 3]}, "3"),
+    ("{{a.length:int}}", {"a": []}, 0),
+    ("{{a.0.length}}", {"a": [[1, 2]]}, "2"),
+    ("{{a.length}}", {"a": {"length": "own"}}, "own"),
+    ("{{a.length}}", {"a": "text"}, SAME),
+    ("{{a.length.x}}", {"a": [1]}, SAME),
+    ("{{a.-9}}", {"a": ["first", "last"]}, "first"),
+    ("{{a.-2}}", {"a": ["first", "last"]}, "first"),
+    ("{{a.-0}}", {"a": [1, 2]}, SAME),
+    ("{{a.-1}}", {"a": []}, SAME),
+    ("{{a.-1}}", {"a": {"-1": "x"}}, SAME),
+    ("{{a.01}}", {"a": [1, 2]}, "2"),
+    ("{{a}}", {"a": -0.0}, "-0"),
+    ("{{a}}", {"a": [-0.0, 0]}, "-0,0"),
+    ("<{{a:any}}>", {"a": -0.0}, "<0>"),
+    ("{{a:int}}", {"a": "-0"}, 0),
+    ("{{a:num}}", {"a": -0.0}, 0),
+    ("<{{a}}>", {"a": [1, None]}, "<1,null>"),
+    ("<{{a:any}}>", {"a": [1, None]}, "<1,>"),
+    ("{{a:int}}", {"a": "0x1f"}, 31),
+    ("{{a:int}}", {"a": "-0X1Fg"}, -31),
+    ("{{a:int}}", {"a": "0x"}, "0x"),
+    ("{{a:num}}", {"a": "0x1f"}, 0),
+    ({"a": [1, None, True]}, {}, {"a": [1, None, True]}),
+    ([{"a": 1}, "{{b}}"], {"b": "x"}, [{"a": 1}, "x"]),
     ({"a": {"b": 1}, "$truto_merge": "{{o:any}}"}, {"o": {"a": {"c": 2}}}, {"a": {"b": 1, "c": 2}}),
     ({"a": 1, "$truto_merge": "{{o:json}}"}, {"o": '{"a": 2}'}, {"a": 2}),
     ({"a": 1, "$truto_merge": "{{o:json}}"}, {"o": [{"a": 2}]}, {"a": 1}),
@@ -197,6 +240,12 @@ def test_a_template_renders_by_the_rules(template: Any, context: dict[str, Any],
 
 @pytest.mark.parametrize("root", [1, 1.5, True, None, b"x"], ids=repr)
 def test_a_root_that_cannot_hold_a_placeholder_is_an_error(root: object) -> None:
+    with pytest.raises(PlaceholderError, match="Invalid type"):
+        compile_template(root)
+
+
+@pytest.mark.parametrize("root", [[1], ["a", None], [["a", True]]], ids=repr)
+def test_a_constant_in_a_list_outside_of_objects_is_an_error(root: object) -> None:
     with pytest.raises(PlaceholderError, match="Invalid type"):
         compile_template(root)
 
