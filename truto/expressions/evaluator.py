@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from truto.expressions.library import Functions, JException, Jsonata, Utils
+from truto.expressions.grammar import install as install_grammar
+from truto.expressions.grammar import repeats
+from truto.expressions.library import NULL, JException, Jsonata, Utils
 from truto.expressions.limits import Meter
-from truto.expressions.patterns import engine
+from truto.expressions.patterns import Pattern, engine
 from truto.expressions.text_form import stringify
+from truto.expressions.transform import Transform
 
 _UNSET = object()
 
@@ -28,6 +31,7 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
 
     def __init__(self, source: str, functions: Any) -> None:
         with current_kept():
+            install_grammar()
             super().__init__(source, engine)
         if self.errors:
             raise self.errors[0]
@@ -39,6 +43,7 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
         """One evaluation, installed as the current one of this thread, where the library looks for it."""
         running = copy.copy(self)
         running.meter = meter
+        install_grammar()
         running.parser = Jsonata.get_parser()  # one for each thread: partial application parses
         with current_kept():
             Jsonata.CURRENT.jsonata = running
@@ -77,7 +82,34 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
         """Refuse what is no function; the library prints it to standard output first."""
         if not self.is_function_like(proc):
             raise JException("T1006", -1)
+        if isinstance(proc, Pattern):
+            return _matched(proc, *args[:2]) if args and isinstance(args[0], str) else None
         return super().apply_inner(proc, args, input, environment)
+
+    def evaluate_condition(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """``a ? b : c``, and ``a ?: b`` and ``a ?? b``, of which the library evaluates the left side twice."""
+        if not repeats(expr):
+            return super().evaluate_condition(expr, input, environment)
+        value = self.eval(expr.then, input, environment)
+        holds = Jsonata.boolize(value) if expr.condition is expr.then else value is not None
+        return value if holds else self.eval(expr._else, input, environment)  # noqa: SLF001
+
+    def evaluate_transform_expression(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """``|pattern|update|``; the library's loses every ``null``."""
+        del input
+        return Transform(self, expr, environment)
+
+    def evaluate_includes_expression(self, lhs: Any, rhs: Any) -> bool:
+        """``a in b``: objects and arrays are in an array that holds themselves; 1 is not ``true``."""
+        if lhs is None or rhs is None:
+            return False
+        items = rhs if isinstance(rhs, list) else [rhs]
+        if isinstance(lhs, str) or lhs is NULL:
+            return lhs in items
+        if isinstance(lhs, bool | int | float):
+            kinds = (bool,) if isinstance(lhs, bool) else (int, float)
+            return any(item == lhs for item in items if type(item) in kinds)
+        return any(item is lhs for item in items)
 
     def evaluate_range_expression(self, lhs: Any, rhs: Any) -> Any:
         """``[1..9]``, measured before it is made."""
@@ -180,7 +212,32 @@ def current() -> Evaluator:
     return running
 
 
+def arity(function: Any) -> int:
+    """How many arguments JavaScript counts of a function value."""
+    if isinstance(function, Pattern):
+        return 2
+    if isinstance(function, Jsonata.JFunctionCallable):
+        return int(getattr(function, "arity", 1))
+    return len(function.arguments)
+
+
 def call(function: Any, *arguments: Any) -> Any:
     """Call a function value with as many of *arguments* as it takes, at least the first."""
-    arity = Functions.get_function_arity(function)
-    return Functions.func_apply(function, list(arguments[: max(1, arity)]))
+    running = current()
+    return running.apply(function, list(arguments[: max(1, arity(function))]), None, running.environment)
+
+
+def _matched(pattern: Pattern, text: str, start: Any = 0) -> Any:
+    """A regular expression called as a function: its first match at or behind *start*, which can give the next."""
+    offset = int(start) if isinstance(start, int | float) and 0 < start <= len(text) else 0
+    matches = pattern.finditer(text[offset:])
+
+    def following() -> Any:
+        found = next(matches, None)
+        if found is None:
+            return None
+        groups = [NULL if group is None else group for group in found.groups()]
+        place = {"start": found.start() + offset, "end": found.end() + offset}
+        return {"match": found.group(), **place, "groups": groups, "next": Jsonata.JLambda(following)}
+
+    return following()

@@ -78,7 +78,7 @@ class Expression:
         *bindings* are variables by their names without the dollar sign. Neither is changed. ``null`` is ``None``.
 
         Raises :class:`ExpressionError` when the evaluation fails, crosses one of :attr:`limits`, when an input is not
-        plain JSON, and when the result is not: a function, binary data, NaN.
+        plain JSON, and when the result is not: a function, binary data. NaN is ``None``, as in JavaScript's JSON.
         """
         meter = Meter(self.limits)
         with deep_stack(), _translated(), self._compiled.started(meter) as running:

@@ -16,11 +16,22 @@ from jsonata import Jsonata, datetimeutils  # noqa: E402 (the limit has to be re
 from jsonata.functions import Functions  # noqa: E402
 from jsonata.jexception import JException  # noqa: E402
 from jsonata.parser import Parser  # noqa: E402
+from jsonata.signature import Signature as LibrarySignature  # noqa: E402
 from jsonata.utils import Utils  # noqa: E402
 
 sys.setrecursionlimit(_limit)
 
-__all__ = ["NULL", "Functions", "JException", "Jsonata", "Parser", "Utils", "datetimeutils", "deep_stack"]
+__all__ = [
+    "NULL",
+    "Functions",
+    "JException",
+    "Jsonata",
+    "LibrarySignature",
+    "Parser",
+    "Utils",
+    "datetimeutils",
+    "deep_stack",
+]
 
 NULL = Utils.NULL_VALUE
 """JSON's ``null`` inside the evaluator, where ``None`` is undefined."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
 from truto.expressions.errors import ExpressionError
@@ -24,6 +25,9 @@ class Native(Jsonata.JLambda):  # type: ignore[misc] # the library has no types
         parameters = list(inspect.signature(function).parameters.values())
         self._variadic = any(each.kind is each.VAR_POSITIONAL for each in parameters)
         self._defaults = [UNDEFINED if each.default is each.empty else each.default for each in parameters]
+        # JavaScript counts the parameters before the first one that has a default.
+        counted = takewhile(lambda each: each.kind is not each.VAR_POSITIONAL, parameters)
+        self.arity = sum(1 for _ in takewhile(lambda each: each.default in (each.empty, UNDEFINED), counted))
 
     def get_number_of_args(self) -> int:
         """How many arguments the function takes; asked when it is partially applied."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from truto.expressions.errors import ExpressionError
-from truto.expressions.library import NULL
+from truto.expressions.library import NULL, Jsonata, Parser
 from truto.expressions.limits import Meter
+from truto.expressions.patterns import Pattern
 from truto.expressions.values import Blob, Wrapped
 from truto.javascript import number_text
 
@@ -19,6 +21,10 @@ def stringify(value: Any, meter: Meter, *, indent: int = 0) -> str:
     """
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExpressionError("a number that JSON does not know cannot become text", code="D3001")
+    if isinstance(value, Pattern | Parser.Symbol | Jsonata.JFunctionCallable):
+        return ""
     if isinstance(value, Wrapped):
         plain = value.to_json() if value.to_json is not None else None
         return plain if isinstance(plain, str) else ""
@@ -68,6 +74,8 @@ def _joined(braces: str, items: list[list[str]], indent: int, line: str) -> list
 def _number(value: float) -> str:
     if isinstance(value, int):
         return number_text(value)
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ExpressionError("a number that JSON does not know cannot become text", code="D3001")
+    if math.isnan(value):
+        return "null"
+    if math.isinf(value):
+        raise ExpressionError("a number that JSON does not know cannot become text", code="D1001")
     return number_text(float(f"{value:.15g}"))

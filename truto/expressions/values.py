@@ -137,6 +137,16 @@ def from_function(value: Any, meter: Meter) -> Any:
     return NULL if value is None else value
 
 
+def copied(value: Any, meter: Meter) -> Any:
+    """A deep copy of a value in internal form; objects with methods stay as they are."""
+    meter.step()
+    if isinstance(value, list):
+        return [copied(item, meter) for item in value]
+    if isinstance(value, dict) and not isinstance(value, Wrapped):
+        return {key: copied(item, meter) for key, item in value.items()}
+    return value
+
+
 def _stepping(values: Any, meter: Meter) -> Any:
     for value in values:
         meter.step()
@@ -148,7 +158,7 @@ def _stepping_items(value: Mapping[str, Any], meter: Meter) -> Any:
 
 
 def to_json(value: Any, limits: Limits, meter: Meter) -> Any:
-    """A result as plain JSON, in fresh lists and dicts; raises for functions, NaN, binary data and sheer size."""
+    """A result as plain JSON, in fresh lists and dicts; raises for functions, binary data and sheer size."""
     if value is None:
         return UNDEFINED
     plain = _plain(value, meter, 0)
@@ -173,9 +183,8 @@ def _plain(value: Any, meter: Meter, depth: int) -> Any:
         case int() if abs(value) < 2**63:
             return value
         case int() | float():
-            if math.isfinite(value):
-                return float(value)  # an integer beyond 64 bits is a double in JavaScript
-            raise ExpressionError("the result is not a number that JSON knows", code="result")
+            # An integer beyond 64 bits is a double in JavaScript, and what is no number is null in its JSON.
+            return float(value) if math.isfinite(value) else None
         case list():
             return [_plain(item, meter, depth + 1) for item in _stepping(value, meter)]
         case Wrapped():

@@ -72,7 +72,29 @@ SCOPE: dict[str, Any] = {
         ("$count(**)", 12),
         ("/b+/('abba').match", "bb"),
         ("$x", UNDEFINED),
-        ("$type(null)", "null"),
+        ("-5 ?: 99", -5),
+        ("-5 ?? 99", -5),
+        ("(body.list.id)[-1] ?: 42", 2),
+        ("(body.list.id)[-9] ?: 42", 42),
+        ("[[1, 2], [3]][0] ?: 9", [1, 2]),
+        ("[[1, 2], [3]][0] ?? 9", [1, 2]),
+        ("nope ?? -1", -1),
+        ("0 ?: nope ?: 'last'", "last"),
+        ("body.list{$string(id): ok} ?: 1", {"1": True}),
+        ("($f := function($n) { (($n = 0 ? 7 : 0) ?: $f($n - 1)) }; $f(3))", 7),
+        ("(body.list.id)[-0.5]", 2),
+        ("(body.list.id)[1.9]", 2),
+        (r"'\ud83d\ude00'", "\U0001f600"),
+        (r"$length('\ud83d\ude00x')", 2),
+        (r"{'\uD83D\uDE00': 1}", {"\U0001f600": 1}),
+        (r"'\ud83d\ude00'" + " = '\U0001f600'", True),
+        ("1 in [true]", False),
+        ("true in [true]", True),
+        ("1 in [1.0]", True),
+        ("'1' in [1]", False),
+        ("body.list[0] in body.list", True),
+        ("{'id': 2} in body.list", False),
+        ("[1] in [[1]]", False),
         ("1 in [1, 2]", True),
         ("($f := function($n) { $n <= 1 ? 1 : $n * $f($n - 1) }; $f(10))", 3628800),
     ],
@@ -207,7 +229,6 @@ def test_an_error_quotes_what_its_author_wrote_and_nothing_else() -> None:
         "function($x) { $x }",
         "{'f': $sum}",
         "{'f': /a/}",
-        "$toNumber('x')",
         "$base64ToBlob('AA')",
         "$dependencyGraph([])",
     ],
@@ -215,6 +236,19 @@ def test_an_error_quotes_what_its_author_wrote_and_nothing_else() -> None:
 )
 def test_a_result_that_is_not_json_is_an_error(text: str) -> None:
     assert failure(text).code == "result"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("$toNumber('x')", None), ("{'n': $toNumber('x')}", {"n": None}), ("[$toNumber('Infinity')]", [None])],
+)
+def test_what_is_no_number_is_null_in_the_result(text: str, expected: Any) -> None:
+    assert evaluate(text) == expected
+
+
+def test_the_left_side_of_many_defaults_is_read_once() -> None:
+    depth = 40
+    assert evaluate("(" * depth + "a" + " ?: b)" * depth, {"a": 1}) == 1
 
 
 def test_a_result_with_half_a_character_is_an_error() -> None:

@@ -10,7 +10,9 @@ import time
 import pytest
 
 from truto.expressions import compile_expression
-from truto.expressions.library import NULL, JException, Jsonata, deep_stack
+from truto.expressions.grammar import Grammar
+from truto.expressions.library import NULL, JException, Jsonata, LibrarySignature, Parser, deep_stack
+from truto.expressions.signature import Signature
 
 
 def test_the_version_is_the_one_that_was_read() -> None:
@@ -24,20 +26,45 @@ def test_the_version_is_the_one_that_was_read() -> None:
         "apply_inner",
         "create_frame",
         "eval",
+        "evaluate_condition",
         "evaluate_filter",
+        "evaluate_includes_expression",
         "evaluate_numeric_expression",
         "evaluate_range_expression",
         "evaluate_step",
         "evaluate_string_concat",
+        "evaluate_transform_expression",
         "evaluate_wildcard",
         "flatten",
         "get_parser",
         "is_function_like",
         "reduce_tuple_stream",
+        "apply",
     ],
 )
 def test_a_method_that_is_overridden_or_called_exists(name: str) -> None:
     assert callable(getattr(Jsonata, name))
+
+
+@pytest.mark.parametrize("name", ["process_ast", "push_ancestry", "tail_call_optimize"])
+def test_a_method_of_the_parser_that_is_overridden_or_called_exists(name: str) -> None:
+    assert callable(getattr(Parser, name))
+
+
+def test_its_parser_reads_the_left_side_of_a_default_twice() -> None:
+    parser = Parser()
+    assert parser.parse("-5 ?: 9").then.value == 5
+    assert Grammar().parse("-5 ?: 9").then.value == -5
+
+
+def test_its_signatures_take_null_for_undefined() -> None:
+    assert LibrarySignature("<n:n>", "f").get_symbol(NULL) == "m"
+    assert Signature("<n:n>", "f").get_symbol(NULL) == "l"
+    assert Signature("<n-s?:n>", "f").arity == 2
+
+
+def test_its_functions_are_called_without_a_look_at_their_signatures() -> None:
+    assert Jsonata("$map(['ab'], $count)").evaluate({}) == 2
 
 
 def test_its_own_clock_starts_when_an_expression_is_compiled() -> None:
