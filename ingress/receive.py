@@ -114,9 +114,9 @@ class Receiver:
         return await self._accept(source, [verified], scope)
 
     async def _respond_configured(self, source: ConfiguredSource, scope: Scope, receive: Receive) -> Response:
-        if scope["method"] != "POST" and not (scope["method"] == "GET" and source.get_handshake):
-            return refuse(wrong_method("POST"))
-        # Nothing is read of a GET, so its Content-Type, if any, means nothing.
+        if scope["method"] != "POST" and scope["method"] not in source.handshake_methods:
+            return refuse(wrong_method(", ".join(sorted({"POST", *source.handshake_methods}))))
+        # Nothing is read of a body then, so its Content-Type, if any, means nothing.
         allowed = source.media_types if scope["method"] == "POST" else ANY_MEDIA_TYPE
         room: Refusal | int | None = check_head(scope["headers"], allowed)
         if room is None and not is_here(scope):
@@ -137,7 +137,7 @@ class Receiver:
             case Ignored():
                 self._metrics.answered(source.name, "ignored")
                 log.info("delivery", source=source.name, outcome="ignored", why=outcome.why, bytes=len(body))
-                return answer({"status": "ignored", "events": []})
+                return _taken(source, "ignored", ())
             case Handshake():
                 return self._shake(source, outcome)
 
@@ -212,8 +212,7 @@ class Receiver:
                 event_type=verified.type,
                 bytes=len(verified.body),
             )
-        told = [{"id": verified.id, "type": verified.type} for verified in events]
-        return answer({"status": _status(outcomes), "events": told})
+        return _taken(source, _status(outcomes), events)
 
     def _admit(self, source: ConfiguredSource, events: Sequence[Verified]) -> PendingLimit | Refusal | None:
         size = sum(verified.size for verified in events)
@@ -256,6 +255,14 @@ def _delivery(scope: Scope, body: bytes) -> Delivery:
         query=scope["query_string"],
         client=client[0] if client else None,
     )
+
+
+def _taken(source: AnySource, status: str, events: Sequence[Verified]) -> Response:
+    """The answer to a delivery that was taken: what became of it, unless the source states another one."""
+    if isinstance(source, ConfiguredSource) and source.answer is not None:
+        stated = source.answer
+        return Response(stated.body, stated.status, dict(stated.headers))
+    return answer({"status": status, "events": [{"id": verified.id, "type": verified.type} for verified in events]})
 
 
 def _status(outcomes: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ingress.quotas import Quota
 from ingress.sources.address import read_public_url
-from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Credentials, Jwks, Network, Step
+from ingress.sources.configured import WEBHOOK_SECRET, Answer, ConfiguredSource, Credentials, Jwks, Network, Step
 from ingress.sources.contradictions import contradictions
 from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
 from ingress.sources.faults import Faults, SourceFault
@@ -31,6 +31,7 @@ from ingress.sources.schema import (
 from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_named, string_type_named
 from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
+from ingress.verification.handshake import answer_content
 from ingress.verification.head import FORM, JSON, MULTIPART, TEXT
 from ingress.verification.references import compile_reference
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never 
     from ingress.verification.expressions import Step as CompiledStep
 
 DEFAULT_TOLERANCE_SECONDS = 300.0
+_MAX_ANSWER_BYTES = 16 * 1024
 
 _STEPS: dict[str, tuple[Step, ...]] = {
     "truto": ("transform", "handshake", "signature"),
@@ -109,7 +111,8 @@ class _Compiler:
             signature_headers=self._signature_headers(verifier),
             freshness=self._freshness(),
             media_types=frozenset(media for kind in options.media_types for media in _MEDIA_TYPES[kind]),
-            get_handshake=options.get_handshake,
+            handshake_methods=frozenset([*options.handshake_methods, *(["GET"] if options.get_handshake else [])]),
+            answer=self._answer(),
             networks=self._networks(),
             client_ip_header=(options.client_ip_header or "").lower(),
             trusted_proxies=options.trusted_proxies,
@@ -521,6 +524,20 @@ class _Compiler:
             except ValueError:
                 self._fault(("options", "ip_allow_list", str(index)), "is no network such as 192.0.2.0/24")
         return tuple(found)
+
+    def _answer(self) -> Answer | None:
+        stated = self.options.answer
+        if stated is None:
+            return None
+        path = ("options", "answer")
+        body, media_type = answer_content(stated.body)
+        if len(body) > _MAX_ANSWER_BYTES:
+            self._fault((*path, "body"), f"is larger than {_MAX_ANSWER_BYTES} bytes")
+        if body and stated.status in (204, 205):
+            self._fault((*path, "body"), f"has no meaning for the status {stated.status}; leave it out")
+        if stated.content_type and not body:
+            self._fault((*path, "content_type"), "has no meaning without a `body`; leave it out")
+        return Answer(stated.status, body, {"content-type": stated.content_type or media_type} if body else {})
 
     def _public_url(self) -> str:
         if not self.options.public_url:

@@ -93,6 +93,15 @@ class Jwks:
     cooldown_seconds: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a source answers to a delivery that it has taken; fixed, so that nothing a sender wrote is in it."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredSource:
     """A sender as ``sources.yaml`` describes it; immutable.
@@ -114,7 +123,8 @@ class ConfiguredSource:
     signature_headers: frozenset[bytes] = frozenset()
     freshness: Freshness | None = field(default=None, repr=False)
     media_types: frozenset[str] = frozenset({"", JSON})
-    get_handshake: bool = False
+    handshake_methods: frozenset[str] = frozenset()
+    answer: Answer | None = None
     networks: tuple[Network, ...] = ()
     client_ip_header: str = ""
     trusted_proxies: int = 1

@@ -29,6 +29,7 @@ _NEEDS = {
     "client_ip_header": "ip_allow_list",
     "trusted_proxies": "client_ip_header",
     "get_handshake": "handle_verification",
+    "handshake_methods": "handle_verification",
     "allow_context_overwrite": "handle_verification",
     "transform_gives": "payload_transform",
 }

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from ingress.sources.compiling import DEFAULT_TOLERANCE_SECONDS
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.schema import Basic, Bearer, Entry, Jwt, SignatureVerification, StandardWebhooks, TrutoHeader
+from ingress.verification.handshake import answer_content
 from truto.placeholders import translate_references
 
 _COLUMNS = ("Preset", "Scheme", "Identity", "Answer", "Handshake", "Size", "Replay window", "Facts")
@@ -113,15 +114,18 @@ def _identity(entry: Entry) -> str:
 
 
 def _answer(entry: Entry) -> str:
-    stated = getattr(entry.options, "answer", None)
-    return "200, JSON" if stated is None else f"`{stated}`"
+    stated = entry.options.answer
+    if stated is None:
+        return "200, JSON"
+    body, _ = answer_content(stated.body)
+    return f"{stated.status}, {_code(body.decode()) if body else 'empty'}"
 
 
 def _handshake(entry: Entry) -> str:
     handle = entry.webhook.handle_verification or ""
     if not _ANSWERS_A_HANDSHAKE.search(handle):
         return "none"
-    how = "GET" if entry.options.get_handshake else "POST"
+    how = "GET" if entry.options.get_handshake else ", ".join(entry.options.handshake_methods) or "POST"
     if "update_context" in handle:
         return f"{how}, brings the secret: `sources enrol`"
     return f"{how}, signed" if entry.options.order == "signature_first" else f"{how}, unsigned"

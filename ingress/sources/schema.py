@@ -184,6 +184,14 @@ class QuotaOptions(Strict):
     parked_events: int | None = Field(default=None, ge=0)
 
 
+class AnswerOptions(Strict):
+    """What a delivery that was taken is answered with, instead of what became of it: nothing, JSON or text."""
+
+    status: int = Field(default=200, ge=200, le=299)
+    body: dict[str, Any] | str | None = None
+    content_type: str | None = Field(default=None, pattern=r"^[a-z]+/[a-z0-9.+-]+(; ?[a-z]+=[A-Za-z0-9._-]+)*$")
+
+
 class Options(Strict):
     """What is ours; nothing of it is Truto's."""
 
@@ -203,6 +211,8 @@ class Options(Strict):
     public_url: str | None = None
     media_types: list[Literal["json", "form", "multipart", "text"]] = Field(default=["json"], min_length=1)
     get_handshake: bool = False
+    handshake_methods: list[Literal["GET", "HEAD", "OPTIONS"]] = []
+    answer: AnswerOptions | None = None
     allow_short_secret: bool = False
     allow_md5: bool = False
     allow_context_overwrite: bool = False

@@ -74,7 +74,7 @@ def _answer(response: Any) -> Handshake:
     status = next((response[key] for key in _STATUS_KEYS if response.get(key) is not None), 200)
     if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
         raise Unusable("handshake_unusable", "the status code is not between 200 and 599")
-    body, media_type = _content(response.get("body"))
+    body, media_type = answer_content(response.get("body"))
     headers = _headers(response.get("headers") or {})
     if body and "content-type" not in headers:
         headers["content-type"] = media_type
@@ -83,7 +83,8 @@ def _answer(response: Any) -> Handshake:
     return Handshake(status, headers, b"" if status in (204, 304) else body)
 
 
-def _content(body: Any) -> tuple[bytes, str]:
+def answer_content(body: Any) -> tuple[bytes, str]:
+    """The bytes of an answer and their media type: nothing, text, or JSON for anything else."""
     match body:
         case None:
             return b"", ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from ingress import Limits, Server, create_app, truto_source
 from ingress.budget import BodyBudget
 from ingress.connections import Connections
 from ingress.server import EdgeProtocol
+from ingress.sources.configured import ConfiguredSource
 from truto import AsyncTruto
 from truto.signature import sign
 
@@ -140,11 +141,12 @@ async def run_edge(
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
     spool: Spool | None = None,
+    sources: Sequence[ConfiguredSource] = (),
 ) -> AsyncIterator[Edge]:
     """Without :class:`Server`'s own loop, which takes a tenth of a second to notice that it should stop."""
     app = create_app(
         store,
-        [truto_source([SECRET, OLD_SECRET])],
+        [truto_source([SECRET, OLD_SECRET]), *sources],
         limits=limits,
         truto=truto,
         link_token_key=link_token_key,

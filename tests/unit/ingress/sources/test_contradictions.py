@@ -56,6 +56,7 @@ MEANT: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"hmac", "basic", "bearer", "jwt", "standard_webhooks", "truto", "expression"},
     ),
     "get_handshake": ({"get_handshake": True}, {"expression"}),
+    "handshake_methods": ({"handshake_methods": ["HEAD"]}, {"expression"}),
     "allow_context_overwrite": ({"allow_context_overwrite": True}, {"expression"}),
     "client_ip_header": ({"client_ip_header": "x-forwarded-for"}, set()),
     "trusted_proxies": ({"trusted_proxies": 2}, set()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -333,3 +334,26 @@ def test_what_else_is_wrapped_around_a_secret_is_named(given: dict[str, Any]) ->
 def test_quotes_inside_of_a_secret_are_its_own() -> None:
     made = read_source("s", {"preset": "github", "secrets": ["It's a Secret to Everybody's"]}, {})
     assert made.account({}).secrets == (b"It's a Secret to Everybody's",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ({"status": 302}, "s.options.answer.status"),
+        ({"status": 404}, "s.options.answer.status"),
+        ({"status": 204, "body": "x"}, "s.options.answer.body: has no meaning for the status 204"),
+        ({"content_type": "text/xml"}, "s.options.answer.content_type: has no meaning without a `body`"),
+        ({"body": "x", "content_type": "text/xml\r\nset-cookie: a=b"}, "s.options.answer.content_type"),
+        ({"body": "x" * 20_000}, "s.options.answer.body: is larger"),
+        ({"headers": {"location": "x"}}, "s.options.answer.headers: is not known here"),
+    ],
+)
+def test_an_answer_that_no_sender_should_get_is_refused(answer: dict[str, Any], fault: str) -> None:
+    given = {"preset": "github", "secrets": ["a secret of more than sixteen bytes"], "options": {"answer": answer}}
+    with pytest.raises(Faults, match=re.escape(fault)):
+        read_source("s", given, {})
+
+
+def test_a_source_may_go_back_to_our_own_answer() -> None:
+    given = {"preset": "xero", "secrets": ["a secret of more than sixteen bytes"], "options": {"answer": None}}
+    assert read_source("s", given, {}).answer is None
