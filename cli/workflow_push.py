@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr
 from cli.printing import print_json, printable
 from cli.settings import DEFAULT_WORKFLOWS, ProcessSettings, read_settings
 from cli.workflows import read_files
-from truto import AsyncTruto, TrutoError, Workflow
+from truto import ApiError, AsyncTruto, TrutoError, Workflow
 from truto.documents import write_document
 from truto.workflows import BadWorkflow, Definition, read_definition, truto_refusals
 from worker.errors import ConfigError
@@ -231,6 +231,8 @@ def _with_truto(work: Callable[[AsyncTruto], Awaitable[int]]) -> int:
                 return await work(truto)
             except TrutoError as exc:
                 print(f"Truto did not do it: {printable(exc, 500)}", file=sys.stderr)
+                for line in exc.failures if isinstance(exc, ApiError) else ():
+                    print(f"  - {printable(line, 500)}", file=sys.stderr)
                 return 1
 
     return asyncio.run(run())

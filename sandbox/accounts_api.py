@@ -15,6 +15,7 @@ from sandbox.collection import Collection
 from sandbox.deliveries import Sender
 from sandbox.fields import Field
 from sandbox.lifecycle import Accounts
+from sandbox.relations import environment_integration_view
 from sandbox.state import ACCOUNT_TOKEN_SECONDS, Row, State, new_id, touch, without_credentials
 
 STATUSES = ("connecting", "active", "needs_reauth", "validation_error", "post_install_error")
@@ -260,8 +261,12 @@ class EnvironmentIntegrations(Collection):
         install = self._state.install(integration["name"])
         if integration["id"] not in known:
             touch(install, self.merged(install, {**values, "override": values["override"] or {}}))
-            self._sender.publish("environment_integration:created", install)
-        return answer(install)
+            self._sender.publish("environment_integration:created", self.view(install))
+        return answer(self.view(install))
+
+    def view(self, row: Row) -> Row:
+        """With the whole of its integration (seed)."""
+        return environment_integration_view(self._state, row)
 
     def after_delete(self, row: Row) -> None:
         """Revoke its accounts (skill), each with ``integrated_account:deleted``, and tell of the removal."""
@@ -269,7 +274,7 @@ class EnvironmentIntegrations(Collection):
             if account["environment_integration_id"] == row["id"]:
                 self._state.accounts.remove(account["id"])
                 self._accounts.forget(account)
-        self._sender.publish("environment_integration:deleted", row)
+        self._sender.publish("environment_integration:deleted", self.view(row))
 
     def merged(self, row: Row, values: dict[str, Any]) -> dict[str, Any]:
         """An ``override`` of null is an empty one."""
@@ -277,7 +282,7 @@ class EnvironmentIntegrations(Collection):
 
     def after_update(self, row: Row, values: Mapping[str, Any]) -> None:
         """Publish ``environment_integration:updated``."""
-        self._sender.publish("environment_integration:updated", row)
+        self._sender.publish("environment_integration:updated", self.view(row))
 
 
 def refuse_dead_credentials(account: Row) -> None:

@@ -6,6 +6,7 @@ Resource definitions are requests; ``transform``, ``spool`` and ``recurse`` are 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from starlette.routing import Route
@@ -67,7 +68,7 @@ class Batches:
         errors: dict[str, list[Any]] = {}
         for definition in definitions:
             name = definition["name"]
-            records, failed = self._run(account, definition, context, errors)
+            records, failed = self._run(account, {**definition, "url": call.url}, context, errors)
             context["resources"][name] = records
             if failed:
                 errors[name] = failed
@@ -103,9 +104,7 @@ class Batches:
         records = list(found["result"])
         while found["next_cursor"]:
             query = [*wish.query, ("next_cursor", found["next_cursor"])]
-            found = self._provider.perform(
-                account, Wish(wish.api, wish.resource, wish.method, wish.record_id, query, wish.body)
-            )
+            found = self._provider.perform(account, replace(wish, query=query))
             records += found["result"]
         return records
 
@@ -171,4 +170,5 @@ def _wish(definition: Definition, scope: Mapping[str, Any]) -> Wish:
     given = {"limit": MAX_LIMIT, "truto_response_format": definition["response_format"], **asked}
     query = [(name, text_of(value)) for name, value in given.items()]
     record_id = text_of(filled["id"]) if filled.get("id") else None
-    return Wish("unified" if model else "proxy", resource, definition["method"], record_id, query, body)
+    api = "unified" if model else "proxy"
+    return Wish(api, resource, definition["method"], record_id, query, body, url=definition["url"])

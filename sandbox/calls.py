@@ -26,7 +26,7 @@ _REMEMBERED_KEYS = 10_000
 class Call:
     """One request, read. ``account_id`` is what an integrated account token implies, else ``None``.
 
-    ``scheme`` is what the caller reached the sandbox with, ``raw`` the body as it came.
+    ``scheme`` is what the caller reached the sandbox with, ``target`` the path asked for, ``raw`` the body as it came.
     """
 
     path: Mapping[str, str]
@@ -36,6 +36,7 @@ class Call:
     table: Mapping[str, Field] = field(default_factory=dict)
     method: str = ""
     scheme: str = "http"
+    target: str = ""
     raw: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,6 +44,11 @@ class Call:
     def base_url(self) -> str:
         """Where the caller reached us, without a slash at the end; see :func:`base_url`."""
         return base_url(self.scheme, self.headers.get("host", ""))
+
+    @property
+    def url(self) -> str:
+        """The address that was called, without its query."""
+        return f"{self.base_url}{self.target}"
 
     def param(self, name: str) -> str | None:
         """The last value of a query parameter."""
@@ -160,6 +166,7 @@ class Endpoint:
             table=self.body or {},
             method=request.method,
             scheme=request.scope.get("scheme", "http"),
+            target=request.scope["path"],
             raw=await request.body() if has_body and self._reads is read_nothing else b"",
             headers=request.headers,
         )

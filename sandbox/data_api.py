@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -12,10 +12,11 @@ from starlette.routing import Route
 from sandbox import dataset, fields
 from sandbox.answers import Answer, Refusal, answer, missing
 from sandbox.calls import Call, Endpoints, parse_object, read_json
+from sandbox.files_api import is_form, read_form, served, stored_file
 from sandbox.limits import PER_ACCOUNT, Limit
 from sandbox.provider import PARAMETERS, Provider, Wish
 from sandbox.query import LIST_PARAMETERS
-from sandbox.state import Row
+from sandbox.state import Row, StoredFile
 
 _LIST = {**LIST_PARAMETERS, **PARAMETERS}
 _WRITE = {"anyOf": [fields.json_schema(table) for table in dataset.UNIFIED_FIELDS.values()]}
@@ -105,14 +106,16 @@ class Data:
         body = {name: value for name, value in call.body.items() if name != "methodConfig"}
         resource, _, record_id = call.path["path"].partition("/")
         if resource in dataset.RESOURCES and call.method != "PUT":
-            wish = Wish("custom", resource, _custom_verb(call.method, record_id), record_id or None, query, body)
+            verb = _custom_verb(call.method, record_id)
+            wish = Wish("custom", resource, verb, record_id or None, query, body, call.method, call.url)
             found = self._provider.perform(account, wish)
             if wish.method == "list":
                 return {key: found[key] for key in ("result", "next_cursor", "prev_cursor")}
         else:
             # One that writes is refused for a sandbox account, whatever it would write.
             self._provider.check_alive(account, Wish("custom", "_", "get" if call.method in _READS else "update"))
-            found = {"method": call.method, "path": f"/{call.path['path']}", "query": query, "body": body}
+            sent = {name: _described(value) for name, value in body.items()}
+            found = {"method": call.method, "path": f"/{call.path['path']}", "query": query, "body": sent}
         return {"result": found, "next_cursor": None, "prev_cursor": None}
 
     def _enter(self, call: Call) -> tuple[Row, dict[str, str]]:
@@ -123,9 +126,20 @@ class Data:
     def _perform(self, call: Call, method: str) -> Answer:
         account, headers = self._enter(call)
         api = "unified" if "model" in call.path else "proxy"
-        wish = Wish(api, call.path["resource"], method, call.path.get("id"), call.query, call.body)
+        wish = Wish(
+            api, call.path["resource"], method, call.path.get("id"), call.query, call.body, call.method, call.url
+        )
         with _carrying(headers):
+            if (api, wish.resource, method) == ("proxy", dataset.FILES, "get"):
+                return served(self._provider.content(account, wish), headers)
             return answer(self._provider.perform(account, wish), headers=headers)
+
+
+def _described(value: Any) -> Any:
+    """A file by its name, type and size; anything else as it is."""
+    if not isinstance(value, StoredFile):
+        return value
+    return {"name": value.name, "mimeType": value.media_type, "size": len(value.content)}
 
 
 _READS = frozenset({"GET", "HEAD"})
@@ -148,10 +162,15 @@ def _custom_verb(method: str, record_id: str) -> str:
 
 
 async def read_data(request: Request) -> dict[str, Any]:
-    """A JSON object. With ``truto_body_passthrough`` (skill) the provider sees the bytes first: 422 for no JSON."""
+    """A JSON object; with ``truto_body_passthrough`` (skill), whatever the provider is to get: form, JSON or bytes.
+
+    What is neither form nor a JSON object is the field ``file``.
+    """
     if request.query_params.get("truto_body_passthrough") != "true":
         return await read_json(request)
-    try:
-        return parse_object(await request.body())
-    except Refusal as refusal:
-        raise Refusal(422, f"The provider says: {refusal.message}", remote=True) from None
+    if is_form(request):
+        return await read_form(request)
+    content = await request.body()
+    with suppress(Refusal):
+        return parse_object(content)
+    return {"file": stored_file("file", request.headers.get("content-type", ""), content)}

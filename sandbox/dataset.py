@@ -60,6 +60,9 @@ _MAKERS: dict[str, tuple[int, Callable[[int], Record]]] = {
 RESOURCES = frozenset(_MAKERS)
 """The resources there are, under every unified model."""
 
+FILES = "files"
+"""What the provider keeps besides records; it has them in its own words only, as bytes."""
+
 UNIFIED_FIELDS: Mapping[str, Mapping[str, Field]] = {
     "contacts": {
         "first_name": fields.text(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.answers import Refusal
 from sandbox.config import is_http_url
+
+_VERSION = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Field:
     schema: Mapping[str, Any]
     required: bool = False
     default: Any = None
+    stored: Callable[[Any], Any] | None = None
+    """What is kept of an accepted value; the value itself unless said."""
 
     def json_schema(self) -> dict[str, Any]:
         """What this field takes, with its default; anything but a required field also takes null."""
@@ -58,7 +63,7 @@ def read(body: Mapping[str, Any], fields: Mapping[str, Field], *, partial: bool 
         elif value is not None and not field.accepts(value):
             failures.append({"path": name, "message": f"must be {field.expected}"})
         else:
-            values[name] = field.default if value is None else value
+            values[name] = field.default if value is None else field.stored(value) if field.stored else value
     if failures:
         raise Refusal(400, "Validation failed", failures=failures)
     return values
@@ -87,6 +92,17 @@ def number(*, default: int | None = None) -> Field:
         lambda value: isinstance(value, int) and not isinstance(value, bool),
         {"type": "integer"},
         default=default,
+    )
+
+
+def version() -> Field:
+    """The version of a runtime: a text (sdk: ts), written as a number in some samples (skill: sync-jobs)."""
+    return Field(
+        "a version such as 4",
+        lambda value: type(value) in (str, int) and _VERSION.fullmatch(str(value)) is not None,
+        {"anyOf": [{"type": "string", "pattern": "^[0-9]{1,9}$"}, {"type": "integer", "minimum": 0}]},
+        default="3",
+        stored=str,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -45,10 +46,7 @@ class Files:
     async def upload(self, call: Call) -> Answer:
         """``{url}``; whoever has the address can read the file."""
         stored = call.body["file"]
-        file_id = new_id()
-        self._state.files[file_id] = stored
-        while len(self._state.files) > MAX_FILES:
-            del self._state.files[next(iter(self._state.files))]
+        file_id = keep_file(self._state, stored)
         return answer({"url": f"{call.base_url}/files/{file_id}/{quote(stored.name, safe='')}"})
 
     async def download(self, call: Call) -> Answer:
@@ -56,30 +54,61 @@ class Files:
         stored = self._state.files.get(call.path["id"])
         if stored is None or stored.name != call.path["name"]:
             raise missing("File")
-        # It is served where the sandbox's own pages are, so nothing in it may run.
-        headers = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
-        return Answer(stored.content, headers=headers, media_type=stored.media_type)
+        return served(stored)
 
 
 async def _read_upload(request: Request) -> dict[str, Any]:
     """``{file}``, read to its end, or a 400, 413 or 415 :class:`Refusal`."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if not is_form(request):
         raise Refusal(415, "Send multipart/form-data with a field named file")
+    fields = await read_form(request)
+    if not isinstance(fields.get("file"), StoredFile):
+        raise invalid("file", "is required, as a file")
+    return fields
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body says that it is ``multipart/form-data``."""
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def read_form(request: Request) -> dict[str, Any]:
+    """The fields of a form, text or a :class:`StoredFile` each, or a 400 or 413 :class:`Refusal`."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > MAX_BYTES + 64 * 1024:
         raise Refusal(413, f"A file may have {MAX_BYTES} bytes here")
     try:
         async with request.form(max_files=1, max_fields=20) as form:
-            sent = form.get("file")
-            if not isinstance(sent, UploadFile):
-                raise invalid("file", "is required, as a file")
-            content = await sent.read(MAX_BYTES + 1)
-            name, media_type = sent.filename or "file", sent.content_type or "application/octet-stream"
+            return {name: await _stored(sent) if isinstance(sent, UploadFile) else sent for name, sent in form.items()}
     except (HTTPException, MultiPartException, ValueError, KeyError, AttributeError) as exc:
         raise Refusal(400, "The body is not multipart/form-data") from exc
+
+
+async def _stored(sent: UploadFile) -> StoredFile:
+    content = await sent.read(MAX_BYTES + 1)
+    return stored_file(sent.filename or "file", sent.content_type or "", content)
+
+
+def stored_file(name: str, media_type: str, content: bytes) -> StoredFile:
+    """A file that can be kept and served: 413 where it is too long."""
     if len(content) > MAX_BYTES:
         raise Refusal(413, f"A file may have {MAX_BYTES} bytes here")
-    return {"file": StoredFile(_plain(name), _header_text(media_type), content)}
+    return StoredFile(_plain(name), _header_text(media_type), content)
+
+
+def keep_file(state: State, stored: StoredFile) -> str:
+    """Keep a file under a fresh id; the oldest of a hundred goes."""
+    file_id = new_id()
+    state.files[file_id] = stored
+    while len(state.files) > MAX_FILES:
+        del state.files[next(iter(state.files))]
+    return file_id
+
+
+def served(stored: StoredFile, headers: Mapping[str, str] | None = None) -> Answer:
+    """The bytes as they came. They are served where the sandbox's own pages are, so nothing in them may run."""
+    harmless = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+    return Answer(stored.content, headers={**(headers or {}), **harmless}, media_type=stored.media_type)
 
 
 def _plain(name: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from starlette.routing import Route
 
@@ -29,9 +28,12 @@ _FILTERS = {
     ),
     "webhook": ("webhook_id", "event", "environment_id"),
     "sync_job_cron_trigger": ("environment_id",),
-    "mcp": (),
+    "mcp": ("integrated_account_id", "mcp_server_id", "tool_name", "resource", "method"),
 }
-"""The log types, each with the keys that ``log_type_filter[key]`` may name; for mcp no source names any."""
+"""The log types, each with the keys that ``log_type_filter[key]`` may name."""
+
+_WINDOW = ("created_at[gt]", "created_at[lt]")
+_ALWAYS: Row = {"service": "truto-api"}
 
 _PARAMETERS = {
     **query.LIST_PARAMETERS,
@@ -46,11 +48,11 @@ class Logs:
 
     def __init__(self, state: State) -> None:
         self._sources: dict[str, tuple[Journal, Callable[[Row], Row]]] = {
-            "unified_proxy_api": (state.api_log, _dated),
-            "rapid_bridge": (state.run_log, _dated),
+            "unified_proxy_api": (state.api_log, _logged),
+            "rapid_bridge": (state.run_log, _logged),
             "webhook": (state.deliveries, log_entry),
-            "sync_job_cron_trigger": (state.trigger_log, _dated),
-            "mcp": (state.mcp_log, _dated),
+            "sync_job_cron_trigger": (state.trigger_log, _logged),
+            "mcp": (state.mcp_log, _logged),
         }
 
     def routes(self, endpoint: Endpoints) -> list[Route]:
@@ -62,12 +64,12 @@ class Logs:
         log_type = call.param("log_type")
         if log_type not in self._sources:
             raise invalid("log_type", f"must be one of {', '.join(sorted(self._sources))}")
-        _check_window(call)
+        bounds = _window(call)
         journal, shown = self._sources[log_type]
         found = query.page(
-            [(at, shown(row)) for at, row in journal.entries()],
+            [(at, shown(row)) for at, row in journal.entries() if _within(row["at"], bounds)],
             [(_plain_name(log_type, name), value) for name, value in call.query],
-            reserved=frozenset({"log_type"}),
+            reserved=frozenset({"log_type", *_WINDOW}),
             default_limit=_LIMIT,
             max_limit=_LIMIT,
         )
@@ -79,24 +81,34 @@ def log_entry(delivery: Row) -> Row:
     status = delivery["status"]
     accepted = status is not None and 200 <= status < 300
     return {
+        "timestamp": iso(delivery["at"]),
+        **_ALWAYS,
+        "queue": "webhooks",
         "id": delivery["event_id"],
         "event": delivery["event"],
         "webhook_id": delivery["webhook_id"],
         "environment_id": ENVIRONMENT_ID,
         "webhook_endpoint_status": status,
         "status": "success" if accepted else "failure",
-        "created_at": iso(delivery["at"]),
     }
 
 
-def _dated(entry: Row) -> Row:
-    return {**{key: value for key, value in entry.items() if key != "at"}, "created_at": iso(entry["at"])}
+def _logged(entry: Row) -> Row:
+    """An entry as Truto shows it: what is empty is left out."""
+    found = {key: value for key, value in entry.items() if key != "at" and value is not None}
+    return {"timestamp": iso(entry["at"]), **_ALWAYS, **found}
 
 
-def _check_window(call: Call) -> None:
-    """``created_at[gt]`` and ``created_at[lt]`` are times at most a month apart (skill)."""
-    bounds: dict[str, Any] = {}
-    for name in ("created_at[gt]", "created_at[lt]"):
+def _within(at: float, bounds: Mapping[str, datetime]) -> bool:
+    after, before = (bounds.get(name) for name in _WINDOW)
+    moment = datetime.fromtimestamp(at, UTC)
+    return (after is None or moment > after) and (before is None or moment < before)
+
+
+def _window(call: Call) -> dict[str, datetime]:
+    """``created_at[gt]`` and ``created_at[lt]``: times at most a month apart (skill)."""
+    bounds: dict[str, datetime] = {}
+    for name in _WINDOW:
         if text := call.param(name):
             try:
                 moment = datetime.fromisoformat(text)
@@ -105,6 +117,7 @@ def _check_window(call: Call) -> None:
             bounds[name] = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if len(bounds) == 2 and bounds["created_at[lt]"] - bounds["created_at[gt]"] > _LONGEST:
         raise invalid("created_at[lt]", "must lie at most a month after created_at[gt]")
+    return bounds
 
 
 def _plain_name(log_type: str, name: str) -> str:

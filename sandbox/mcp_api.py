@@ -16,7 +16,7 @@ from sandbox.answers import Answer, Refusal, answer, invalid, missing
 from sandbox.calls import Call, Endpoints, parse_object, read_nothing
 from sandbox.collection import Collection
 from sandbox.fields import Field
-from sandbox.provider import Provider, Wish
+from sandbox.provider import Provider, Wish, http_fields
 from sandbox.state import Row, State, new_id, touch
 
 PROTOCOL_VERSION = "2024-11-05"
@@ -135,14 +135,20 @@ class McpServer:
         if not isinstance(message_id, str | int):
             return answer(_error(None, _INVALID_REQUEST, "The id must be text or a whole number"))
         params = message.get("params")
-        found = self._dispatch(row, method, params if isinstance(params, dict) else {})
+        started = time.time()
+        url = f"{call.base_url}/mcp/…"  # a token is in it
+        params = params if isinstance(params, dict) else {}
+        found = self._dispatch(row, method, params, url)
         self._state.mcp_log.add(
             {
-                "mcp_token_id": row["id"],
+                "mcp_server_id": row["id"],
+                "mcp_server_name": row["name"],
                 "integrated_account_id": _owner(row),
                 "environment_id": row["environment_id"],
-                "method": method,
-                "at": time.time(),
+                "mcp_method": method,
+                "tool_name": params.get("name") if method == "tools/call" else None,
+                **http_fields("POST", url, 200, started),
+                "at": started,
             }
         )
         return answer({"jsonrpc": "2.0", "id": message_id, **found})
@@ -159,7 +165,7 @@ class McpServer:
                 raise Refusal(401, "This MCP token also wants the API token")
         return row
 
-    def _dispatch(self, row: Row, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _dispatch(self, row: Row, method: str, params: dict[str, Any], url: str) -> dict[str, Any]:
         if method == "initialize":
             about = {"name": "truto-sandbox", "version": "1"}
             return _result({"protocolVersion": PROTOCOL_VERSION, "capabilities": {"tools": {}}, "serverInfo": about})
@@ -172,10 +178,10 @@ class McpServer:
             ]
             return _result({"tools": listed})
         if method == "tools/call":
-            return self._call(row, params)
+            return self._call(row, params, url)
         return {"error": {"code": _UNKNOWN_METHOD, "message": "Method not found"}}
 
-    def _call(self, row: Row, params: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, row: Row, params: dict[str, Any], url: str) -> dict[str, Any]:
         tool = next((each for each in tools_of(row["config"]) if each.name == params.get("name")), None)
         arguments = params.get("arguments", {})
         if tool is None or not isinstance(arguments, dict):
@@ -187,7 +193,8 @@ class McpServer:
         record_id = query.text_of(arguments["id"]) if "id" in arguments else None
         body = arguments if tool.method == "close" else {key: arguments[key] for key in arguments if key not in asked}
         try:
-            found = self._provider.perform(account, Wish("proxy", tool.resource, tool.method, record_id, queried, body))
+            wish = Wish("proxy", tool.resource, tool.method, record_id, queried, body, url=url)
+            found = self._provider.perform(account, wish)
         except Refusal as refusal:
             return _result(_content(refusal.body(), is_error=True))
         return _result(_content(found, is_error=False))

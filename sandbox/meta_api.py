@@ -85,7 +85,7 @@ class Meta:
         """The unified models an integration takes part in: here all."""
         self._integration(call.path["id"])
         models = self._state.platform["/unified-model"].rows()
-        return answer({"result": [{key: row[key] for key in ("id", "name", "label")} for row in models]})
+        return answer({"result": [{key: row.get(key) for key in ("id", "name", "category")} for row in models]})
 
     async def integration_capabilities(self, call: Call) -> Answer:
         """The routes of an integration, by id or name."""

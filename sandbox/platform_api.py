@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.routing import Route
@@ -14,7 +14,8 @@ from sandbox.calls import Call, Endpoints
 from sandbox.collection import Collection
 from sandbox.deliveries import Sender
 from sandbox.fields import Field
-from sandbox.state import Row, State, Table, new_id, touch
+from sandbox.relations import environment_unified_model_view, integration_view, unified_model_view
+from sandbox.state import TEAM_ID, Row, State, Table, new_id, touch
 
 _ALL = frozenset({"create", "update", "delete"})
 _NONE: frozenset[str] = frozenset()
@@ -41,10 +42,11 @@ class Resource:
 
     ``fixed`` are fields of a new row that no caller sets; ``references`` names, for a field that holds an id, the
     path it belongs to; ``secret`` is a field that only the answer to POST shows; ``merged`` one that PATCH merges
-    at every level. ``unique`` fields refuse a second row, ``same_by`` ones answer the row there is instead.
-    ``locked`` rows count a ``version``, and a PATCH names the one it read. ``listed_by``: one of these filters has
-    to be given. ``events`` is the family of events that tell of changes; a row that ``stops`` is not forgotten by a
-    DELETE.
+    at every level, where null removes. ``unique`` fields refuse a second row, ``same_by`` ones answer the row there is
+    instead. ``versioned`` rows count a ``version``, which a PATCH may name; with ``locked`` it has to. ``listed_by``:
+    one of these filters has to be given, or ``<kind>_id`` of one of the kinds that the rows are ``about``. ``view``
+    shows a row with what belongs to it. ``events`` is the family of events that tell of changes; a row that ``stops``
+    is not forgotten by a DELETE.
     """
 
     path: str
@@ -58,8 +60,11 @@ class Resource:
     merged: str | None = None
     unique: str | None = None
     same_by: str | None = None
+    versioned: bool = False
     locked: bool = False
     listed_by: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    view: Callable[[State, Row], Row] | None = None
     events: str | None = None
     stops: bool = False
     actions: tuple[Action, ...] = ()
@@ -73,20 +78,15 @@ _CRON = {
     "args": fields.mapping(),
     "daemon_group_key": fields.text(),
 }
-_MAPPING = {
-    name: fields.anything()
-    for name in (
-        "response_mapping",
-        "query_mapping",
-        "request_body_mapping",
-        "error_mapping",
-        "query_schema",
-        "request_body_schema",
-        "default_query",
-        "default_body",
-    )
+_MAPPED_METHOD = {
+    "resource_name": fields.text(required=True),
+    "method_name": fields.text(required=True),
+    "integration_name": fields.text(),
+    "config": fields.mapping(),
 }
-_MAPPED_METHOD = {"resource": fields.text(required=True), "method": fields.text(required=True)}
+"""Which method is mapped, and how (skill: unified-api-customization). No source says that unknown names are refused."""
+_DOCUMENTED = ("integration", "environment_integration", "unified_model", "environment_unified_model")
+"""What documentation is about (sdk: ts, ``EntityType``)."""
 
 RESOURCES: tuple[Resource, ...] = (
     Resource(
@@ -116,8 +116,11 @@ RESOURCES: tuple[Resource, ...] = (
             "is_beta": fields.flag(default=False),
             "sharing": fields.choice("allow", "ask", "deny", default="deny"),
         },
+        fixed={"team_id": TEAM_ID},
+        merged="config",
         unique="name",
         locked=True,
+        view=integration_view,
     ),
     Resource(
         path="/sync-job-template",
@@ -127,7 +130,7 @@ RESOURCES: tuple[Resource, ...] = (
             "integration_name": fields.text(),
             "description": fields.text(),
             "sharing": fields.choice("allow", "ask", "deny", default="deny"),
-            "default_runtime_version": fields.number(default=3),
+            "default_runtime_version": fields.version(),
             "args_schema": fields.mapping(),
             "args_validation": fields.text(),
             "resources": fields.array(),
@@ -153,8 +156,9 @@ RESOURCES: tuple[Resource, ...] = (
             "status": fields.choice("stopped", "active", "stopping", "starting", default="stopped"),
             "group_key": fields.text(),
             "metadata": fields.mapping(),
+            "last_active_at": fields.text(),
+            "lock": fields.text(),
         },
-        fixed={"last_active_at": None, "lock": None},
     ),
     Resource(
         path="/daemon-job",
@@ -174,8 +178,12 @@ RESOURCES: tuple[Resource, ...] = (
             "daemon_group_key": fields.text(),
             "args": fields.mapping(),
         },
-        updatable={"status": fields.choice(*_DAEMON_RUN_STATUSES, required=True)},
-        fixed={"status": "created"},
+        updatable={
+            "status": fields.choice(*_DAEMON_RUN_STATUSES, required=True),
+            "started_at": fields.text(),
+            "finished_at": fields.text(),
+        },
+        fixed={"status": "created", "started_at": None, "finished_at": None},
         references={"daemon_job_id": "/daemon-job", "daemon_id": "/daemon"},
         stops=True,
     ),
@@ -202,7 +210,7 @@ RESOURCES: tuple[Resource, ...] = (
     Resource(
         path="/static-gate",
         label="Static gate",
-        writable={"name": fields.text(required=True), "domain": fields.text()},
+        writable={"name": fields.text(required=True), "domain": fields.text(), "created_by": fields.text()},
         secret="api_token",  # noqa: S106  the name of a field
     ),
     Resource(
@@ -211,6 +219,8 @@ RESOURCES: tuple[Resource, ...] = (
         writable={
             "entity_id": fields.text(required=True),
             "entity_type": fields.text(),
+            "integration_name": fields.text(),
+            "authentication_method": fields.text(),
             "type": fields.choice(
                 "readme",
                 "note",
@@ -219,13 +229,13 @@ RESOURCES: tuple[Resource, ...] = (
                 "query_schema",
                 "body_schema",
                 "response_schema",
-                required=True,
             ),
             "content": fields.anything(required=True),
             "resource": fields.text(),
             "method": fields.text(),
         },
         listed_by=("id", "entity_id"),
+        about=_DOCUMENTED,
     ),
     Resource(
         path="/alarm",
@@ -243,24 +253,27 @@ RESOURCES: tuple[Resource, ...] = (
         label="Unified model",
         writable={
             "name": fields.text(required=True),
-            "label": fields.text(),
+            "category": fields.text(),
             "description": fields.text(),
+            "sharing": fields.choice("allow", "ask", "deny", default="deny"),
             "resources": fields.mapping(),
+            "scopes": fields.mapping(),
         },
+        fixed={"team_id": TEAM_ID},
         unique="name",
         locked=True,
+        view=unified_model_view,
     ),
     Resource(
         path="/unified-model-resource-method",
         label="Unified model resource method",
         writable={
             "unified_model_id": fields.text(required=True),
-            "integration_id": fields.text(),
             **_MAPPED_METHOD,
-            **_MAPPING,
         },
-        references={"unified_model_id": "/unified-model", "integration_id": "/integration"},
-        locked=True,
+        references={"unified_model_id": "/unified-model"},
+        merged="config",
+        versioned=True,
     ),
     Resource(
         path="/environment-unified-model",
@@ -269,18 +282,18 @@ RESOURCES: tuple[Resource, ...] = (
         references={"unified_model_id": "/unified-model"},
         same_by="unified_model_id",
         events="environment_unified_model",
+        view=environment_unified_model_view,
     ),
     Resource(
         path="/environment-unified-model-resource-method",
         label="Environment unified model resource method",
         writable={
             "environment_unified_model_id": fields.text(required=True),
-            "integration_id": fields.text(),
             **_MAPPED_METHOD,
-            **_MAPPING,
         },
-        references={"environment_unified_model_id": "/environment-unified-model", "integration_id": "/integration"},
-        locked=True,
+        references={"environment_unified_model_id": "/environment-unified-model"},
+        merged="config",
+        versioned=True,
     ),
 )
 """Every resource that needs nothing but this table (fields: api-reference; skill; sdk)."""
@@ -308,10 +321,12 @@ class PlatformResource(Collection):
 
     async def list(self, call: Call) -> Answer:
         """A page; some resources want a filter that names what it is about."""
-        wanted = self._resource.listed_by
+        kinds = {f"{kind}_id": kind for kind in self._resource.about}
+        wanted = (*self._resource.listed_by, *kinds)
         if wanted and not any(call.param(name) for name in wanted):
             raise invalid(wanted[-1], f"is required, or one of {', '.join(wanted[:-1])}")
-        return await super().list(call)
+        query = [pair for name, value in call.query for pair in _about(name, value, kinds)]
+        return await super().list(replace(call, query=query))
 
     async def create(self, call: Call) -> Answer:
         """The new row, or the one that is the same where a second POST answers the first one's row."""
@@ -356,29 +371,34 @@ class PlatformResource(Collection):
     def completed(self, values: dict[str, Any]) -> dict[str, Any]:
         """With the fixed fields, a first version, and a secret."""
         secret = {self._resource.secret: new_id()} if self._resource.secret else {}
-        version = {"version": 1} if self._resource.locked else {}
+        version = {"version": 1} if self._counts_versions else {}
         return {**values, **self._resource.fixed, **version, **secret}
 
     def merged(self, row: Row, values: dict[str, Any]) -> dict[str, Any]:
         """What an update writes; refuses one that read an older version. Truto's status for that is not stated: 409."""
-        if self._resource.locked:
+        if self._counts_versions:
             version = values.pop("version", None)
-            if version is None:
+            if version is None and self._resource.locked:
                 raise invalid("version", "is required: the one of the object that is changed")
+            version = row["version"] if version is None else version
             if version != row["version"]:
                 raise Refusal(409, f"The {self.label.lower()} was changed meanwhile: it has version {row['version']}")
             values["version"] = version + 1
         if (name := self._resource.merged) and name in values:
-            values[name] = merge(row[name], values[name] or {})
+            values[name] = merge(row.get(name) or {}, values[name] or {})
         return values
 
+    @property
+    def _counts_versions(self) -> bool:
+        return self._resource.locked or self._resource.versioned
+
     def view(self, row: Row) -> Row:
-        """Without the secret."""
-        return {key: value for key, value in row.items() if key != self._resource.secret}
+        """Without the secret, and with what belongs to the row."""
+        return {key: value for key, value in self.first_view(row).items() if key != self._resource.secret}
 
     def first_view(self, row: Row) -> Row:
         """With the secret, this once."""
-        return row
+        return self._resource.view(self._state, row) if self._resource.view else row
 
     def after_create(self, row: Row) -> None:
         """Publish ``<family>:created``."""
@@ -394,13 +414,20 @@ class PlatformResource(Collection):
 
     def _publish(self, action: str, row: Row) -> None:
         if self._resource.events:
-            self._sender.publish(f"{self._resource.events}:{action}", row)
+            self._sender.publish(f"{self._resource.events}:{action}", self.view(row))
 
 
 def _updatable(resource: Resource) -> Mapping[str, Field]:
     wanted = resource.writable if resource.updatable is None else resource.updatable
-    kept = {name: each for name, each in wanted.items() if name not in (resource.unique, resource.same_by)}
-    return {**kept, "version": fields.number()} if resource.locked else kept
+    kept = {name: each for name, each in wanted.items() if name != resource.same_by}
+    return {**kept, "version": fields.number()} if resource.locked or resource.versioned else kept
+
+
+def _about(name: str, value: str, kinds: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The filter itself, or for ``integration_id`` and its like what it asks of a row (sdk: ts)."""
+    if name not in kinds:
+        return [(name, value)]
+    return [("entity_id", value), ("entity_type[in]", f"{kinds[name]},null")]
 
 
 def _acting(resource: PlatformResource, action: Action) -> Any:
@@ -412,9 +439,12 @@ def _acting(resource: PlatformResource, action: Action) -> Any:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """*above* over *below*, objects merged at every level."""
+    """*above* over *below*, objects merged at every level; null removes (skill: unified-api-customization)."""
     merged = dict(below)
     for key, value in above.items():
         inner = merged.get(key)
-        merged[key] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox import dataset, fields, query
 from sandbox.answers import Refusal, invalid, missing
 from sandbox.dataset import Record
+from sandbox.files_api import keep_file
 from sandbox.lifecycle import Accounts
-from sandbox.state import Row, State, now_text
+from sandbox.state import Row, State, StoredFile, now_text
 
 # No source states the real sizes. Small, so that code which forgets next_cursor is found out.
 DEFAULT_LIMIT = 10
@@ -40,7 +41,10 @@ _REGIONS = ("apac", "wnam")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One operation: *method* of *resource*, in unified words or (``api`` proxy) in the provider's own."""
+    """One operation: *method* of *resource*, in unified words or (``api`` proxy) in the provider's own.
+
+    *verb* and *url* are those of the HTTP request that asked for it.
+    """
 
     api: str
     resource: str
@@ -48,6 +52,8 @@ class Wish:
     record_id: str | None = None
     query: Sequence[tuple[str, str]] = ()
     body: Mapping[str, Any] = field(default_factory=dict)
+    verb: str = "POST"
+    url: str = ""
 
     def param(self, name: str) -> str | None:
         """The last value of a query parameter."""
@@ -93,8 +99,14 @@ class Provider:
 
     def _perform(self, account: Row, wish: Wish) -> dict[str, Any]:
         self.check_alive(account, wish)
+        if wish.resource == dataset.FILES and wish.api == "proxy":
+            return self._of_files(account, wish)
         if wish.resource not in dataset.RESOURCES:
             raise missing("Resource")
+        if any(isinstance(value, StoredFile) for value in wish.body.values()):
+            raise Refusal(
+                422, f"The provider takes no files as {wish.resource}", remote=True, insight=_insight(wish, 422)
+            )
         match wish.method:
             case "list":
                 return self._list(account, wish)
@@ -103,6 +115,33 @@ class Provider:
             case "get" | "update" | "delete":
                 return self._one(account, wish)
         return {"result": self._custom(account, wish)}
+
+    def _of_files(self, account: Row, wish: Wish) -> dict[str, Any]:
+        """The provider's files; one is made of a form's field ``file``, or of a body that is passed through."""
+        match wish.method:
+            case "list":
+                return self._list(account, wish)
+            case "get" | "delete":
+                return self._one(account, wish)
+            case "create":
+                return self._keep(account, wish)
+        raise missing("Method")
+
+    def _keep(self, account: Row, wish: Wish) -> dict[str, Any]:
+        sent = next((value for value in wish.body.values() if isinstance(value, StoredFile)), None)
+        if sent is None:
+            raise Refusal(422, "The provider wants a file", remote=True, insight=_insight(wish, 422))
+        about = {name: value for name, value in wish.body.items() if isinstance(value, str)}
+        kept = {"name": sent.name, "mimeType": sent.media_type, "size": len(sent.content)}
+        values = {**about, **kept, "blobId": keep_file(self._state, sent)}
+        return self._state.records.add(account["id"], dataset.FILES, values, now_text())
+
+    def content(self, account: Row, wish: Wish) -> StoredFile:
+        """The file that *wish* gets. Raises a :class:`Refusal` as :meth:`perform` does."""
+        stored = self._state.files.get(self.perform(account, wish)["blobId"])
+        if stored is None:
+            raise missing("File")
+        return stored
 
     def _list(self, account: Row, wish: Wish) -> dict[str, Any]:
         records = self._state.records.all(account["id"], wish.resource)
@@ -146,8 +185,7 @@ class Provider:
             found = [each for each in records if any(wanted in str(value).lower() for value in each.values())]
             return [_reduced(wish, _shown(wish, each)) for each in found]
         record_id = fields.read(wish.body, {"id": fields.text(required=True)})["id"]
-        close = Wish(wish.api, wish.resource, "update", record_id, wish.query, {"status": "closed"})
-        return self._one(account, close)
+        return self._one(account, replace(wish, method="update", record_id=record_id, body={"status": "closed"}))
 
     def _suffer(self, account: Row, wish: Wish, status: int) -> None:
         """The provider answers *status* (sandbox fault: provider_status), with what Truto makes of it."""
@@ -165,13 +203,25 @@ class Provider:
                 "request_type": wish.api,
                 "resource": wish.resource,
                 "method": wish.method,
-                "status_code": status,
+                **http_fields(wish.verb, wish.url, status, started),
                 "integrated_account_id": account["id"],
+                "tenant_id": account["tenant_id"],
                 "environment_id": account["environment_id"],
                 "integration": account["integration"]["name"],
                 "at": started,
             }
         )
+
+
+def http_fields(verb: str, url: str, status: int, started: float) -> Row:
+    """What a log says of the request itself; ``duration`` in milliseconds (skill: files-and-logs)."""
+    return {
+        "http_method": verb,
+        "http_url": url,
+        "http_status_code": status,
+        "http_status_category": f"{status // 100}xx",
+        "duration": round((time.time() - started) * 1000),
+    }
 
 
 def _insight(wish: Wish, status: int) -> dict[str, Any]:

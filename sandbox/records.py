@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.dataset import RESOURCES, Record, native
+from sandbox.dataset import FILES, RESOURCES, Record, native
 
 
 class Records:
@@ -48,7 +48,7 @@ class Records:
     def forget(self, account_id: str) -> None:
         """Forget all that an account wrote."""
         self._written.pop(account_id, None)
-        for resource in RESOURCES:
+        for resource in (*RESOURCES, FILES):
             self._next.pop(f"{account_id}/{resource}", None)
 
     def dump(self) -> dict[str, Any]:

@@ -169,6 +169,7 @@ class Runs:
                 "sync_job_run_id": run["id"],
                 "sync_job_id": run["sync_job_id"],
                 "sync_job_run_event": f"sync_job_run:{action}",
+                "status": run["status"],
                 "integrated_account_id": run["integrated_account_id"],
                 "webhook_id": run["webhook_id"],
                 "environment_id": run["environment_id"],

@@ -158,7 +158,7 @@ class State:
                 "id": SYNC_JOB_ID,
                 "label": "Contacts and companies",
                 "integration_name": INTEGRATION,
-                "default_runtime_version": 4,
+                "default_runtime_version": "4",
                 "resources": [{"resource": "crm/contacts"}, {"resource": "crm/companies"}],
             }
         )
@@ -236,6 +236,21 @@ def integration_row(name: str) -> Row:
         "sharing": "allow",
         "team_id": TEAM_ID,
         "config": {"label": name.replace("_", " ").title()},
+        "version": 1,
+    }
+
+
+def unified_model_row(name: str) -> Row:
+    """A unified model of Truto's own (sdk: ts, ``UnifiedModel``)."""
+    return {
+        "id": stable_id(f"unified-model:{name}"),
+        "name": name,
+        "category": name,
+        "description": "",
+        "sharing": "allow",
+        "team_id": TEAM_ID,
+        "resources": {},
+        "scopes": {},
         "version": 1,
     }
 
@@ -326,9 +341,6 @@ SEEDS: Mapping[str, list[Row]] = {
         for name, label in (("crm", "CRM"), ("ticketing", "Ticketing"), ("directory", "Directory"))
     ],
     "/integration": [integration_row(name) for name in (INTEGRATION, "hubspot", "jira", "zendesk")],
-    "/unified-model": [
-        {"id": stable_id(f"unified-model:{name}"), "name": name, "label": label, "resources": {}, "version": 1}
-        for name, label in (("crm", "CRM"), ("ticketing", "Ticketing"), ("directory", "User directory"))
-    ],
+    "/unified-model": [unified_model_row(name) for name in ("crm", "ticketing", "directory")],
 }
 """What an environment has from the start, by path."""

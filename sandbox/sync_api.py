@@ -32,7 +32,7 @@ class SyncJobs(Collection):
         "label": fields.text(),
         "integration_name": fields.text(),
         # Left out, Truto takes version 3 (skill: sync-jobs).
-        "default_runtime_version": fields.number(default=3),
+        "default_runtime_version": fields.version(),
         "args_schema": fields.mapping(),
         "args_validation": fields.text(),
         "mutex_key": fields.text(),
@@ -102,7 +102,7 @@ class SyncJobRuns(Collection):
         return {
             **values,
             "args": values["args"] or {},
-            "version": job["default_runtime_version"],
+            "version": int(job["default_runtime_version"]),
             "daemon_id": None,
             "resource_stats": {},
             "started_at": None,
@@ -173,7 +173,8 @@ class CronTriggers(Collection):
     def _note(self, trigger: Row, run_id: str | None, message: str | None) -> None:
         self._state.trigger_log.add(
             {
-                "sync_job_cron_trigger_id": trigger["id"],
+                "alarm_type": "sync_job_cron_trigger",
+                "entity_id": trigger["id"],
                 "sync_job_run_id": run_id,
                 "environment_id": trigger["environment_id"],
                 "message": message,

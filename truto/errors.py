@@ -24,6 +24,7 @@ neither, but the official TypeScript SDK repeats them (sdk: ts).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,10 +103,29 @@ class ApiError(TrutoError):
         self.integrated_account_id = integrated_account_id
 
     @property
+    def failures(self) -> list[str]:
+        """What ``details`` says is wrong, a line each: the field, where one is named, and the reason."""
+        details = self.body.get("details")
+        found = details.get("failures") if isinstance(details, Mapping) else None
+        rest = [details] if details and not found else []
+        return [_failure(each) for each in (found if isinstance(found, list) else rest)]
+
+    @property
     def insight(self) -> Mapping[str, Any]:
         """What ``truto_error_insight`` says about the cause; empty where Truto gave none."""
         found = self.body.get("truto_error_insight")
         return found if isinstance(found, Mapping) else {}
+
+
+def _failure(given: object) -> str:
+    """One entry of ``details``, whose inside is in no source: as field and reason where it has both, else as JSON."""
+    if isinstance(given, Mapping):
+        path = next((given[name] for name in ("path", "field", "key") if given.get(name)), None)
+        reason = next((given[name] for name in ("message", "reason", "error") if given.get(name)), None)
+        if path is not None and reason is not None:
+            where = ".".join(map(str, path)) if isinstance(path, list) else path
+            return f"{where}: {reason}"
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, default=str)
 
 
 class BadRequest(ApiError):

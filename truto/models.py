@@ -100,7 +100,8 @@ class SyncJob(Model):
     id: str
     label: str | None = None
     integration_name: str | None = None
-    default_runtime_version: int | None = None
+    default_runtime_version: str | None = None
+    """A text, ``"4"`` (sdk: ts); a number is taken too."""
     resources: Any = Field(default=None, repr=False)
     args_schema: Any = Field(default=None, repr=False)
     created_at: Time = None

@@ -127,6 +127,9 @@ class Integration(ApiRow):
     sharing: str | None = None
     """``allow``, ``ask`` or ``deny``."""
     team_id: str | None = None
+    team: Team | None = Field(default=None, repr=False)
+    installed_environment: list[str] | None = None
+    """The ids of the environments it is installed in."""
     config: JsonObject | None = Field(default=None, repr=False)
     version: int | None = None
     """Has to go along with an update (skill: optimistic lock)."""
@@ -151,7 +154,8 @@ class SyncJobTemplate(ApiRow):
     integration_name: str | None = None
     description: str | None = Field(default=None, repr=False)
     sharing: str | None = None
-    default_runtime_version: int | None = None
+    default_runtime_version: str | None = None
+    """A text, ``"4"`` (sdk: ts); a number is taken too."""
     resources: Any = Field(default=None, repr=False)
     args_schema: Any = Field(default=None, repr=False)
     args_validation: Any = Field(default=None, repr=False)
@@ -245,11 +249,19 @@ class StaticGate(ApiRow):
 
 
 class LogEntry(Model):
-    """A line of Truto's logs; its fields depend on the log (skill: logs)."""
+    """A line of Truto's logs; its fields depend on the log, and what is empty is left out (skill: files-and-logs)."""
 
     id: str | None = None
-    created_at: Time = None
+    timestamp: Time = None
+    environment_id: str | None = None
     integrated_account_id: str | None = None
+    tenant_id: str | None = None
+    http_method: str | None = None
+    http_url: str | None = Field(default=None, repr=False)
+    http_status_code: int | None = None
+    duration: float | None = None
+    """In milliseconds."""
+    message: str | None = Field(default=None, repr=False)
 
 
 class UploadedFile(Model):
@@ -267,6 +279,8 @@ class Document(ApiRow):
     """``readme``, ``note``, ``end_user_guide``, ``description``, or a ``…_schema`` of query, body or response."""
     resource: str | None = None
     method: str | None = None
+    integration_name: str | None = None
+    authentication_method: str | None = None
     content: str | None = Field(default=None, repr=False)
 
 
@@ -281,30 +295,53 @@ class Alarm(ApiRow):
 
 
 class UnifiedModel(ApiRow):
-    """A common shape for products of a kind (skill: unified models)."""
+    """A common shape for products of a kind (sdk: ts; skill: unified-api-customization)."""
 
+    name: str | None = None
+    category: str | None = None
+    description: str | None = Field(default=None, repr=False)
+    sharing: str | None = None
+    """``allow``, ``ask`` or ``deny``."""
+    team_id: str | None = None
+    team: Team | None = Field(default=None, repr=False)
+    installed_environment: list[str] | None = None
+    """The ids of the environments it is installed in."""
+    resources: JsonObject | None = Field(default=None, repr=False)
+    scopes: JsonObject | None = Field(default=None, repr=False)
     version: int | None = None
     """Has to go along with an update (skill: optimistic lock)."""
 
 
-class UnifiedModelResourceMethod(ApiRow):
+class _MappedMethod(ApiRow):
+    """Which method is mapped, and how; ``config`` is merged by an update, null removes (skill: unified models)."""
+
+    resource_name: str | None = None
+    method_name: str | None = None
+    integration_name: str | None = None
+    config: JsonObject | None = Field(default=None, repr=False)
+    version: int | None = None
+    """May go along with an update; the documents disagree on whether it has to."""
+
+
+class UnifiedModelResourceMethod(_MappedMethod):
     """How one method of a unified model is mapped to one product (skill: unified models)."""
 
-    version: int | None = None
-    """Has to go along with an update (skill: optimistic lock)."""
+    unified_model_id: str | None = None
 
 
 class EnvironmentUnifiedModel(ApiRow):
     """A unified model installed in an environment; create answers the existing one (skill: unified models)."""
 
     environment_id: str | None = None
+    unified_model_id: str | None = None
+    unified_model: UnifiedModel | None = None
+    override: JsonObject | None = Field(default=None, repr=False)
 
 
-class EnvironmentUnifiedModelResourceMethod(ApiRow):
+class EnvironmentUnifiedModelResourceMethod(_MappedMethod):
     """An environment's own mapping of one method (skill: unified models)."""
 
-    version: int | None = None
-    """Has to go along with an update (skill: optimistic lock)."""
+    environment_unified_model_id: str | None = None
 
 
 class BatchAnswer(Model):

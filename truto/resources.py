@@ -235,9 +235,9 @@ class Documentation(Gets[Document], Creates[Document], Updates[Document], Delete
     """Texts about integrations, their resources and methods."""
 
     def list(self, **filters: QueryValue) -> Listing[Document]:
-        """The documents of one entity; Truto wants a filter such as ``entity_id``, else :class:`ValueError`."""
+        """The documents of one entity; Truto wants a filter such as ``integration_id``, else :class:`ValueError`."""
         if not any(name.partition("[")[0].endswith("id") for name in filters):
-            raise ValueError("a list of documents needs the id of what they are about, for example entity_id")
+            raise ValueError("a list of documents needs the id of what they are about, for example integration_id")
         return self._listing(self._path, self._model, filters)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,60 @@ def test_without_truto_the_exit_code_is_1(commands: Commands, workflows: Path, m
     printed = commands("workflows", "diff")
     assert printed.code == 1
     assert "Truto did not do it" in printed.err
+
+
+class _Refusing(BaseHTTPRequestHandler):
+    """A Truto without workflows, which takes none."""
+
+    details: Any = None
+
+    def do_GET(self) -> None:
+        self._answer(200, {"result": [], "next_cursor": None})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self._answer(400, {"statusCode": 400, "error": "Bad Request", "message": "No", "details": self.details})
+
+    def _answer(self, status: int, body: Any) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ({"failures": [{"path": "config.steps.0", "message": "is odd"}]}, "  - config.steps.0: is odd"),
+        ({"failures": ["one", {"code": 7}]}, '  - one\n  - {"code": 7}'),
+        ("only text", "  - only text"),
+        ({"failures": [{"path": "a", "message": "\x1b[31mred\nline"}]}, "  - a: "),
+    ],
+    ids=["failures", "odd-failures", "text", "control-characters"],
+)
+def test_a_refused_push_tells_the_details(
+    commands: Commands, workflows: Path, monkeypatch: pytest.MonkeyPatch, details: Any, told: str
+) -> None:
+    server = HTTPServer(("127.0.0.1", 0), type("Refusing", (_Refusing,), {"details": details}))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setenv("TRUTO_API_TOKEN", "t")
+        monkeypatch.setenv("TRUTO_API_URL", f"http://127.0.0.1:{server.server_port}")
+        printed = commands("workflows", "push")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert printed.code == 1
+    assert "Truto did not do it: POST /workflow: 400 No" in printed.err
+    assert told in printed.err
+    assert "\x1b" not in printed.err
 
 
 def test_runs_are_listed_and_one_is_shown_with_its_trace(commands: Commands) -> None:

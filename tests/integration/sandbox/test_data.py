@@ -357,3 +357,71 @@ def test_no_sequence_of_calls_can_crash_it(calls: list[tuple[str, str, str, dict
                 assert answer.status_code < 500, (method, path, answer.text)
 
     asyncio.run(play())
+
+
+RAW = {**MINE, "truto_body_passthrough": "true"}
+PDF = b"%PDF-1.7\x00\xff binary"
+
+
+async def test_bytes_that_are_passed_through_become_a_file_of_the_provider(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/proxy/files", params=RAW, content=PDF, headers={"content-type": "application/pdf"})
+    made = answer.json()
+    assert (answer.status_code, made["mimeType"], made["size"]) == (200, "application/pdf", len(PDF))
+    read = await api.get(f"/proxy/files/{made['id']}", params=RAW)
+    assert (read.content, read.headers["content-type"]) == (PDF, "application/pdf")
+    assert [each["id"] for each in (await api.get("/proxy/files", params=MINE)).json()["result"]] == [made["id"]]
+
+
+async def test_a_form_that_is_passed_through_becomes_a_file_with_its_fields(api: httpx.AsyncClient) -> None:
+    form = {"file": ("test.txt", b"test", "text/plain")}
+    made = (await api.post("/proxy/files", params=RAW, files=form, data={"folder": "7"})).json()
+    assert (made["name"], made["folder"]) == ("test.txt", "7")
+    assert (await api.get(f"/proxy/files/{made['id']}", params=MINE)).text == "test"
+    assert (await api.delete(f"/proxy/files/{made['id']}", params=MINE)).json() == {"id": made["id"]}
+    assert (await api.get(f"/proxy/files/{made['id']}", params=MINE)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/proxy/contacts", "/unified/crm/contacts"])
+async def test_a_form_of_text_that_is_passed_through_is_a_record(api: httpx.AsyncClient, path: str) -> None:
+    made = await api.post(path, params={**RAW, "truto_response_format": "raw"}, files={"firstName": (None, "Ada")})
+    assert (made.status_code, made.json()["firstName"]) == (200, "Ada")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/proxy/contacts", {"files": {"file": ("a.bin", PDF)}}),
+        ("/unified/crm/contacts", {"content": PDF, "headers": {"content-type": "application/octet-stream"}}),
+        ("/proxy/files", {"json": {"name": "no file"}}),
+    ],
+    ids=["form", "bytes", "no-file"],
+)
+async def test_a_file_where_the_provider_takes_none_is_its_422(
+    api: httpx.AsyncClient, path: str, sent: dict[str, Any]
+) -> None:
+    refused = await api.post(path, params=RAW, **sent)
+    assert (refused.status_code, refused.json()["truto_is_remote_error"]) == (422, True)
+
+
+async def test_bytes_without_passthrough_are_refused_by_truto(api: httpx.AsyncClient) -> None:
+    refused = await api.post("/proxy/files", params=MINE, content=PDF)
+    assert (refused.status_code, "truto_is_remote_error" in refused.json()) == (400, False)
+
+
+async def test_a_form_that_is_none_is_refused(api: httpx.AsyncClient) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert (await api.post("/proxy/files", params=RAW, content=b"--y\r\n", headers=headers)).status_code == 400
+
+
+async def test_an_ad_hoc_call_echoes_a_file_by_its_description(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/custom/v1/upload", params=RAW, files={"file": ("a.txt", b"abc", "text/plain")})
+    assert answer.json()["result"]["body"]["file"] == {"name": "a.txt", "mimeType": "text/plain", "size": 3}
+
+
+async def test_files_belong_to_one_account_and_have_no_unified_form(api: httpx.AsyncClient) -> None:
+    await api.post("/proxy/files", params=RAW, content=PDF)
+    assert (await api.get("/unified/crm/files", params=MINE)).status_code == 404
+    await api.post("/sandbox/connect", json={"tenant_id": "other"})
+    accounts = (await api.get("/integrated-account", params={"tenant_id": "other"})).json()["result"]
+    listed = await api.get("/proxy/files", params={"integrated_account_id": accounts[0]["id"]})
+    assert listed.json()["result"] == []

@@ -214,7 +214,9 @@ async def test_the_log_lists_deliveries_page_by_page(wired: httpx.AsyncClient, r
         "environment_id": first["result"][0]["environment_id"],
         "webhook_endpoint_status": 500,
         "status": "failure",
-        "created_at": first["result"][0]["created_at"],
+        "timestamp": first["result"][0]["timestamp"],
+        "service": "truto-api",
+        "queue": "webhooks",
     }
     params = {"log_type": "webhook", "limit": 1, "next_cursor": first["next_cursor"]}
     second = (await wired.get("/log", params=params)).json()

@@ -25,13 +25,64 @@ async def test_calls_of_a_tenant_s_data_are_logged(api: httpx.AsyncClient) -> No
     await api.get("/unified/crm/contacts", params=MINE)
     await api.get("/proxy/contacts/999", params=MINE)
     entries = await log(api, "unified_proxy_api")
-    assert [(each["request_type"], each["method"], each["status_code"]) for each in entries] == [
+    assert [(each["request_type"], each["method"], each["http_status_code"]) for each in entries] == [
         ("unified", "list", 200),
         ("proxy", "get", 404),
     ]
     assert entries[0]["integration"] == "calcom"
     narrowed = await log(api, "unified_proxy_api", **{"log_type_filter[request_type]": "proxy"})
     assert narrowed == entries[1:]
+
+
+async def test_a_logged_call_tells_its_request(api: httpx.AsyncClient) -> None:
+    await api.get("/unified/crm/contacts", params={**MINE, "limit": 1})
+    await api.patch("/proxy/contacts/999", params=MINE, json={})
+    read, refused = await log(api, "unified_proxy_api")
+    assert (read["http_method"], read["http_url"]) == ("GET", "http://sandbox/unified/crm/contacts")
+    assert (refused["http_method"], refused["http_status_code"], refused["http_status_category"]) == (
+        "PATCH",
+        404,
+        "4xx",
+    )
+    assert isinstance(read["duration"], int)
+    assert (read["service"], read["tenant_id"]) == ("truto-api", "acme-1")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/batch-request", {**MINE, "resources": [{"resource": "crm/contacts", "method": "list"}]}),
+        (None, {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_all_contacts"}}),
+    ],
+    ids=["batch", "mcp"],
+)
+async def test_a_call_within_a_call_is_logged_with_the_outer_request(
+    api: httpx.AsyncClient, path: str | None, body: dict[str, Any]
+) -> None:
+    made = (await api.post(f"/integrated-account/{ACCOUNT_ID}/mcp", json={"name": "a"})).json()
+    listed = await api.post(made["url"], json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    if path is None:
+        body["params"] = {"name": listed.json()["result"]["tools"][0]["name"]}
+    assert (await api.post(path or made["url"], json=body)).status_code == 200
+    entry = (await log(api, "unified_proxy_api"))[0]
+    assert entry["http_url"] == f"http://sandbox{path or '/mcp/…'}"
+    assert entry["http_method"] == "POST"
+
+
+async def test_a_window_goes_by_the_moment_not_by_its_spelling(api: httpx.AsyncClient) -> None:
+    await api.get("/proxy/users", params=MINE)
+    (entry,) = await log(api, "unified_proxy_api")
+    second = entry["timestamp"][:19]
+    assert len(await log(api, "unified_proxy_api", **{"created_at[gt]": f"{second.replace('T', ' ')}"})) == 1
+    assert await log(api, "unified_proxy_api", **{"created_at[lt]": f"{second}Z"}) == []
+
+
+async def test_agents_calls_can_be_found_by_their_server(api: httpx.AsyncClient) -> None:
+    made = [(await api.post(f"/integrated-account/{ACCOUNT_ID}/mcp", json={"name": each})).json() for each in "ab"]
+    for each in made:
+        await api.post(each["url"], json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    (entry,) = await log(api, "mcp", **{"log_type_filter[mcp_server_id]": made[1]["id"]})
+    assert (entry["mcp_server_name"], entry["http_status_code"]) == ("b", 200)
 
 
 async def test_why_a_run_failed_is_in_its_log_alone(api: httpx.AsyncClient) -> None:
@@ -56,7 +107,7 @@ async def test_a_fired_trigger_starts_a_run_and_is_logged(api: httpx.AsyncClient
     run = (await api.post(f"/sandbox/cron-triggers/{trigger['id']}/fire")).json()
     assert (run["sync_job_id"], run["args"]) == (SYNC_JOB_ID, {"a": 1})
     (entry,) = await log(api, "sync_job_cron_trigger")
-    assert (entry["sync_job_cron_trigger_id"], entry["sync_job_run_id"]) == (trigger["id"], run["id"])
+    assert (entry["entity_id"], entry["sync_job_run_id"]) == (trigger["id"], run["id"])
 
 
 async def test_a_trigger_that_cannot_start_a_run_says_so(wired: httpx.AsyncClient, receiver: Receiver) -> None:
@@ -73,7 +124,7 @@ async def test_calls_of_agents_are_logged(api: httpx.AsyncClient) -> None:
     made = (await api.post(f"/integrated-account/{ACCOUNT_ID}/mcp", json={"name": "a"})).json()
     await api.post(made["url"], json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
     (entry,) = await log(api, "mcp")
-    assert (entry["mcp_token_id"], entry["method"]) == (made["id"], "tools/list")
+    assert (entry["mcp_server_id"], entry["mcp_method"]) == (made["id"], "tools/list")
     assert made["token"] not in str(entry)
 
 

@@ -18,6 +18,8 @@ SEEDED = [resource for resource in RESOURCES if "create" not in resource.verbs]
 
 def plausible(field: Field) -> Any:
     """A value that *field* takes."""
+    if field.stored:
+        return field.default
     if "enum" in field.schema:
         return field.schema["enum"][0]
     values = {"string": "0 0 * * *", "object": {"a": 1}, "array": [], "boolean": True, "integer": 7}

@@ -215,7 +215,7 @@ async def test_a_run_outlives_its_job(api: httpx.AsyncClient) -> None:
 
 async def test_a_sync_job_can_be_made_changed_and_deleted(api: httpx.AsyncClient) -> None:
     job = (await api.post("/sync-job", json={"label": "Users", "resources": [{"resource": "crm/users"}]})).json()
-    assert job["default_runtime_version"] == 3
+    assert job["default_runtime_version"] == "3"
     changed = (await api.patch(f"/sync-job/{job['id']}", json={"label": "People"})).json()
     assert (changed["label"], changed["resources"]) == ("People", [{"resource": "crm/users"}])
     assert (await api.delete(f"/sync-job/{job['id']}")).json() == {"id": job["id"]}

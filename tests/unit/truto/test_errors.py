@@ -71,3 +71,22 @@ def test_every_error_is_exported_and_has_the_one_base() -> None:
     kinds = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert kinds <= set(truto.__all__)
     assert all(issubclass(getattr(errors, name), TrutoError) for name in kinds)
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        (None, []),
+        ({}, []),
+        ({"failures": []}, []),
+        ({"failures": [{"path": ["config", 0], "message": "is odd"}, "text"]}, ["config.0: is odd", "text"]),
+        ({"failures": [{"field": "a", "reason": "b"}]}, ["a: b"]),
+        ({"code": "x"}, ['{"code": "x"}']),
+        ("text", ["text"]),
+        ([1], ["[1]"]),
+    ],
+    ids=str,
+)
+def test_the_details_of_a_refusal_are_lines(details: object, told: list[str]) -> None:
+    error = ApiError(status=400, message="m", method="POST", path="/x", body={"details": details})
+    assert error.failures == told

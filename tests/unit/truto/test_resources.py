@@ -225,7 +225,7 @@ async def test_logs_that_truto_would_refuse_are_not_asked_for(window: timedelta,
 
 async def test_documents_are_listed_for_something() -> None:
     async with client(Api({})) as truto:
-        with pytest.raises(ValueError, match="entity_id"):
+        with pytest.raises(ValueError, match="integration_id"):
             truto.documentation.list(limit=5)
 
 
