@@ -1,28 +1,18 @@
 """An event and its life in Redis. Handlers need :class:`Event` from here, nothing else."""
 
+from events.accepting import Acceptance
 from events.budgets import Budget
 from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent, SpoolUnusable, StoreUnavailable
 from events.event import Event, Verified
+from events.inspection import Ended, HistoryEntry, Kept, Overview
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
+from events.queue import NEEDS_REAUTH, Claim, End, Lease, until_reconnected
 from events.runs import Begun, Run, RunStatus, Waiting
 from events.shards import Shard, Shards, choose_shard, together
+from events.source_notes import Enrolment, Refused
 from events.spool import Spool
-from events.store import (
-    NEEDS_REAUTH,
-    Acceptance,
-    Claim,
-    End,
-    Ended,
-    Enrolment,
-    HistoryEntry,
-    Kept,
-    Lease,
-    Overview,
-    Refused,
-    Store,
-    until_reconnected,
-)
+from events.store import Store
 from events.usage import LetGo, Memory, ParkedLimit, PendingLimit, SourceUsage
 
 __all__ = [

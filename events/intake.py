@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import structlog
 
+from events.accepting import Acceptance
 from events.errors import SpoolUnavailable, StoreUnavailable
 from events.event import Verified
 from events.spool import Spool
-from events.store import Acceptance, Store
+from events.store import Store
 from events.usage import PendingLimit
 
 log = structlog.get_logger("events")

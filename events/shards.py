@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from events.accepting import Acceptance
 from events.event import Verified, account_of
+from events.inspection import Overview
 from events.intake import Intake
 from events.spool import Spool
-from events.store import Acceptance, Overview, Store
+from events.store import Store
 from events.usage import PendingLimit, together_usage
 
 

@@ -7,13 +7,13 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
 from redis import Redis
 
-from events import Store
+from events import ParkedLimit, Store
 from events.embedded import EmbeddedRedis, carried_redis_server, find_redis_server
 from tests.servers import quick_redis
 
@@ -53,7 +53,12 @@ class MakeStore(Protocol):
     """What the ``make_store`` fixture gives: a store on the run's server; times in seconds."""
 
     def __call__(
-        self, *, lease_seconds: float = 15.0, dedup_ttl: float = 7 * 86_400, history_ttl: float = 3 * 86_400
+        self,
+        *,
+        lease_seconds: float = 15.0,
+        dedup_ttl: float = 7 * 86_400,
+        history_ttl: float = 3 * 86_400,
+        parked: ParkedLimit | None = None,
     ) -> Store: ...
 
 
@@ -78,10 +83,8 @@ async def make_store(redis_server: EmbeddedRedis) -> AsyncIterator[MakeStore]:
         admin.flushall()
     stores: list[Store] = []
 
-    def make(*, lease_seconds: float = 15.0, dedup_ttl: float = 7 * 86_400, history_ttl: float = 3 * 86_400) -> Store:
-        store = Store.connect(
-            redis_server.url, lease_seconds=lease_seconds, dedup_ttl=dedup_ttl, history_ttl=history_ttl
-        )
+    def make(**options: Any) -> Store:
+        store = Store.connect(redis_server.url, **options)
         stores.append(store)
         return store
 

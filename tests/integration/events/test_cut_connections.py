@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from events import Acceptance, Store, StoreUnavailable
+from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.events.cutting_proxy import CuttingProxy, Direction, cutting_proxy
@@ -102,7 +103,7 @@ async def test_it_is_taught_again_too_where_replicas_have_to_confirm(
     monkeypatch.setattr("events.confirming._WAIT_SECONDS", 0.05)
     await store.redis.script_flush()
     with pytest.raises(StoreUnavailable, match="0 of 1 replicas"):
-        await accept(Store(store.redis, confirm_replicas=1))
+        await accept(Store(StoreClient(store.redis), confirm_replicas=1))
     # No replica has it; but the script has run.
     assert await accept(store) == [Acceptance.DUPLICATE]
 

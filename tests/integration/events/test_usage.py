@@ -218,9 +218,7 @@ async def test_what_is_there_stays_counted(store: Store) -> None:
 @pytest.fixture
 def bounded(make_store: MakeStore, redis_server: EmbeddedRedis) -> Store:
     """A store that keeps three parked events of each source for a minute."""
-    store = make_store()
-    store._parked = ParkedLimit(events=3, seconds=60)  # noqa: SLF001  the fixture closes what it made
-    return store
+    return make_store(parked=ParkedLimit(events=3, seconds=60))
 
 
 async def ids(store: Store) -> list[str]:
@@ -234,9 +232,9 @@ async def test_the_oldest_are_let_go_first_and_only_those_of_their_source(bounde
     assert await ids(bounded) == ["theirs", "2", "3", "4"]
 
 
-async def test_bytes_bound_them_too(bounded: Store) -> None:
+async def test_bytes_bound_them_too(make_store: MakeStore) -> None:
     events = [delivered(str(number)) for number in range(3)]
-    bounded._parked = ParkedLimit(events=100, bytes=2 * events[0].size)  # noqa: SLF001  of this test
+    bounded = make_store(parked=ParkedLimit(events=100, bytes=2 * events[0].size))
     await park(bounded, *events)
     assert await ids(bounded) == ["1", "2"]
 
@@ -277,8 +275,8 @@ async def test_a_sender_that_makes_types_up_does_not_fill_the_list(bounded: Stor
     ],
     ids=["dead", "needs-reauth", "handler-missing"],
 )
-async def test_nothing_else_that_is_kept_is_ever_let_go(bounded: Store, end: End) -> None:
-    bounded._parked = ParkedLimit(events=1, bytes=1, seconds=0.001)  # noqa: SLF001  of this test
+async def test_nothing_else_that_is_kept_is_ever_let_go(make_store: MakeStore, end: End) -> None:
+    bounded = make_store(parked=ParkedLimit(events=1, bytes=1, seconds=0.001))
     await park(bounded, *[delivered(str(number)) for number in range(5)], end=end)
     await bounded.bound_parked()
     view = await bounded.overview()

@@ -24,8 +24,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from events import Store
-from events.store import Refused
+from events import Refused, Store
 from ingress import create_app
 from ingress.sources import shares
 from ingress.sources.configured import ConfiguredSource, Expression

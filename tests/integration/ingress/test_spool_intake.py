@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from events import Acceptance, Intake, PendingLimit, Spool, Store, StoreUnavailable, Verified
+from events.client import StoreClient
 from events.errors import SpoolUnavailable
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import delivered
@@ -56,7 +57,7 @@ class Moody(Store):
 
 @pytest.fixture
 def moody(make_store: MakeStore) -> Moody:
-    return Moody(make_store().redis)
+    return Moody(StoreClient(make_store().redis))
 
 
 @asynccontextmanager

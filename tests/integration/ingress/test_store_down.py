@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from events import Refused, Store
+from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.ingress.edge import Edge, event, run_edge
@@ -62,7 +63,7 @@ class SwallowsCancellation(Store):
 
 
 async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_ingress_alive(make_store: MakeStore) -> None:
-    store = SwallowsCancellation(make_store().redis)
+    store = SwallowsCancellation(StoreClient(make_store().redis))
     store.noting = asyncio.Event()
     async with asyncio.timeout(5), run_edge(store) as edge:
         await edge.deliver(event(), secret="not-the-secret")

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from structlog.testing import LogCapture
 
 from events import Claim, Event, Kept, Store
+from events.client import StoreClient
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
@@ -144,7 +145,7 @@ class SlowClaims(Store):
     lag = 0.3
 
     def __init__(self, redis: Redis) -> None:
-        super().__init__(redis)
+        super().__init__(StoreClient(redis))
         self.claimed = asyncio.Event()
 
     async def claim(self, most: int, owner: str, **how: Any) -> Claim:
@@ -191,7 +192,7 @@ async def test_a_claim_answered_in_the_moment_of_a_cancellation_is_given_back(
 ) -> None:
     registry.on("*")(recorder.handle)
     plain = make_store()
-    stopping = StopsAtItsClaim(plain.redis)
+    stopping = StopsAtItsClaim(StoreClient(plain.redis))
     event = delivered()
     await plain.accept([event])
     async with working(stopping, registry) as engine:
@@ -252,7 +253,7 @@ class SwallowsCancellation(Store):
 async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_worker_alive(
     make_store: MakeStore, registry: Registry
 ) -> None:
-    async with working(SwallowsCancellation(make_store().redis), registry) as engine:
+    async with working(SwallowsCancellation(StoreClient(make_store().redis)), registry) as engine:
         await asyncio.sleep(0.1)
         engine.stop()
         await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=3)

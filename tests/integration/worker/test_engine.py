@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import LogCapture
 
 from events import Claim, End, Event, Lease, Store
+from events.client import StoreClient
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
 from worker import Context
@@ -74,7 +75,7 @@ class Claimed(Store):
 
 @pytest.fixture
 async def claimed(make_store: MakeStore) -> AsyncIterator[Claimed]:
-    store = Claimed(make_store().redis)
+    store = Claimed(StoreClient(make_store().redis))
     store.asked, store.free = [], []
     yield store
     await store.close()

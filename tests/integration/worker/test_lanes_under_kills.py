@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from events import Event, Store, Verified
+from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.processes import Team
@@ -31,15 +32,15 @@ def order(key: str, number: int) -> Verified:
     return delivered("order:paid", data={"integrated_account_id": key, "number": number})
 
 
-class Mortal(Store):
-    """A worker's store that, from a moment on, says nothing to Redis any more: what a kill looks like from there."""
+class Mortal(StoreClient):
+    """A worker's client that, from a moment on, says nothing to Redis any more: what a kill looks like from there."""
 
     dead = False
 
-    async def _run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
+    async def run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
         if self.dead:
             raise asyncio.CancelledError
-        return await super()._run(script, args)
+        return await super().run(script, args)
 
 
 class Fleet:
@@ -54,9 +55,10 @@ class Fleet:
         self._notifier = Notifier(transport=plain())
 
     def start(self) -> None:
-        mortal = Mortal(self._store.redis, lease_seconds=LEASE)
-        dispatcher = Dispatcher(mortal, self._registry, self._client, self._notifier, QUICK)
-        engine = Engine(mortal, dispatcher.dispatch, concurrency=8, grace_seconds=1, handle_signals=False)
+        mortal = Mortal(self._store.redis)
+        store = Store(mortal, lease_seconds=LEASE)
+        dispatcher = Dispatcher(store, self._registry, self._client, self._notifier, QUICK)
+        engine = Engine(store, dispatcher.dispatch, concurrency=8, grace_seconds=1, handle_signals=False)
         self._members.append((mortal, engine, asyncio.create_task(engine.run_until_stopped())))
 
     async def kill_one(self) -> None:

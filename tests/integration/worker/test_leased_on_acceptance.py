@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from events import Claim, Lease, Store, StoreUnavailable
+from events.client import StoreClient
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, story, working
 from worker.registry import Registry
@@ -29,7 +30,7 @@ class OneClaim(Store):
 
 async def test_an_event_starts_without_a_claim(make_store: MakeStore, registry: Registry, recorder: Recorder) -> None:
     registry.on("*")(recorder.handle)
-    store = OneClaim(make_store().redis)
+    store = OneClaim(StoreClient(make_store().redis))
     event = delivered()
     async with working(store, registry) as engine:
         await eventually(lambda: _waits(store))
@@ -56,7 +57,7 @@ class Given(Store):
 
 @pytest.fixture
 def giving(make_store: MakeStore) -> Given:
-    store = Given(make_store(lease_seconds=1).redis, lease_seconds=1)
+    store = Given(StoreClient(make_store(lease_seconds=1).redis), lease_seconds=1)
     store.given = asyncio.Queue()
     return store
 
@@ -153,7 +154,7 @@ async def test_a_worker_that_hears_nothing_finds_its_work_by_looking(
     make_store: MakeStore, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    store = Deaf(make_store().redis)
+    store = Deaf(StoreClient(make_store().redis))
     event = delivered()
     async with working(store, registry):
         await eventually(lambda: _waits(store))
@@ -213,7 +214,7 @@ class OneSuspect(Given):
 async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
     make_store: MakeStore, holding: Holding, registry: Registry
 ) -> None:
-    store = OneSuspect(make_store(lease_seconds=0.5).redis, lease_seconds=0.5)
+    store = OneSuspect(StoreClient(make_store(lease_seconds=0.5).redis), lease_seconds=0.5)
     store.given, store.claimed, store.may_answer = asyncio.Queue(), asyncio.Event(), asyncio.Event()
     await store.accept([delivered(event_id="lost twice")])
     for _ in range(2):
@@ -255,7 +256,7 @@ async def test_who_was_given_all_it_wanted_partly_before_the_answer_claims_again
     make_store: MakeStore, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.on("*")(recorder.handle)
-    store = GivesBeforeItAnswers(make_store().redis)
+    store = GivesBeforeItAnswers(StoreClient(make_store().redis))
     async with working(store, registry, concurrency=4):
         await eventually(lambda: _is_done(store, "first"))
         monkeypatch.setattr("worker.engine._POLL_SECONDS", 30)

@@ -10,6 +10,7 @@ from structlog.testing import LogCapture
 
 import worker.engine
 from events import End, Event, Lease, Store, StoreUnavailable
+from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
@@ -191,7 +192,7 @@ async def test_an_end_is_said_again_as_soon_as_the_store_answers_a_claim(
 ) -> None:
     monkeypatch.setattr("worker.engine._FIRST_PAUSE_SECONDS", 60.0)
     registry.on("*")(recorder.handle)
-    store = FirstEndUnheard(make_store().redis)
+    store = FirstEndUnheard(StoreClient(make_store().redis))
     event = delivered()
     async with working(store, registry):
         await store.accept([event])
@@ -207,6 +208,6 @@ async def test_a_worker_that_cannot_be_told_of_work_says_so_once(
             raise StoreUnavailable("Redis did not confirm: NoPermissionError")
             yield None
 
-    async with working(Deaf(make_store().redis), registry):
+    async with working(Deaf(StoreClient(make_store().redis)), registry):
         await asyncio.sleep(1.2)
     assert [entry["event"] for entry in logs.entries].count("hears_of_no_work") == 1

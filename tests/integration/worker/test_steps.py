@@ -14,6 +14,7 @@ from starlette.routing import Route
 from structlog.testing import LogCapture
 
 from events import End, Event, Lease, Store, StoreUnavailable
+from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.processes import Team
@@ -270,7 +271,7 @@ class Flaky(Store):
 
 async def test_an_outage_repeats_no_step_and_uses_up_no_attempt(make_store: MakeStore, registry: Registry) -> None:
     calls: list[int] = []
-    store = Flaky(make_store().redis)
+    store = Flaky(StoreClient(make_store().redis))
 
     @registry.on("*")
     async def handle(event: Event, ctx: Context) -> None:

@@ -1,0 +1,140 @@
+"""Redis as the store uses it: one client, the scripts, and one error for whatever goes wrong on the way.
+
+What the keys are and hold is told in :mod:`events.store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib import resources
+from io import BytesIO
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from events.errors import StoreUnavailable
+
+PREFIX = "tw:"
+ANSWER_SECONDS = 5.0
+
+_BYTES_READ = 1024 * 1024  # of a long value at a time
+
+_SCRIPTS = (
+    "accept",
+    "claim",
+    "begin",
+    "gate",
+    "renew",
+    "plan",
+    "steps",
+    "keep_step",
+    "finish",
+    "requeue",
+    "discard",
+    "overview",
+    "bound_parked",
+    "index_parked",
+    "keep",
+    "open_enrolment",
+    "enrol",
+    "spend",
+    "reconnect",
+    "begin_run",
+    "end_run",
+    "await_event",
+    "stop_awaiting",
+    "remember_arrival",
+    "wake_runs",
+)
+_PARTS = {
+    "accept": ["leasing"],
+    "claim": ["leasing"],
+    "gate": ["ending", "lanes"],
+    "plan": ["lanes"],
+    "finish": ["ending", "lanes", "parking"],
+    "bound_parked": ["ending", "parking"],
+    "index_parked": ["ending", "parking"],
+    "requeue": ["ending", "parking"],
+    "discard": ["ending", "parking"],
+    "await_event": ["lanes"],
+    "reconnect": ["ending"],
+}
+
+
+class StoreClient:
+    """One Redis: its scripts, the prefix of its keys, and for how long (s) an answer is waited for.
+
+    Every method raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
+    """
+
+    def __init__(self, redis: Redis, *, prefix: str = PREFIX, answer_seconds: float = ANSWER_SECONDS) -> None:
+        self.redis = redis
+        self.prefix = prefix
+        self.answer_seconds = answer_seconds
+        self.maxmemory = 0
+        """The server's limit of memory in bytes when it was last looked at; 0 is none, or one that is not told."""
+        self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
+
+    def key(self, name: str) -> str:
+        """The key of this name."""
+        return self.prefix + name
+
+    def script(self, name: str) -> AsyncScript:
+        """A script by its name, for those who send more than it in one round trip."""
+        return self._scripts[name]
+
+    async def run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
+        """The answer of a script."""
+        async with confirmed():
+            return await self._scripts[script](args=[self.prefix, *args])
+
+    async def read(self, key: str) -> bytes:
+        """A long value, or ``b""``. Piece by piece: neither side has it a second time in its buffers."""
+        read = BytesIO()
+        async with confirmed():
+            while piece := await self.redis.getrange(f"{self.prefix}{key}", read.tell(), read.tell() + _BYTES_READ - 1):
+                read.write(piece)
+                if len(piece) < _BYTES_READ:
+                    break
+        return read.getvalue()
+
+    async def now(self) -> float:
+        """Unix seconds by Redis' clock, the only one that counts."""
+        async with confirmed():
+            seconds, micro = await cast("Awaitable[tuple[int, int]]", self.redis.time())
+        return seconds + micro / 1e6
+
+
+def _source(name: str) -> str:
+    folder = resources.files("events") / "scripts"
+    return "".join((folder / f"{part}.lua").read_text() for part in ("prelude", *_PARTS.get(name, ()), name))
+
+
+@asynccontextmanager
+async def confirmed() -> AsyncIterator[None]:
+    """Translate whatever may go wrong between us and Redis, once, here."""
+    try:
+        yield
+    except (TimeoutError, RedisError, OSError) as exc:
+        raise unconfirmed(exc) from None
+
+
+def unconfirmed(exc: BaseException) -> StoreUnavailable:
+    """Our error for what went wrong between us and Redis."""
+    # The text of a Redis error can hold the whole command, payload included: only its kind is passed on.
+    return StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}")
+
+
+def _error_code(exc: BaseException) -> str:
+    """The first word of a server's error, such as MISCONF or OOM; nothing for other errors."""
+    word = str(exc).split(" ", 1)[0]
+    return f" {word}" if word.isalpha() and word.isupper() else ""
+
+
+def time_of(milliseconds: float) -> datetime:
+    """A moment of Redis' clock, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

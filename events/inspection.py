@@ -1,0 +1,305 @@
+"""Look at what is stored, and act on what nobody works on: histories, dead letters, parked work."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, cast
+
+import orjson
+from redis.exceptions import ResponseError
+
+from events.bodies import Bodies
+from events.client import StoreClient, confirmed, time_of
+from events.errors import CorruptEvent
+from events.event import MAX_INLINE_BYTES, Event, event_key, head_of, read_stored
+from events.queue import Retention
+from events.usage import LetGo, Memory, SourceUsage, read_let_go, read_usage
+
+_ALIVE_MS = 15_000
+_PAGE = 100
+_LAST_ENTRIES = 10
+_MAX_STORED = 2 * MAX_INLINE_BYTES  # with its head; only earlier versions stored more in one piece
+
+
+class HistoryEntry(NamedTuple):
+    """One thing that happened to an event."""
+
+    at: datetime
+    what: str
+    detail: dict[str, Any]
+
+
+class Ended(NamedTuple):
+    """An event that is over: when and how. ``id`` and its like are empty where the beginning was not recorded."""
+
+    at: datetime
+    source: str
+    type: str
+    id: str
+    outcome: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A dead letter, or parked work: kept with its payload until someone acts.
+
+    ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes. A large event comes
+    without its body, which :meth:`Store.whole` reads.
+    """
+
+    member: str
+    since: datetime
+    handler: str | None
+    attempts: int
+    note: dict[str, Any]
+    event: Event | None
+    stored: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of the queue. ``oldest_ready_seconds`` is the age of the work that has waited longest.
+
+    ``waiting`` is leased, or due later; ``held`` is out of the queue until its key is free.
+    """
+
+    ready: int
+    oldest_ready_seconds: float
+    waiting: int
+    dead: int
+    parked: int
+    workers: int
+    totals: dict[str, int]
+    held: int = 0
+    sources: dict[str, SourceUsage] = field(default_factory=dict)
+
+
+class Inspection(Bodies):
+    """What an operator needs of a store."""
+
+    def __init__(self, client: StoreClient, retention: Retention) -> None:
+        super().__init__(client)
+        self._retention = retention
+
+    async def history(self, source: str, event_id: str) -> list[HistoryEntry]:
+        """What happened to an event, oldest first; empty when it is unknown or its history has expired.
+
+        Raises :class:`CorruptEvent` when what is stored cannot be read.
+        """
+        key = event_key(source, event_id)
+        async with confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
+            pipe.lrange(self._client.key(f"history:{key}"), 0, -1)
+            pipe.get(self._client.key(f"event:{key}"))
+            lines, stored = await pipe.execute()
+        try:
+            if not lines and stored:
+                received, meta, _ = stored.split(b"\n", 2)
+                lines = [received + b" received " + meta]
+            return [_history_entry(line) for line in lines]
+        except ValueError as exc:
+            raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
+
+    async def stored(self, source: str, event_id: str) -> Event | None:
+        """An event that is not over; ``None`` when it is, or was never accepted.
+
+        Raises :class:`CorruptEvent` when it cannot be read.
+        """
+        async with confirmed():
+            found = await self._client.redis.get(self._client.key(f"event:{event_key(source, event_id)}"))
+        return await self.whole(read_stored(found)) if found else None
+
+    async def places(self, source: str, event_id: str) -> dict[str, str]:
+        """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
+
+        Empty when it is over. Pieces whose handler the history has not named yet are left out: they wait in the queue.
+        """
+        key = event_key(source, event_id)
+        handlers = {entry.detail.get("handler") for entry in await self.history(source, event_id)}
+        members = [key, *(f"{key}|{handler}" for handler in handlers if handler)]
+        wanted = [(member, place) for member in members for place in ("queue", "held", "dead", "parked")]
+        async with confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
+            for member, place in wanted:
+                pipe.zscore(self._client.key(place), member)
+            scores = await pipe.execute()
+        return {member: place for (member, place), score in zip(wanted, scores, strict=True) if score is not None}
+
+    async def recent(self, most: int = 10) -> list[Ended]:
+        """The events that ended last, newest first, for as long as their history is kept."""
+        if most <= 0:
+            return []
+        async with confirmed():
+            ended = await self._client.redis.zrange(self._client.key("recent"), 0, most - 1, desc=True, withscores=True)
+            async with self._client.redis.pipeline(transaction=False) as pipe:
+                for key, _ in ended:
+                    pipe.lindex(self._client.key(f"history:{key.decode()}"), 0)
+                    pipe.lrange(self._client.key(f"history:{key.decode()}"), -_LAST_ENTRIES, -1)
+                rows = await pipe.execute()
+        told = zip(ended, rows[::2], rows[1::2], strict=True)
+        return [_ended(at, first, last) for (_, at), first, last in told if first]
+
+    async def dead_letters(self, most: int = 100) -> list[Kept]:
+        """The newest dead letters, newest first."""
+        return await self._kept("dead", most)
+
+    async def parked(self, most: int = 100) -> list[Kept]:
+        """The newest parked work, newest first."""
+        return await self._kept("parked", most)
+
+    async def each_kept(self, name: Literal["dead", "parked"], page: int = _PAGE) -> AsyncIterator[Kept]:
+        """All dead letters, or all parked work, newest first, read *page* at a time.
+
+        Sees all that stays where it is meanwhile, each once; what comes in meanwhile is left out.
+        """
+        before: float | str = "+inf"
+        at_the_edge: set[bytes] = set()
+        while True:
+            # By time and not by rank: ranks move when something is taken out. Ends of one batch have the same time.
+            async with confirmed():
+                found = await self._client.redis.zrevrangebyscore(
+                    self._client.key(name),
+                    before,
+                    "-inf",
+                    start=0,
+                    num=page + len(at_the_edge),
+                    withscores=True,
+                )
+            members = [(member, since) for member, since in found if member not in at_the_edge]
+            if not members:
+                return
+            for kept in await self._read_kept(members):
+                yield kept
+            last = members[-1][1]
+            at_the_edge = {member for member, since in found if since == last}
+            before = repr(last)
+
+    async def _kept(self, name: str, most: int) -> list[Kept]:
+        if most <= 0:
+            return []
+        async with confirmed():
+            members = await self._client.redis.zrange(self._client.key(name), 0, most - 1, desc=True, withscores=True)
+        return await self._read_kept(members)
+
+    async def _read_kept(self, members: Sequence[tuple[bytes, float]]) -> list[Kept]:
+        async with confirmed(), self._client.redis.pipeline(transaction=False) as pipe:
+            for member, _ in members:
+                pipe.hgetall(self._client.key(f"work:{member.decode()}"))
+                pipe.getrange(self._client.key(f"event:{member.decode().partition('|')[0]}"), 0, _MAX_STORED)
+            rows = await pipe.execute()
+        return [
+            _kept(member.decode(), since, work, stored)
+            for (member, since), work, stored in zip(members, rows[::2], rows[1::2], strict=True)
+        ]
+
+    async def overview(self) -> Overview:
+        """The state of the queue in one look."""
+        told = await self._client.run("overview", [_ALIVE_MS])
+        ready, oldest, waiting, dead, parked, workers, totals, held, counts, unhandled = told
+        return Overview(
+            ready=ready,
+            oldest_ready_seconds=oldest / 1000,
+            waiting=waiting,
+            dead=dead,
+            parked=parked,
+            workers=workers,
+            totals={n.decode(): int(c) for n, c in zip(totals[::2], totals[1::2], strict=True)},
+            held=held,
+            sources=read_usage(counts, unhandled, self._retention.parked, self._client.maxmemory),
+        )
+
+    async def memory(self) -> Memory:
+        """What Redis uses and may use, where it lets us look; limits that are a share of it follow."""
+        async with confirmed():
+            try:
+                told = await self._client.redis.info("memory")
+            except ResponseError:  # this user may not look
+                return Memory(0, 0)
+        memory = Memory(int(told.get("used_memory", 0)), int(told.get("maxmemory", 0)))
+        self._client.maxmemory = memory.limit
+        return memory
+
+    async def bound_parked(self) -> tuple[int, dict[str, float]]:
+        """Let go of parked work that nobody handles, where it is too much or too old.
+
+        How much ever was let go, and for each source how near it is to that, 1 being there.
+        """
+        await self.memory()
+        limit, size = self._retention.parked, self._retention.parked.bytes_of(self._client.maxmemory)
+        limits = [
+            self._retention.dedup_ms,
+            self._retention.history_ms,
+            limit.events,
+            size,
+            round(limit.seconds * 1000),
+            _PAGE,
+        ]
+        while True:
+            gone, ever, *rows = await self._client.run("bound_parked", limits)
+            if gone < _PAGE:
+                break
+        fullness = {}
+        for source, held, taken, age in zip(*[iter(rows)] * 4, strict=True):
+            fullness[source.decode()] = max(held / limit.events, taken / size, age / 1000 / limit.seconds)
+        return ever, fullness
+
+    async def index_parked(self, pieces: Sequence[Kept]) -> None:
+        """Let what was parked because nobody handles it, before such work was bounded, be bounded too."""
+        named = [part for kept in pieces if kept.event for part in (kept.member, kept.event.source)]
+        if named:
+            await self._client.run("index_parked", named)
+
+    async def let_go(self) -> list[LetGo]:
+        """What was parked, handled by nobody, and let go, by source and type, the most first."""
+        async with confirmed():
+            return read_let_go(
+                await cast("Awaitable[dict[bytes, bytes]]", self._client.redis.hgetall(self._client.key("let_go")))
+            )
+
+    async def replay(self, members: Sequence[str], *, afresh: bool = False) -> int:
+        """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were.
+
+        Steps that are done are not repeated, unless *afresh*.
+        """
+        return int(await self._client.run("requeue", ["dead", "replayed", int(afresh), *members]))
+
+    async def unpark(self, members: Sequence[str]) -> int:
+        """Run parked work; how many there were."""
+        return int(await self._client.run("requeue", ["parked", "unparked", 0, *members]))
+
+    async def discard(self, members: Sequence[str], why: str) -> int:
+        """Give dead letters up for good, with a reason for the history; how many there were."""
+        note = orjson.dumps({"why": why})
+        return int(await self._client.run("discard", ["dead", *self._retention.ttls, note, *members]))
+
+
+def _history_entry(line: bytes) -> HistoryEntry:
+    at, what, *detail = line.split(b" ", 2)
+    return HistoryEntry(time_of(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
+
+
+def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
+    beginning = _history_entry(first).detail
+    entries = [_history_entry(line) for line in last]
+    # Whoever delivers it once more adds a duplicate behind its end.
+    end = next((entry for entry in reversed(entries) if entry.what != "duplicate"), entries[-1])
+    source, kind, event_id = (str(beginning.get(name, "")) for name in ("source", "type", "id"))
+    return Ended(time_of(at), source, kind, event_id, end.what, end.detail)
+
+
+def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes) -> Kept:
+    try:
+        event = read_stored(stored if len(stored) <= _MAX_STORED else head_of(stored))
+    except CorruptEvent:
+        event = None
+    handler = work.get(b"handler")
+    return Kept(
+        member=member,
+        since=time_of(since),
+        handler=handler.decode() if handler else None,
+        attempts=int(work.get(b"attempts", 0)),
+        note=orjson.loads(work.get(b"note", b"{}")),
+        event=event,
+        stored=b"" if event else stored,
+    )
