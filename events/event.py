@@ -13,6 +13,7 @@ import orjson
 
 from events.errors import CorruptEvent, MalformedEvent
 from events.naming import PLATFORM_SOURCE, name_from
+from events.tolerance import REPLACEMENT
 from truto import parse_time
 
 KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
@@ -32,7 +33,8 @@ class Verified(NamedTuple):
     """An event whose sender is proven. Only this can be accepted.
 
     Only ``ingress.verification`` makes one, and workflows that emit events; the spool gives back those it was given.
-    ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (multipart).
+    ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (a form, XML, or JSON
+    that had to be written anew).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
     ``bytes_apart`` counts bodies that the store has been given already, by another way.
@@ -136,18 +138,19 @@ def event_key(source: str, event_id: str) -> str:
     return hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=16).hexdigest()
 
 
-def read_envelope(source: str, body: bytes) -> tuple[str, str]:
+def read_envelope(source: str, body: bytes, *, sent: bytes = b"") -> tuple[str, str]:
     """The type and id of the event in *body*.
 
     The type is read from ``event``, else ``event_type``, else ``eventType`` (three spellings of one field in Truto's
     documents). An id the sender did not give, or not as text or a whole number, becomes a hash of source and body.
+    A body that was written anew is known by what was *sent*, and so is an id of which something was lost.
     Raises :class:`MalformedEvent` when the body is not a JSON object or names no event.
     """
     envelope = _json_object(body)
     name = event_name(envelope)
     if not name:
         raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
-    return checked_name(name), event_id(source, envelope.get("id"), body)
+    return checked_name(name), event_id(source, envelope.get("id"), sent or body)
 
 
 def checked_name(name: str) -> str:
@@ -250,7 +253,7 @@ def event_id(source: str, value: object, body: bytes) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or REPLACEMENT in value:
         return "sha256:" + hashlib.sha256(source.encode() + b"\0" + body).hexdigest()
     if len(value) > _LONGEST_NAME or not value.isprintable():
         return "sha256:" + hashlib.sha256(value.encode()).hexdigest()

@@ -32,7 +32,7 @@ from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_
 from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
 from ingress.verification.handshake import answer_content
-from ingress.verification.head import FORM, JSON, MULTIPART, TEXT
+from ingress.verification.head import FORM, JSON, MULTIPART, TEXT, XML
 from ingress.verification.references import compile_reference
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
 from ingress.verification.words import BasicVerifier, BearerVerifier
@@ -51,7 +51,7 @@ _STEPS: dict[str, tuple[Step, ...]] = {
     "handshake_last": ("transform", "signature", "handshake"),
     "signature_first": ("signature", "handshake", "transform"),
 }
-_MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, "")}
+_MEDIA_TYPES = {"json": ("", JSON), "form": (FORM,), "multipart": (MULTIPART,), "text": (TEXT, ""), "xml": (XML,)}
 _FIELD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _WHOLE = frozenset({".", "body", "headers", "query", "context", "environment_variables", "env", "signature_fields"})
 _CALLERS_HOST = frozenset(
@@ -113,6 +113,7 @@ class _Compiler:
             media_types=frozenset(media for kind in options.media_types for media in _MEDIA_TYPES[kind]),
             handshake_methods=frozenset([*options.handshake_methods, *(["GET"] if options.get_handshake else [])]),
             answer=self._answer(),
+            form_field=options.form_field,
             networks=self._networks(),
             client_ip_header=(options.client_ip_header or "").lower(),
             trusted_proxies=options.trusted_proxies,

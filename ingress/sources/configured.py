@@ -131,6 +131,7 @@ class ConfiguredSource:
     public_url: str = ""
     signs_url: bool = False
     signature_header: str = ""
+    form_field: str = ""
     event_type: Template | None = field(default=None, repr=False)
     event_id: Template | None = field(default=None, repr=False)
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)

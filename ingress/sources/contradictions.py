@@ -79,6 +79,8 @@ def _within_a_format(entry: Entry, given: frozenset[str]) -> Iterator[Fault]:
         yield ("options", "allow_md5"), f"has no meaning for {block.config.algorithm}; leave it out"
     if options.allow_short_secret and (options.jwt.public_keys or options.jwt.jwks_url):
         yield ("options", "allow_short_secret"), "has no meaning for public keys; leave it out"
+    if options.form_field and "form" not in options.media_types:
+        yield ("options", "form_field"), "has no meaning without `form` among the `media_types`; leave it out"
     named = "signature_fields" in translate_references(_written(entry))
     if "signature_fields" in given and not named:
         yield ("options", "signature_fields"), "has no meaning where nothing refers to `{{signature_fields.…}}`"

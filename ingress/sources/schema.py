@@ -209,8 +209,9 @@ class Options(Strict):
     client_ip_header: str | None = None
     trusted_proxies: int = Field(default=1, ge=1, le=16)
     public_url: str | None = None
-    media_types: list[Literal["json", "form", "multipart", "text"]] = Field(default=["json"], min_length=1)
+    media_types: list[Literal["json", "form", "multipart", "text", "xml"]] = Field(default=["json"], min_length=1)
     get_handshake: bool = False
+    form_field: str = ""
     handshake_methods: list[Literal["GET", "HEAD", "OPTIONS"]] = []
     answer: AnswerOptions | None = None
     allow_short_secret: bool = False

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import orjson
 
 from events import MalformedEvent
+from events.tolerance import rewritten
 from ingress.multipart import text_parts
 from ingress.verification.complexity import check_complexity
-from ingress.verification.head import FORM, MULTIPART, TEXT, RawHeaders, content_type, media_type
+from ingress.verification.head import FORM, MULTIPART, TEXT, XML, RawHeaders, content_type, media_type
+from ingress.xml import read_xml
 
 _SPACE = b" \t\r\n"
-_NO_FORM = (b"{", b"[", b'"', b"--")
+_NO_FORM = (b"{", b"[", b'"', b"--", b"<")
 
 MAX_FIELDS = 1000
 """Fields of one form or query string."""
@@ -26,38 +30,57 @@ _MAX_LONE_PERCENTS = 1000
 _LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def read_body(headers: RawHeaders, body: bytes) -> Any:
-    """*body* as its Content-Type says: JSON, the fields of a form, or text (as JSON where it is JSON).
+class Contents(NamedTuple):
+    """What a body holds: its *value*, and the JSON of it where there was some, as every reader takes it."""
 
-    A field that is given several times becomes a list. An empty body is ``None``. Raises :class:`MalformedEvent`, also
-    for a form that begins as JSON or multipart does: the header is seldom signed, and must not choose the reading.
+    value: Any
+    json: bytes | None = None
+
+
+def read_body(headers: RawHeaders, body: bytes, form_field: str = "") -> Contents:
+    """*body* as its Content-Type says: JSON, the fields of a form, XML, or text (as JSON where it is JSON).
+
+    A field that is given several times becomes a list; a form whose *form_field* holds a JSON object is that object.
+    An empty body is ``None``, an empty form has no fields. Raises :class:`MalformedEvent`, also for a form that begins
+    as JSON, XML or multipart does: the header is seldom signed, and must not choose the reading.
     """
+    kind = media_type(headers)
     if not body:
-        return None
-    _check_kind(media_type(headers), body)
-    match media_type(headers):
+        return Contents({} if kind == FORM else None)
+    _check_kind(kind, body)
+    match kind:
         case t if t == FORM:
-            _text(body)
-            return read_fields(body)
+            return _inner(read_fields(body), form_field)
         case t if t == MULTIPART:
-            return text_parts(content_type(headers), body)
+            return Contents(text_parts(content_type(headers), body))
+        case t if t == XML:
+            return Contents(read_xml(body))
         case t if t == TEXT:
             check_complexity(body)
             try:
-                return orjson.loads(body)
+                return Contents(orjson.loads(body), body)
             except orjson.JSONDecodeError:
-                return _text(body)
+                return Contents(_text(body))
         case _:
             return read_json(body)
 
 
-def read_json(body: bytes) -> Any:
+def read_json(body: bytes) -> Contents:
     """*body* as JSON. Raises :class:`MalformedEvent`."""
     check_complexity(body)
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as exc:
-        raise MalformedEvent("not_json", "the body is not JSON") from exc
+        return Contents(orjson.loads(body), body)
+    except orjson.JSONDecodeError:
+        readable = rewritten(body)
+        return Contents(orjson.loads(readable), readable)
+
+
+def _inner(fields: Mapping[str, Any], form_field: str) -> Contents:
+    held = fields.get(form_field)
+    if isinstance(held, str) and held.lstrip()[:1] == "{":
+        with suppress(MalformedEvent):
+            return read_json(held.encode())
+    return Contents(fields)
 
 
 def read_fields(data: bytes) -> dict[str, str | list[str]]:

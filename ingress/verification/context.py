@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from events import MalformedEvent
 from events.event import event_name
-from ingress.verification.contents import read_body, read_fields, sorted_fields
+from ingress.verification.contents import Contents, read_body, read_fields, sorted_fields
 from ingress.verification.head import FORM, RawHeaders, media_type
 from ingress.verification.outcome import NOTHING, Unusable
 
@@ -59,7 +59,7 @@ class DeliveryContext(Mapping[str, Any]):
     A header or query parameter that came more than once is absent too: which of them counts would be a guess.
     """
 
-    __slots__ = ("_known", "_original", "account", "delivery", "public_url", "signature_header")
+    __slots__ = ("_known", "_original", "account", "delivery", "form_field", "public_url", "signature_header")
 
     def __init__(
         self,
@@ -68,14 +68,16 @@ class DeliveryContext(Mapping[str, Any]):
         *,
         public_url: str = "",
         signature_header: str = "",
+        form_field: str = "",
         replaced: Mapping[str, Any] = NOTHING,
-        original: list[Any] | None = None,
+        original: list[Contents] | None = None,
     ) -> None:
         self.delivery = delivery
         self.account = account
         self.public_url = public_url
         self.signature_header = signature_header
-        self._original = original if original is not None else [_UNREAD]  # shared by all views of one delivery
+        self.form_field = form_field
+        self._original = original if original is not None else []  # shared by all views of one delivery
         self._known: dict[str, Any] = {
             "raw_body": delivery.body,
             "context": account.context,
@@ -117,6 +119,7 @@ class DeliveryContext(Mapping[str, Any]):
             self.account,
             public_url=self.public_url,
             signature_header=self.signature_header,
+            form_field=self.form_field,
             replaced=fields,
             original=self._original,
         )
@@ -128,6 +131,7 @@ class DeliveryContext(Mapping[str, Any]):
             account,
             public_url=self.public_url,
             signature_header=self.signature_header,
+            form_field=self.form_field,
             replaced=self._known,
             original=self._original,
         )
@@ -137,11 +141,19 @@ class DeliveryContext(Mapping[str, Any]):
         hidden = self.account.concealed
         return self if hidden is None else self.known_to(hidden)
 
-    def read_original(self) -> Any:
+    def read_original(self) -> Contents:
         """What the body held as it came, whatever has replaced it since. Raises :class:`MalformedEvent`."""
-        if self._original[0] is _UNREAD:
-            self._original[0] = read_body(self.delivery.headers, self.delivery.body)
+        if not self._original:
+            self._original.append(self._read(self.delivery.body))
         return self._original[0]
+
+    def _read(self, body: bytes) -> Contents:
+        return read_body(self.delivery.headers, body, self.form_field)
+
+    def contents(self) -> Any:
+        """What the body holds by now. Raises :class:`MalformedEvent`."""
+        raw = self["raw_body"]
+        return (self.read_original() if raw is self.delivery.body else self._read(raw)).value
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain JSON, for expressions. Raises :class:`Unusable` for a body that is not UTF-8."""
@@ -182,9 +194,8 @@ def _read_url(context: DeliveryContext) -> str:
 
 
 def _read_contents(context: DeliveryContext) -> Any:
-    raw = context["raw_body"]
     try:
-        return context.read_original() if raw is context.delivery.body else read_body(context.delivery.headers, raw)
+        return context.contents()
     except MalformedEvent:
         raise KeyError("body") from None
 

@@ -13,6 +13,7 @@ JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 TEXT = "text/plain"
+XML = "application/xml"
 
 FROM_TRUTO = frozenset({"", JSON, MULTIPART})
 """The media types Truto sends; ``""`` is a missing header."""
@@ -60,13 +61,17 @@ def content_type(headers: RawHeaders) -> bytes:
 def media_type(headers: RawHeaders) -> str:
     """The media type without parameters, in lower case.
 
-    Senders that leave the header out send JSON; ``+json`` types are JSON by their own definition (RFC 6839).
+    Senders that leave the header out send JSON; ``+json`` and ``+xml`` types are JSON and XML by their own definition
+    (RFC 6839), and ``text/xml`` is XML (RFC 7303).
     """
     given = content_type(headers)
     if given in _JSON_TYPES:
         return JSON
     name = given.split(b";", 1)[0].strip().lower().decode("latin-1")
-    return JSON if name.startswith("application/") and name.endswith("+json") else name
+    if name == "text/xml":
+        return XML
+    known = {"+json": JSON, "+xml": XML} if name.startswith("application/") else {}
+    return next((media for suffix, media in known.items() if name.endswith(suffix)), name)
 
 
 def kept(headers: RawHeaders) -> dict[str, str]:

@@ -64,7 +64,13 @@ def evidence_of(
 
 def context_of(source: ConfiguredSource, delivery: Delivery, account: Account) -> DeliveryContext:
     """The context in which *source* looks at *delivery*."""
-    return DeliveryContext(delivery, account, public_url=source.public_url, signature_header=source.signature_header)
+    return DeliveryContext(
+        delivery,
+        account,
+        public_url=source.public_url,
+        signature_header=source.signature_header,
+        form_field=source.form_field,
+    )
 
 
 class Walk:
@@ -269,13 +275,14 @@ class Walk:
             if "body" not in self.context:
                 raise MalformedEvent("not_json", "the transformed body cannot be read")
             return self._several(self.context["body"], position)
-        value = self.context.read_original()
+        value, known = self.context.read_original()
         if not isinstance(value, Mapping):
             reason = "not_json" if value is None else "not_an_object"
             raise MalformedEvent(reason, "the body is no JSON object")
         # What was JSON stays as it came, byte for byte.
-        body = original if original.lstrip()[:1] == b"{" else write_json(value)
-        return [self._verified(value, body, b"" if body is original else original, position)]
+        body = known or write_json(value)
+        raw = b"" if body is original else original
+        return [self._verified(value, body, raw, position, sent=raw if known else b"")]
 
     def _several(self, value: Any, position: int) -> list[Verified]:
         values = value if isinstance(value, list) else [] if value is None else [value]
@@ -288,7 +295,14 @@ class Walk:
         return [self._verified(one, write_json(one), raw, position, split=True) for one in values]
 
     def _verified(
-        self, value: Mapping[str, Any], body: bytes, raw: bytes, position: int, *, split: bool = False
+        self,
+        value: Mapping[str, Any],
+        body: bytes,
+        raw: bytes,
+        position: int,
+        *,
+        split: bool = False,
+        sent: bytes = b"",
     ) -> Verified:
         context = ChainMap({"body": value}, self.context) if split else self.context  # type: ignore[arg-type]  # only read
         source = self.source
@@ -299,7 +313,7 @@ class Walk:
         return Verified(
             source=source.name,
             type=checked_name(name),
-            id=event_id(source.name, own_id, body),
+            id=event_id(source.name, own_id, sent or body),
             body=body,
             headers=kept(self.context.delivery.headers),
             raw=raw,

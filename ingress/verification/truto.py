@@ -8,6 +8,7 @@ import orjson
 
 from events import MalformedEvent, Verified
 from events.event import read_envelope
+from events.tolerance import rewritten
 from ingress.answers import Refusal, not_authentic
 from ingress.multipart import envelope_part
 from ingress.sources.source import Source
@@ -48,7 +49,7 @@ def _checked(source: Source, headers: RawHeaders, body: bytes, now: float | None
     try:
         event = envelope_part(content_type(headers), body) if media_type(headers) == MULTIPART else body
         check_complexity(event)
-        name, event_id = read_envelope(source.name, event)
+        name, event_id, event = _read(source.name, event)
     except MalformedEvent as exc:
         return Refusal(400, exc.reason, f"The delivery is authentic, but {exc}.")
     if source.tolerance_seconds is not None and not _is_fresh(event, source.tolerance_seconds, now):
@@ -63,6 +64,17 @@ def _checked(source: Source, headers: RawHeaders, body: bytes, now: float | None
         secret_position=position,
         platform=True,
     )
+
+
+def _read(source: str, event: bytes) -> tuple[str, str, bytes]:
+    """The type and id of *event*, and it as JSON that every reader takes."""
+    try:
+        return *read_envelope(source, event), event
+    except MalformedEvent as exc:
+        if exc.reason != "not_json":
+            raise
+        readable = rewritten(event)
+        return *read_envelope(source, readable, sent=event), readable
 
 
 def _is_fresh(event: bytes, tolerance: float, now: float | None) -> bool:

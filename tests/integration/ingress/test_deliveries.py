@@ -127,7 +127,7 @@ async def test_a_delivery_that_is_not_authentic_is_refused_in_one_body(
 MALFORMED = {
     "empty": (b"", "not_json"),
     "not-json": (b"event=ping", "not_json"),
-    "nan": (b'{"event":"a","n":NaN}', "not_json"),
+    "half-json": (b'{"event":"a","n":', "not_json"),
     "deep": (b"[" * 60_000, "not_json"),
     "array": (b"[]", "not_an_object"),
     "text": (b'"ping"', "not_an_object"),
@@ -179,7 +179,6 @@ async def test_another_method_is_told_the_right_one(edge: Edge, store: Store, me
         ("/webhooks/github", "unknown_source"),
         ("/webhooks/TRUTO", "unknown_source"),
         ("/webhooks/truto%0a", "unknown_source"),
-        ("/webhooks/truto/", "not_found"),
         ("/webhooks/truto//", "not_found"),
         ("/webhooks/truto%2f..", "not_found"),
         ("//webhooks/truto", "not_found"),

@@ -77,7 +77,7 @@ def test_a_form_is_read_as_the_standard_library_reads_it(text: str) -> None:
 def test_ten_megabytes_of_escapes_are_read_in_a_fraction_of_a_second() -> None:
     body = b"a=" + b"%41" * (TEN_MEGABYTES // 3 - 10)
     began = time.thread_time()
-    assert read_body(FORM, body) == {"a": "A" * (TEN_MEGABYTES // 3 - 10)}
+    assert read_body(FORM, body).value == {"a": "A" * (TEN_MEGABYTES // 3 - 10)}
     assert time.thread_time() - began < 0.9
 
 
@@ -92,7 +92,7 @@ def test_a_form_that_would_cost_more_is_malformed(body: bytes) -> None:
 
 
 def test_a_percent_sign_that_escapes_nothing_stays() -> None:
-    assert read_body(FORM, b"discount=10%&b=%zz%41") == {"discount": "10%", "b": "%zzA"}
+    assert read_body(FORM, b"discount=10%&b=%zz%41").value == {"discount": "10%", "b": "%zzA"}
 
 
 @pytest.mark.bad_input(160)

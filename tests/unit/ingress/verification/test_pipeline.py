@@ -520,7 +520,7 @@ def test_a_transform_that_leaves_the_body_alone_leaves_its_bytes_alone() -> None
 def test_a_body_that_is_not_utf8_is_refused_by_expressions_and_signed_by_others() -> None:
     body = b'{"event":"\xff"}'
     assert cause(verify(source({"handle_verification": "null"}), of_headers(signed(body), body))) == (400, "not_utf8")
-    assert cause(verify(source(), of_headers(signed(body), body))) == (400, "not_json")
+    assert isinstance(verify(source(), of_headers(signed(body), body)), Accepted)
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------------
@@ -531,12 +531,6 @@ BODIES = {
     "scalar": (b"7", "not_an_object"),
     "array": (b"[1]", "not_an_object"),
     "deep": (b"[" * 100_000, "not_json"),
-    "nan": (b'{"event":"x","n":NaN}', "not_json"),
-    "infinite": (b'{"event":"x","n":1e400}', "not_json"),
-    "surrogate": (b'{"event":"\\ud800"}', "not_json"),
-    "utf-16": ('{"event":"x"}'.encode("utf-16"), "not_json"),
-    "bom": (b'\xef\xbb\xbf{"event":"x"}', "not_json"),
-    "not-utf8": (b'{"event":"\xff"}', "not_json"),
     "nul-in-name": (b'{"event":"a\\u0000b"}', "event_name_malformed"),
     "long-name": (orjson.dumps({"event": "x" * 10_000}), "event_name_malformed"),
     "ten-megabytes-of-arrays": (b"[" + b"[]," * 3_300_000 + b"[]]", "too_complex"),
@@ -555,21 +549,46 @@ def test_an_authentic_body_without_an_event_is_malformed(name: str) -> None:
     [
         (b'{"event":"first","event":"last"}', "last"),
         (b'{"event":"x","__proto__":{"a":1},"__class__":"y"}', "x"),
-        (b'{"event":"x","n":' + b"7" * 5000 + b"}", "x"),
         (b'{"event":"x","id":18446744073709551616}', "x"),
         (b'{"eventType":"x"}', "x"),
         (b'{"nothing":"x"}', "unnamed"),
         (b'{"event":7}', "unnamed"),
     ],
-    ids=["twice", "prototype", "long-number", "big-id", "third-spelling", "unnamed", "no-text"],
+    ids=["twice", "prototype", "big-id", "third-spelling", "unnamed", "no-text"],
 )
 def test_odd_but_valid_objects_are_kept_byte_for_byte(body: bytes, name: str) -> None:
     outcome = verify(source(), of_headers(signed(body), body))
-    if isinstance(outcome, Refusal):
-        assert (name, outcome.status) == ("x", 400)  # a number that no double can hold
-        return
     assert isinstance(outcome, Accepted)
     assert (outcome.events[0].type, outcome.events[0].body) == (name, body)
+
+
+def test_an_expression_sees_what_could_be_read() -> None:
+    body = b'{"event":"x","title":"\\ud83d"}'
+    outcome = verify(
+        source({"payload_transform": "{'event': body.title}"}, order="transform_last"), of_headers(signed(body), body)
+    )
+    assert isinstance(outcome, Accepted)
+    assert outcome.events[0].type == "\ufffd"
+
+
+def form(body: bytes, **options: Any) -> Any:
+    on = source(media_types=["form"], **options)
+    return verify(on, of_headers(signed(body, content_type="application/x-www-form-urlencoded"), body))
+
+
+def test_the_json_in_a_forms_field_is_the_event() -> None:
+    body = b"payload=%7B%22type%22%3A%22view_submission%22%2C%22trigger_id%22%3A%22t%22%7D"
+    outcome = form(body, form_field="payload", event={"type": "{{body.type}}", "id": "{{body.trigger_id}}"})
+    (event,) = outcome.events
+    assert (event.type, event.id) == ("view_submission", "t")
+    assert event.body == b'{"type":"view_submission","trigger_id":"t"}'
+    assert event.raw == body
+
+
+@pytest.mark.parametrize("field", [b"&payload=hello", b"&payload=%5B1%5D", b"&payload=%7B", b""])
+def test_a_form_without_an_object_in_that_field_is_its_fields(field: bytes) -> None:
+    (event,) = form(b"event=x" + field, form_field="payload").events
+    assert orjson.loads(event.body)["event"] == "x"
 
 
 @pytest.mark.parametrize(("keys", "taken"), [(199_998, True), (199_999, False)])
