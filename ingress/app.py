@@ -82,7 +82,7 @@ def create_app(
     limits = limits or Limits()
     turned_away = TurnedAway(metrics.registry)
     budget = BodyBudget(limits.buffered_bytes, owner=lambda path: _source_at(path, table))
-    connections = Connections(limits, budget, turned_away)
+    connections = Connections(limits, budget, turned_away, body_bytes=lambda path: _body_bytes_at(path, table, limits))
     # Of its own, so that no stranger can take the operator's place.
     admin_connections = Connections(replace(limits, connections=_MAX_ADMIN_CONNECTIONS), budget, turned_away)
     metrics.registry.register(EdgeFigures(connections))
@@ -141,6 +141,11 @@ def _admin_app(readiness: Readiness, figures: MetricsRoute, connections: Connect
     app.router.redirect_slashes = False
     app.state.connections = connections
     return app
+
+
+def _body_bytes_at(path: str, table: SourceTable, limits: Limits) -> int:
+    source = table.get(source_named(path))
+    return limits.body_bytes_for(source.max_body_bytes if isinstance(source, ConfiguredSource) else 0)
 
 
 def _source_at(path: str, table: SourceTable) -> str:

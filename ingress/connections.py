@@ -52,8 +52,17 @@ class Connections:
     A delivery costs nothing here: a connection only notes its time, and is put in order when somebody looks for one.
     """
 
-    def __init__(self, limits: Limits, budget: BodyBudget, turned_away: TurnedAway) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        budget: BodyBudget,
+        turned_away: TurnedAway,
+        *,
+        body_bytes: Callable[[str], int] | None = None,
+    ) -> None:
         self.limits = limits
+        self.body_bytes = body_bytes or (lambda path: limits.body_bytes)
+        """The largest body of a request to a path."""
         self.budget = budget
         self.turned_away = turned_away
         self.silent: Phase = OrderedDict()

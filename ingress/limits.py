@@ -32,6 +32,10 @@ class Limits:
     request_seconds: float = 45.0
     connection_seconds: float = 3600.0
 
+    def body_bytes_for(self, wanted: int) -> int:
+        """The largest body of a source that *wanted* so many bytes (0: no wish): half of the memory for all at most."""
+        return min(wanted, self.buffered_bytes // 2) if wanted else self.body_bytes
+
 
 def most_connections(descriptors: int) -> int:
     """How many connections a process that may open so many *descriptors* can hold, with room for Redis and files."""

@@ -107,7 +107,7 @@ class Receiver:
         refusal = check_head(scope["headers"])
         if refusal is None and not is_here(scope) and not is_signed(scope["headers"]):
             refusal = _UNSIGNED
-        body = refusal if refusal is not None else await self._read(scope, receive)
+        body = refusal if refusal is not None else await self._read(scope, receive, self._limits.body_bytes)
         verified = body if isinstance(body, Refusal) else check_delivery(source, scope["headers"], body)
         if isinstance(verified, Refusal):
             return self._refuse(source, verified)
@@ -121,7 +121,9 @@ class Receiver:
         room: Refusal | int | None = check_head(scope["headers"], allowed)
         if room is None and not is_here(scope):
             room = self._sources.room_for(source, scope["headers"], scope["method"])
-        body = room if isinstance(room, Refusal) else await self._read(scope, receive, room)
+        most = self._limits.body_bytes_for(source.max_body_bytes)
+        most = min(room, most) if isinstance(room, int) else most
+        body = room if isinstance(room, Refusal) else await self._read(scope, receive, most)
         if isinstance(body, Refusal):
             return self._refuse(source, body)
         outcome = await self._sources.verify(source, _delivery(scope, body))
@@ -141,10 +143,8 @@ class Receiver:
             case Handshake():
                 return self._shake(source, outcome)
 
-    async def _read(self, scope: Scope, receive: Receive, room: int | None = None) -> bytes | Refusal:
-        limits = self._limits
-        most = limits.body_bytes if room is None else min(room, limits.body_bytes)
-        return await read_body(scope, receive, most_bytes=most, seconds=limits.receipt_seconds)
+    async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes | Refusal:
+        return await read_body(scope, receive, most_bytes=most, seconds=self._limits.receipt_seconds)
 
     async def _keep(self, source: ConfiguredSource, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
         enrols = not isinstance(outcome, Accepted) and outcome.enrols

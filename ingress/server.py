@@ -249,8 +249,9 @@ class EdgeProtocol(WholeAnswersProtocol):
         """Account for a part of a body that is not complete."""
         if cycle.response_complete or cycle.refusal is not None:
             return
-        if cycle.size > self._connections.limits.body_bytes:
-            cycle.refuse(too_large(self._connections.limits.body_bytes))
+        most = self._connections.body_bytes(cycle.scope["path"])
+        if cycle.size > most:
+            cycle.refuse(too_large(most))
         elif self._grow(cycle) and not cycle.wanted and cycle.size > SMALL_BYTES:
             self.flow.pause_reading()
 

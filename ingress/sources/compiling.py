@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never 
 
 DEFAULT_TOLERANCE_SECONDS = 300.0
 _MAX_ANSWER_BYTES = 16 * 1024
+_CREDENTIAL = re.compile(r"auth|cookie|credential|hmac|key|passw|secret|sig(n|-|$)|token", re.IGNORECASE)
+_NO_CREDENTIAL = re.compile(r"idempotency-(key|token)", re.IGNORECASE)
 
 _STEPS: dict[str, tuple[Step, ...]] = {
     "truto": ("transform", "handshake", "signature"),
@@ -114,6 +116,8 @@ class _Compiler:
             handshake_methods=frozenset([*options.handshake_methods, *(["GET"] if options.get_handshake else [])]),
             answer=self._answer(),
             form_field=options.form_field,
+            max_body_bytes=options.max_body_bytes or 0,
+            kept_headers=self._kept_headers(),
             networks=self._networks(),
             client_ip_header=(options.client_ip_header or "").lower(),
             trusted_proxies=options.trusted_proxies,
@@ -525,6 +529,18 @@ class _Compiler:
             except ValueError:
                 self._fault(("options", "ip_allow_list", str(index)), "is no network such as 192.0.2.0/24")
         return tuple(found)
+
+    def _kept_headers(self) -> frozenset[bytes]:
+        """The headers that events keep besides the usual ones; none that could be a proof, or prove anything."""
+        proofs = {(self.options.signature_fields or "").lower()}
+        for names in self.presented.alternatives if self.presented else ():
+            proofs |= {name.removeprefix("headers.").lower() for name in names if name.startswith("headers.")}
+        for index, name in enumerate(self.options.headers):
+            if name.lower() in proofs or (_CREDENTIAL.search(name) and not _NO_CREDENTIAL.search(name)):
+                self._fault(
+                    ("options", "headers", str(index)), "may hold a secret or a signature, which no event keeps"
+                )
+        return frozenset(name.lower().encode() for name in self.options.headers)
 
     def _answer(self) -> Answer | None:
         stated = self.options.answer

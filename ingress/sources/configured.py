@@ -132,6 +132,8 @@ class ConfiguredSource:
     signs_url: bool = False
     signature_header: str = ""
     form_field: str = ""
+    max_body_bytes: int = 0
+    kept_headers: frozenset[bytes] = frozenset()
     event_type: Template | None = field(default=None, repr=False)
     event_id: Template | None = field(default=None, repr=False)
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -25,6 +25,7 @@ _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8"
 _NO_ENCODING = frozenset({b"", b"identity"})
 _KEPT = frozenset(name.encode() for name in KEPT_HEADERS)
 _MOST_HEADERS = 100
+_MAX_KEPT_BYTES = 1024
 _MOST_HEADER_BYTES = 32 * 1024
 
 
@@ -74,6 +75,11 @@ def media_type(headers: RawHeaders) -> str:
     return next((media for suffix, media in known.items() if name.endswith(suffix)), name)
 
 
-def kept(headers: RawHeaders) -> dict[str, str]:
-    """The headers an event keeps."""
-    return {key.decode("latin-1"): value.decode("latin-1") for key, value in headers if key in _KEPT}
+def kept(headers: RawHeaders, also: frozenset[bytes] = frozenset()) -> dict[str, str]:
+    """The headers an event keeps: the usual ones, and those of *also* that have at most 1 KiB."""
+    found = {key.decode("latin-1"): value.decode("latin-1") for key, value in headers if key in _KEPT}
+    if also:
+        for key, value in headers:
+            if key in also and len(value) <= _MAX_KEPT_BYTES:
+                found[key.decode("latin-1")] = value.decode("latin-1")
+    return found

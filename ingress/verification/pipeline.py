@@ -315,7 +315,7 @@ class Walk:
             type=checked_name(name),
             id=event_id(source.name, own_id, sent or body),
             body=body,
-            headers=kept(self.context.delivery.headers),
+            headers=kept(self.context.delivery.headers, source.kept_headers),
             raw=raw,
             secret_position=position,
             platform=source.platform_events,

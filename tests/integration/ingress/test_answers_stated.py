@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events import Store
+from ingress import Limits
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
 from tests.integration.ingress.edge import run_edge
@@ -178,3 +179,38 @@ async def test_a_delivery_is_never_taken_by_another_method(store: Store) -> None
             asked = await http.request(method, "/webhooks/s", content=BODY, headers=signed(BODY))
             assert asked.status_code == 405
     assert (await store.overview()).ready == 0
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------------
+
+SIZED = Limits(body_bytes=64 * 1024, buffered_bytes=1024 * 1024)
+
+
+@pytest.mark.parametrize(("size", "status"), [(200 * 1024, 200), (300 * 1024, 413)])
+@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
+async def test_a_source_may_take_larger_bodies_than_others(
+    store: Store, size: int, status: int, *, chunked: bool
+) -> None:
+    body = BODY[:-1] + b" " * (size - len(BODY)) + b"}"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), 32 * 1024):
+            yield body[at : at + 32 * 1024]
+
+    on = source(options={"max_body_bytes": 256 * 1024})
+    async with run_edge(store, sources=[on, source("small")], limits=SIZED) as edge:
+        content = pieces() if chunked else body
+        assert (await edge.http.post("/webhooks/s", content=content, headers=signed(body))).status_code == status
+        assert (await edge.http.post("/webhooks/small", content=body, headers=signed(body))).status_code == 413
+
+
+async def test_a_source_takes_no_more_than_the_memory_for_all_bodies_allows(store: Store) -> None:
+    body = BODY[:-1] + b" " * 600 * 1024 + b"}"
+    async with run_edge(store, sources=[source(options={"max_body_bytes": 10_000_000})], limits=SIZED) as edge:
+        assert (await edge.http.post("/webhooks/s", content=body, headers=signed(body))).status_code == 413
+
+
+async def test_a_source_may_take_smaller_bodies_than_others(store: Store) -> None:
+    body = BODY[:-1] + b" " * 2048 + b"}"
+    async with run_edge(store, sources=[source(options={"max_body_bytes": 1024})], limits=SIZED) as edge:
+        assert (await edge.http.post("/webhooks/s", content=body, headers=signed(body))).status_code == 413

@@ -357,3 +357,39 @@ def test_an_answer_that_no_sender_should_get_is_refused(answer: dict[str, Any], 
 def test_a_source_may_go_back_to_our_own_answer() -> None:
     given = {"preset": "xero", "secrets": ["a secret of more than sixteen bytes"], "options": {"answer": None}}
     assert read_source("s", given, {}).answer is None
+
+
+@pytest.mark.bad_input(248)
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Cookie", "X-Hub-Signature-256", "X-Slack-Signature", "X-Gitlab-Token", "X-Api-Key", "X-Sig"],
+)
+def test_no_event_keeps_a_header_that_may_hold_a_secret(name: str) -> None:
+    given = {"preset": "github", "secrets": ["a secret of more than sixteen bytes"], "options": {"headers": [name]}}
+    with pytest.raises(Faults, match=r"s\.options\.headers\.0: may hold a secret or a signature"):
+        read_source("s", given, {})
+
+
+@pytest.mark.bad_input(248)
+def test_no_event_keeps_the_header_that_is_compared_whatever_its_name() -> None:
+    config = {"compare_with": "{{headers.x-proof-of-origin}}", "parts": ["raw_body"]}
+    given = {
+        "webhook": {"signature_verification": {"format": "hmac", "config": config}},
+        "secrets": ["a secret of more than sixteen bytes"],
+        "options": {"headers": ["X-Proof-Of-Origin"]},
+    }
+    with pytest.raises(Faults, match="may hold a secret or a signature"):
+        read_source("s", given, {})
+
+
+def test_an_idempotency_token_is_no_secret() -> None:
+    given = {"preset": "twilio", "secrets": ["a secret of more than sixteen bytes"]}
+    assert read_source("s", given, {}).kept_headers == {b"i-twilio-idempotency-token"}
+
+
+def test_at_most_twenty_headers_are_kept() -> None:
+    options = {"headers": [f"x-{number}" for number in range(21)]}
+    with pytest.raises(Faults, match=r"s\.options\.headers"):
+        read_source(
+            "s", {"preset": "github", "secrets": ["a secret of more than sixteen bytes"], "options": options}, {}
+        )

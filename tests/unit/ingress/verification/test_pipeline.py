@@ -571,6 +571,14 @@ def test_an_expression_sees_what_could_be_read() -> None:
     assert outcome.events[0].type == "\ufffd"
 
 
+def test_an_event_keeps_the_headers_that_its_source_names_and_no_others() -> None:
+    on = source(headers=["X-Delivery", "X-Long"])
+    more = {"x-delivery": "d-1", "x-long": "x" * 1025, "x-other": "o", "authorization": "secret"}
+    outcome = verify(on, of_headers({**signed(BODY), **more}, BODY))
+    assert isinstance(outcome, Accepted)
+    assert outcome.events[0].headers == {"x-delivery": "d-1"}
+
+
 def form(body: bytes, **options: Any) -> Any:
     on = source(media_types=["form"], **options)
     return verify(on, of_headers(signed(body, content_type="application/x-www-form-urlencoded"), body))
