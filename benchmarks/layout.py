@@ -35,13 +35,13 @@ def redis(folder: Path) -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def process(
-    *arguments: str, environment: Mapping[str, str], core: int = TESTED_CORE
+    *arguments: str, environment: Mapping[str, str], core: int = TESTED_CORE, checkout: Path = ROOT
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process of ours on *core*; ended by SIGTERM."""
+    """A Python process on *core*, with the code of *checkout*; ended by SIGTERM."""
     running = subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(checkout), **environment},
+        cwd=checkout,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: pin(0, core),  # noqa: PLW1509  no threads here yet

@@ -64,7 +64,7 @@ class Drain(NamedTuple):
     peak_rss: int
 
 
-def _environment(url: str) -> dict[str, str]:
+def environment(url: str) -> dict[str, str]:
     return {
         "REDIS_URL": url,
         "TRUTO_API_TOKEN": "bench",
@@ -83,7 +83,7 @@ def _drain(url: str, admin: Redis, command: tuple[str, ...], count: int, workers
     )
     with ExitStack() as stack:
         before = _commands(admin)
-        running = [stack.enter_context(process(*command, environment=_environment(url))) for _ in range(workers)]
+        running = [stack.enter_context(process(*command, environment=environment(url))) for _ in range(workers)]
         first, began = until(done, count // 10)
         redis_began = _redis_cpu_seconds(admin)
         last, ended = until(done, count)
@@ -186,7 +186,7 @@ def measure_latency(folder: Path, *, samples: int, idle_seconds: float) -> Laten
     listening.settimeout(10)
     with (
         redis(folder / "latency") as server,
-        process(*_OURS, environment={**_environment(server.url), "BENCH_SOCKET": address}) as worker,
+        process(*_OURS, environment={**environment(server.url), "BENCH_SOCKET": address}) as worker,
     ):
         starts, pings, syncs = uvloop.run(_tell(server.url, listening, samples, folder / "synced"))
         before = cpu_seconds(worker.pid)
@@ -238,7 +238,7 @@ def measure_memory(folder: Path, *, events: int) -> Memory:
         empty = int(info(admin, "memory")["used_memory"])
         uvloop.run(_accept(server.url, events))
         full = int(info(admin, "memory")["used_memory"])
-        with process(*_OURS, environment=_environment(server.url)) as worker:
+        with process(*_OURS, environment=environment(server.url)) as worker:
             until(lambda: happened(admin, "done"), events)
             rss = peak_rss_bytes(worker.pid)
     return Memory(events, len(_event(events).body), (full - empty) / events, rss)
