@@ -39,21 +39,29 @@ def show_queue(*, limit: int, as_json: bool) -> int:
     return with_store(work)
 
 
-def show_event(event_id: str, *, source: str, payload: bool, as_json: bool) -> int:
-    """Print the story of one event, with its payload only if asked for; 1 when there is nothing to tell."""
+def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as_json: bool) -> int:
+    """Print the story of one event, with its payload only if asked for; 1 when there is nothing to tell.
+
+    Without *event_type*, the type is looked up where it is part of what the event is known by.
+    """
 
     async def work(store: Store) -> int:
         try:
-            history = await store.history(source, event_id)
-            places = await store.places(source, event_id)
-            event = await store.stored(source, event_id)
+            types = [event_type] if event_type else await store.types_of(source, event_id)
+            if len(types) > 1:
+                print(_several(event_id, types), file=sys.stderr)
+                return 1
+            kind = types[0] if types else ""
+            history = await store.history(source, event_id, kind)
+            places = await store.places(source, event_id, kind)
+            event = await store.stored(source, event_id, kind)
         except CorruptEvent as exc:
             print(f"The event cannot be read back: {exc}", file=sys.stderr)
             return 1
         if not history:
             print(
                 f"Nothing is known of {printable(event_id)} from {printable(source)}: never accepted, or over for "
-                "longer than HISTORY_TTL. Is it another --source?",
+                "longer than HISTORY_TTL. Is it another --source, or --type?",
                 file=sys.stderr,
             )
             return 1
@@ -67,6 +75,11 @@ def show_event(event_id: str, *, source: str, payload: bool, as_json: bool) -> i
         return 0
 
     return with_store(work)
+
+
+def _several(event_id: str, types: Sequence[str]) -> str:
+    named = ", ".join(printable(kind) for kind in types)
+    return f"Events of several types have the id {printable(event_id)}: say which with --type ({named})."
 
 
 def _story(

@@ -154,6 +154,7 @@ EventType = Annotated[str | None, typer.Option("--type", help="Those of this eve
 def events(
     event_id: Annotated[str | None, typer.Argument(metavar="ID", help="Tell the story of this event.")] = None,
     source: Annotated[str, typer.Option(help="Source the event came from.")] = "truto",
+    event_type: Annotated[str, typer.Option("--type", help="Type of the event, where several have this id.")] = "",
     limit: Annotated[int, typer.Option(min=0, max=1000, help="How many of the events that ended last.")] = 10,
     payload: Annotated[bool, typer.Option("--payload", help="Print the event's payload as well.")] = False,
     json: Json = False,
@@ -166,7 +167,7 @@ def events(
 
     if event_id is None:
         raise typer.Exit(show_queue(limit=limit, as_json=json))
-    raise typer.Exit(show_event(event_id, source=source, payload=payload, as_json=json))
+    raise typer.Exit(show_event(event_id, source=source, event_type=event_type, payload=payload, as_json=json))
 
 
 dead_letters = typer.Typer(rich_markup_mode=None)

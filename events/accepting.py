@@ -25,7 +25,7 @@ class Acceptance(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
-    """A duplicate by id whose body differs from the one in flight; the first one counts."""
+    """A duplicate whose type or body differs from that of the first, which alone counts."""
     OVER_QUOTA = "over_quota"
     """Not taken: its source has as much in the store as it may."""
     SPOOLED = "spooled"
@@ -63,8 +63,12 @@ class Acceptor:
         if len(verified.body) + len(verified.raw) <= MAX_INLINE_BYTES:
             return verified
         name = secrets.token_hex(16)
-        await self._offering.submit((name, verified))
-        return verified._replace(body=b"", raw=name.encode(), bytes_apart=len(verified.body) + len(verified.raw))
+        # The checksum of a large body takes milliseconds, and lets go of the interpreter.
+        digest, _ = await asyncio.gather(
+            asyncio.to_thread(lambda: verified.digest), self._offering.submit((name, verified))
+        )
+        size = len(verified.body) + len(verified.raw)
+        return verified._replace(body=b"", raw=name.encode(), bytes_apart=size, digest_apart=digest)
 
     async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
         # Until the script is there, it may wait for as long as an answer of Redis for this, and then for its own.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from events.errors import CorruptEvent, MalformedEvent
-from events.naming import PLATFORM_SOURCE, name_from
+from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE, name_from
 from events.tolerance import REPLACEMENT
 from truto import parse_time
 
@@ -27,6 +29,8 @@ PENDING_OVERHEAD_BYTES = 1024
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
 _LONGEST_NAME = 256
+OWN_IDS = frozenset({PLATFORM_SOURCE, WORKFLOWS_SOURCE})
+"""The sources whose ids are never used twice, whatever the type."""
 
 
 class Verified(NamedTuple):
@@ -37,7 +41,7 @@ class Verified(NamedTuple):
     that had to be written anew).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
-    ``bytes_apart`` counts bodies that the store has been given already, by another way.
+    ``bytes_apart`` counts bodies that the store has been given already, by another way; ``digest_apart`` is theirs.
     """
 
     source: str
@@ -49,6 +53,7 @@ class Verified(NamedTuple):
     secret_position: int = 0
     platform: bool = False
     bytes_apart: int = 0
+    digest_apart: int | None = None
 
     def __repr__(self) -> str:
         """What it is, without what is in it."""
@@ -57,7 +62,14 @@ class Verified(NamedTuple):
     @property
     def key(self) -> str:
         """The event's name inside the store, a digest: ids are chosen by strangers and never become Redis keys."""
-        return event_key(self.source, self.id)
+        return event_key(self.source, self.id, self.type, platform=self.platform)
+
+    @property
+    def digest(self) -> int:
+        """Tells apart what comes under one key: a checksum of type and body, no proof of anything."""
+        if self.digest_apart is not None:
+            return self.digest_apart
+        return zlib.crc32(self.body, zlib.crc32(self.type.encode("utf-8", "surrogatepass")))
 
     @property
     def size(self) -> int:
@@ -67,10 +79,11 @@ class Verified(NamedTuple):
     @property
     def meta(self) -> bytes:
         """What is stored beside the body, as one line of JSON."""
-        # The scripts read the first two where they stand.
+        # The scripts read the first three where they stand.
         meta: dict[str, Any] = {
             "source": self.source,
             "bytes": self.size,
+            "digest": self.digest,
             "type": self.type,
             "id": self.id,
             "headers": dict(self.headers),
@@ -84,11 +97,12 @@ class Verified(NamedTuple):
 class Event:
     """One event, as handlers see it.
 
-    ``type`` is the sender's name for what happened, ``id`` the sender's id (or a hash where it gave none),
-    ``payload`` the data, ``raw`` the event's JSON bytes as they arrived. ``account_id`` and ``tenant_id`` are found
-    in the payload where the family of events carries them, else ``None``. Times are aware and in UTC;
+    ``type`` is the sender's name for what happened, ``id`` what its sender knows it by (or a hash where it gave
+    nothing), ``payload`` the data, ``raw`` the event's JSON bytes as they arrived. ``account_id`` and ``tenant_id`` are
+    found in the payload where the family of events carries them, else ``None``. Times are aware and in UTC;
     ``created_at`` is the sender's, ``received_at`` is Redis' clock. ``platform`` says that Truto itself delivered it; a
-    name of Truto's that comes from anybody else reads ``<source>/<name>``.
+    name of Truto's that comes from anybody else reads ``<source>/<name>``. ``by_type`` says that the type is part of
+    what the store knows it by.
     """
 
     id: str
@@ -104,11 +118,13 @@ class Event:
     headers: Mapping[str, str] = field(repr=False)
     raw: bytes = field(repr=False)
     platform: bool = False
+    by_type: bool = field(default=False, repr=False)
 
     @property
     def key(self) -> str:
-        """The event's name inside the store: unique per source and id."""
-        return event_key(self.source, self.id)
+        """The event's name inside the store: unique per source, type and id; per source and id for Truto's own."""
+        # What was accepted before types counted keeps the name it has in the store.
+        return event_key(self.source, self.id, self.type if self.by_type else "")
 
     @property
     def has_body(self) -> bool:
@@ -133,24 +149,29 @@ _NOT_READ = "the body of this large event was left in the store: read it with St
 _IN_STORE = _InStore()
 
 
-def event_key(source: str, event_id: str) -> str:
-    """The store's name for an event: 32 hex characters."""
-    return hashlib.blake2b(f"{source}\0{event_id}".encode(), digest_size=16).hexdigest()
+def event_key(source: str, event_id: str, event_type: str = "", *, platform: bool = False) -> str:
+    """The store's name for an event: 32 hex characters.
+
+    The type counts for every source but Truto's own and workflows, whose ids are never used twice.
+    """
+    kind = f"\0{event_type}" if event_type and not platform and source not in OWN_IDS else ""
+    return hashlib.blake2b(f"{source}\0{event_id}{kind}".encode(), digest_size=16).hexdigest()
 
 
 def read_envelope(source: str, body: bytes, *, sent: bytes = b"") -> tuple[str, str]:
     """The type and id of the event in *body*.
 
     The type is read from ``event``, else ``event_type``, else ``eventType`` (three spellings of one field in Truto's
-    documents). An id the sender did not give, or not as text or a whole number, becomes a hash of source and body.
-    A body that was written anew is known by what was *sent*, and so is an id of which something was lost.
-    Raises :class:`MalformedEvent` when the body is not a JSON object or names no event.
+    documents). An id the sender did not give, or not as text or a whole number, becomes a hash of source and body:
+    what Truto sends holds the time at which it was made. A body that was written anew is known by what was *sent*, and
+    so is an id of which something was lost. Raises :class:`MalformedEvent` when the body is not a JSON object or names
+    no event.
     """
     envelope = _json_object(body)
     name = event_name(envelope)
     if not name:
         raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
-    return checked_name(name), event_id(source, envelope.get("id"), sent or body)
+    return checked_name(name), event_id([_own_id(envelope.get("id"))], otherwise=(source.encode(), sent or body))
 
 
 def checked_name(name: str) -> str:
@@ -197,7 +218,7 @@ def with_body(event: Event, body: bytes) -> Event:
     """A large *event* with the *body* that is stored for it. Raises :class:`CorruptEvent` when that cannot be read."""
     meta = {name: getattr(event, name) for name in ("source", "type", "id", "headers", "platform")}
     try:
-        return _event(meta, _json_object(body), body, received_at=event.received_at)
+        return replace(_event(meta, _json_object(body), body, received_at=event.received_at), by_type=event.by_type)
     except MalformedEvent as exc:
         raise CorruptEvent(f"{type(exc).__name__} while reading the body of a stored event") from exc
 
@@ -233,6 +254,7 @@ def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, re
         headers=meta["headers"],
         raw=body,
         platform=platform,
+        by_type="digest" in meta and not platform and meta["source"] not in OWN_IDS,
     )
 
 
@@ -246,18 +268,37 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def event_id(source: str, value: object, body: bytes) -> str:
-    """The id of the event in *body* whose sender calls it *value*: text, a whole number, else a hash.
+def event_id(named: Sequence[str | None], *, otherwise: Sequence[bytes] = (), hidden: bool = False) -> str:
+    """The id of an event whose sender knows it by all of *named*.
 
-    Ids that are too long or would not be safe in logs, URLs and terminals are hashed as well.
+    Where one of them is missing or has lost something, or there are none, the event is known by a hash of *otherwise*;
+    and where that is empty too, nothing tells it from another one like it, so it gets an id of its own. Ids that are
+    too long, or would not be safe in logs, URLs and terminals, are hashed; so are those that hold a body (*hidden*), or
+    text of several words among other parts, for these are no names.
     """
+    if not named or not all(part and REPLACEMENT not in part for part in named):
+        return _hashed(b"\0".join(otherwise) if otherwise else os.urandom(32))
+    # Colons stand between the parts alone, so that no two lists of parts become one id.
+    text = (
+        named[0]
+        if len(named) == 1
+        else ":".join(part.replace("%", "%25").replace(":", "%3A") for part in named if part)
+    )
+    assert text is not None
+    is_prose = len(named) > 1 and any(character.isspace() for character in text)
+    if hidden or is_prose or len(text) > _LONGEST_NAME or not text.isprintable():
+        return _hashed(text.encode("utf-8", "surrogatepass"))
+    return text
+
+
+def _hashed(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _own_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str) or not value or REPLACEMENT in value:
-        return "sha256:" + hashlib.sha256(source.encode() + b"\0" + body).hexdigest()
-    if len(value) > _LONGEST_NAME or not value.isprintable():
-        return "sha256:" + hashlib.sha256(value.encode()).hexdigest()
-    return value
+    return value if isinstance(value, str) and value else None
 
 
 def account_of(verified: Verified) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,13 +14,17 @@ from redis.exceptions import ResponseError
 from events.bodies import Bodies
 from events.client import StoreClient, confirmed, time_of
 from events.errors import CorruptEvent
-from events.event import MAX_INLINE_BYTES, Event, event_key, head_of, read_stored
+from events.event import MAX_INLINE_BYTES, OWN_IDS, Event, event_key, head_of, read_stored
 from events.queue import Retention
 from events.usage import LetGo, Memory, SourceUsage, read_let_go, read_usage
 
 _ALIVE_MS = 15_000
 _PAGE = 100
 _LAST_ENTRIES = 10
+_MAX_LOOKED_AT = 5000
+_HEAD_BYTES = 8192
+_WITH_DIGEST = re.compile(rb'^(\{"source":"[^"\\]*","bytes":[0-9]+,)"digest":[0-9]+,')
+_DELIVERED_AGAIN = frozenset({"duplicate", "conflict"})
 _MAX_STORED = 2 * MAX_INLINE_BYTES  # with its head; only earlier versions stored more in one piece
 
 
@@ -84,12 +89,13 @@ class Inspection(Bodies):
         super().__init__(client)
         self._retention = retention
 
-    async def history(self, source: str, event_id: str) -> list[HistoryEntry]:
+    async def history(self, source: str, event_id: str, event_type: str = "") -> list[HistoryEntry]:
         """What happened to an event, oldest first; empty when it is unknown or its history has expired.
 
+        Where several types have this id (:meth:`types_of`), *event_type* says which; else it is the first of them.
         Raises :class:`CorruptEvent` when what is stored cannot be read.
         """
-        key = event_key(source, event_id)
+        key = await self._key_of(source, event_id, event_type)
         async with confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
             pipe.lrange(self._client.key(f"history:{key}"), 0, -1)
             pipe.get(self._client.key(f"event:{key}"))
@@ -97,27 +103,29 @@ class Inspection(Bodies):
         try:
             if not lines and stored:
                 received, meta, _ = stored.split(b"\n", 2)
-                lines = [received + b" received " + meta]
+                lines = [received + b" received " + _WITH_DIGEST.sub(rb"\1", meta)]
             return [_history_entry(line) for line in lines]
         except ValueError as exc:
             raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
 
-    async def stored(self, source: str, event_id: str) -> Event | None:
-        """An event that is not over; ``None`` when it is, or was never accepted.
+    async def stored(self, source: str, event_id: str, event_type: str = "") -> Event | None:
+        """An event that is not over; ``None`` when it is, or was never accepted. Its type as for :meth:`history`.
 
         Raises :class:`CorruptEvent` when it cannot be read.
         """
+        key = await self._key_of(source, event_id, event_type)
         async with confirmed():
-            found = await self._client.redis.get(self._client.key(f"event:{event_key(source, event_id)}"))
+            found = await self._client.redis.get(self._client.key(f"event:{key}"))
         return await self.whole(read_stored(found)) if found else None
 
-    async def places(self, source: str, event_id: str) -> dict[str, str]:
+    async def places(self, source: str, event_id: str, event_type: str = "") -> dict[str, str]:
         """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
 
         Empty when it is over. Pieces whose handler the history has not named yet are left out: they wait in the queue.
+        Its type as for :meth:`history`.
         """
-        key = event_key(source, event_id)
-        handlers = {entry.detail.get("handler") for entry in await self.history(source, event_id)}
+        key = await self._key_of(source, event_id, event_type)
+        handlers = {entry.detail.get("handler") for entry in await self.history(source, event_id, event_type)}
         members = [key, *(f"{key}|{handler}" for handler in handlers if handler)]
         wanted = [(member, place) for member in members for place in ("queue", "held", "dead", "parked")]
         async with confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
@@ -125,6 +133,45 @@ class Inspection(Bodies):
                 pipe.zscore(self._client.key(place), member)
             scores = await pipe.execute()
         return {member: place for (member, place), score in zip(wanted, scores, strict=True) if score is not None}
+
+    async def _key_of(self, source: str, event_id: str, event_type: str) -> str:
+        """What an event is stored under: with its type, or without, as Truto's are, and those of older versions."""
+        typed, plain = event_key(source, event_id, event_type), event_key(source, event_id)
+        for key in dict.fromkeys((typed, plain)) if source not in OWN_IDS else ():
+            async with confirmed():
+                if await self._client.redis.exists(
+                    self._client.key(f"history:{key}"), self._client.key(f"event:{key}")
+                ):
+                    return key
+        if event_type or not (types := await self.types_of(source, event_id)):
+            return typed
+        return event_key(source, event_id, types[0])
+
+    async def types_of(self, source: str, event_id: str, most: int = _MAX_LOOKED_AT) -> list[str]:
+        """Under which types *source* has events of this id, among the *most* newest in each place, ended ones too.
+
+        None where types are no matter: with Truto's own source, and workflows.
+        """
+        if source in OWN_IDS:
+            return []
+        async with confirmed():
+            pages = [
+                await self._client.redis.zrange(self._client.key(place), 0, most - 1, desc=True)
+                for place in ("queue", "held", "dead", "parked", "recent")
+            ]
+        keys = list(dict.fromkeys(member.decode().partition("|")[0] for page in pages for member in page))
+        types: set[str] = set()
+        for start in range(0, len(keys), _PAGE):
+            async with confirmed(), self._client.redis.pipeline(transaction=False) as pipe:
+                for key in keys[start : start + _PAGE]:
+                    pipe.lindex(self._client.key(f"history:{key}"), 0)
+                    pipe.getrange(self._client.key(f"event:{key}"), 0, _HEAD_BYTES)
+                rows = await pipe.execute()
+            heads = [_head(first, stored) for first, stored in zip(rows[::2], rows[1::2], strict=True)]
+            types.update(
+                str(head.get("type")) for head in heads if (head.get("source"), head.get("id")) == (source, event_id)
+            )
+        return sorted(types)
 
     async def recent(self, most: int = 10) -> list[Ended]:
         """The events that ended last, newest first, for as long as their history is kept."""
@@ -279,11 +326,21 @@ def _history_entry(line: bytes) -> HistoryEntry:
     return HistoryEntry(time_of(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
 
 
+def _head(first: bytes | None, stored: bytes) -> dict[str, Any]:
+    """The meta of an event: of the first line of its history or, before there is one, of what is stored."""
+    line = first.split(b" ", 2)[-1] if first else stored.split(b"\n", 2)[1] if stored.count(b"\n") > 1 else b"{}"
+    try:
+        head = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return {}
+    return head if isinstance(head, dict) else {}
+
+
 def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
     beginning = _history_entry(first).detail
     entries = [_history_entry(line) for line in last]
     # Whoever delivers it once more adds a duplicate behind its end.
-    end = next((entry for entry in reversed(entries) if entry.what != "duplicate"), entries[-1])
+    end = next((entry for entry in reversed(entries) if entry.what not in _DELIVERED_AGAIN), entries[-1])
     source, kind, event_id = (str(beginning.get(name, "")) for name in ("source", "type", "id"))
     return Ended(time_of(at), source, kind, event_id, end.what, end.detail)
 

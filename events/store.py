@@ -15,7 +15,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``usage``                 hash of counts by source: events and bytes that are not over, bytes parked that nobody handles
 ``unhandled``, ``let_go`` parked work that nobody handles, by source, and what became of it: scripts/parking.lua
 ``dead``, ``parked``      sorted sets of members by the time they got there
-``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``
+``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``: a checksum of type and body
 ``history:<key>``         what happened, a line each; expires ``HISTORY_TTL`` after the end
 ``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
 ``workers``               sorted set of workers by their last claim

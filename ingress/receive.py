@@ -52,7 +52,7 @@ def source_named(path: str) -> str:
 
 # Python 3.11 looks the value of an enum's member up anew each time.
 _TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
-_DUPLICATE = Acceptance.DUPLICATE.value
+_DUPLICATE, _CONFLICT = Acceptance.DUPLICATE.value, Acceptance.CONFLICT.value
 
 _UNSIGNED = replace(not_authentic("signature_missing"), close=True)
 
@@ -174,8 +174,8 @@ class Receiver:
                     "event_field_unusable",
                     source=source.name,
                     field=field,
-                    hint=f"options.event.{field} leads to an object, a list, a boolean or an inexact number; "
-                    "an event without a usable id is known by the hash of its body",
+                    hint=f"where the source says that the {field} is stands an object, a list, a boolean or an inexact "
+                    "number; docs/sources.md says what the event is known by instead",
                 )
 
     async def _accept_made(self, source: AnySource, events: Sequence[Verified], size: int, scope: Scope) -> Response:
@@ -204,7 +204,8 @@ class Receiver:
             self._count_renamed(source, events)
         for verified, outcome in zip(events, outcomes, strict=True):
             self._metrics.accepted(source.name, outcome, verified.secret_position)
-            self._log.info(
+            write = self._log.warning if outcome == _CONFLICT else self._log.info
+            write(
                 "delivery",
                 source=source.name,
                 outcome=outcome,

@@ -3,11 +3,11 @@
 --   number), then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body). The body of a
 --   large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken over
 --   here by renaming, since each copy through this script would cost as much as writing them
--- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose body differs from the one in flight, 3 not taken: its
---   source has as much here as it may
+-- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose type or body differs from that of the first, 3 not
+--   taken: its source has as much here as it may
 -- An event goes straight to a worker that waits: it is leased to it here, and what it hears is token, key and stored event,
 -- a line each. A second script call, and the fsync behind it, would cost it as much again as all the rest.
-local answers, fresh, duplicates = {}, {}, 0
+local answers, fresh, duplicates, conflicts = {}, {}, 0, 0
 -- What a subscriber does not read in time is held in Redis' memory.
 local MOST_BYTES_TOLD = 65536
 
@@ -19,7 +19,7 @@ local function hand_out(event)
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
       if worker.free > 1 then redis.call('ZINCRBY', P .. 'idle', -1, worker.entry) else no_longer_idle(worker) end
-      lease_until(now + worker.lease, event.key, token, 1, event.order, event.source, event.bytes)
+      lease_until(now + worker.lease, event.key, token, 1, event.order, event.source, event.bytes, event.digest)
       begin_history(event.key, stamp, event.meta, claimed_by(worker.owner))
       return true
     end
@@ -58,6 +58,24 @@ local function take_over(name, key)
   redis.call('PERSIST', key)
 end
 
+-- Whether an event is what came first under its key. What an older version has kept says less: the benefit is its.
+local function is_same(event, known, over)
+  if over then return over == '1' or over == (event.digest or '1') end
+  local first = digest_of(string.match(known, '\n([^\n]*)') or '')
+  return (first or event.digest) == event.digest and has_same_body(event.key, known, event.body, event.raw)
+end
+
+-- Told in the history even before the first claim has begun it.
+local function note_conflict(key, known, meta)
+  local history = P .. 'history:' .. key
+  if redis.call('EXISTS', history) == 0 then
+    if not known then return end
+    local received, first = string.match(known, '^(%d+)\n([^\n]*)\n')
+    if received then redis.call('RPUSH', history, received .. ' received ' .. without_digest(first)) end
+  end
+  note(key, 'conflict ' .. meta)
+end
+
 -- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so
 -- that a delivery is taken whole or not at all.
 local EVENT = 1099511627776 -- 2^40
@@ -79,15 +97,21 @@ end
 for i = first, #ARGV, 4 do
   local key, meta, body, raw = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_large = body == ''
-  local source, bytes = share_of(meta)
+  local source, bytes, digest = share_of(meta)
   if redis.call('EXISTS', P .. 'event:' .. key, P .. 'done:' .. key) > 0 then
     local known = redis.call('GET', P .. 'event:' .. key)
-    local same = not known or has_same_body(key, known, body, raw)
-    answers[#answers + 1] = same and 0 or 2
-    duplicates = duplicates + 1
+    local over = not known and redis.call('GET', P .. 'done:' .. key)
+    if is_same({ key = key, digest = digest, body = body, raw = raw }, known, over) then
+      answers[#answers + 1] = 0
+      duplicates = duplicates + 1
+      -- To an existing list only: for a pending event the claim writes the first entries.
+      if redis.call('EXISTS', P .. 'history:' .. key) == 1 then note(key, 'duplicate') end
+    else
+      answers[#answers + 1] = 2
+      conflicts = conflicts + 1
+      note_conflict(key, known, meta)
+    end
     if is_large then redis.call('UNLINK', offered(raw), offered(raw .. ':raw')) end
-    -- To an existing list only: for a pending event the claim writes the first entries.
-    if redis.call('EXISTS', P .. 'history:' .. key) == 1 then note(key, 'duplicate') end
   elseif full[source] then
     answers[#answers + 1] = 3
     if is_large then redis.call('UNLINK', offered(raw), offered(raw .. ':raw')) end
@@ -106,6 +130,7 @@ for i = first, #ARGV, 4 do
     answers[#answers + 1] = 1
     fresh[#fresh + 1] = {
       key = key, meta = meta, stored = stored, order = order, is_large = is_large, source = source, bytes = bytes,
+      digest = digest,
     }
     if bytes then taken[source] = (taken[source] or 0) + EVENT + bytes end
   end
@@ -118,4 +143,5 @@ if #fresh > 0 then
   end
 end
 if duplicates > 0 then redis.call('HINCRBY', P .. 'totals', 'duplicate', duplicates) end
+if conflicts > 0 then redis.call('HINCRBY', P .. 'totals', 'conflict', conflicts) end
 return answers

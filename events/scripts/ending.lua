@@ -21,9 +21,9 @@ local function settle()
   for source, share in pairs(over) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', -share) end
 end
 
--- A piece of work is over; with its last piece the event is, and only then does its payload go. *source* and *bytes* are
--- those of its work. Ends with settle().
-local function close(member, dedup_ttl, history_ttl, source, bytes)
+-- A piece of work is over; with its last piece the event is, and only then does its payload go. *source*, *bytes* and
+-- *digest* are those of its work. Ends with settle().
+local function close(member, dedup_ttl, history_ttl, source, bytes, digest)
   local key = key_of(member)
   if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
     redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
@@ -31,7 +31,8 @@ local function close(member, dedup_ttl, history_ttl, source, bytes)
   end
   redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
     P .. 'raw:' .. key, P .. 'open:' .. key)
-  redis.call('SET', P .. 'done:' .. key, 1, 'PX', dedup_ttl)
+  -- What stays of the event is a number: that takes Redis the fewest bytes.
+  redis.call('SET', P .. 'done:' .. key, digest or 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
   redis.call('ZADD', P .. 'recent', now, key)
   if source and bytes then over[source] = (over[source] or 0) + 2 ^ 40 + tonumber(bytes) end

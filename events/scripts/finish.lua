@@ -22,7 +22,7 @@ for i = 6, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local work = P .. 'work:' .. member
   local counted = ending
-  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted', 'source', 'bytes')
+  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted', 'source', 'bytes', 'digest')
   if state[1] ~= token then
     answers[#answers + 1] = 0
     counted = 'stale'
@@ -33,7 +33,7 @@ for i = 6, #ARGV, 6 do
     note(key_of(member), ending .. ' ' .. detail)
     if ending == 'done' or ending == 'discarded' then
       redis.call('ZREM', queue, member)
-      close(member, dedup_ttl, history_ttl, state[4], state[5])
+      close(member, dedup_ttl, history_ttl, state[4], state[5], state[6])
     else
       redis.call('HDEL', work, 'token', 'claims')
       if handler ~= '' then redis.call('HSET', work, 'handler', handler) end

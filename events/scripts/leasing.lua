@@ -1,18 +1,21 @@
 -- How work is leased, by a claim or in the moment of its acceptance.
 
--- What an event counts for: its source, and the bytes that its acceptance has counted, if it did.
+-- What an event counts for: its source, and the bytes that its acceptance has counted, if it did; and its checksum.
 local function share_of(meta)
   local source, bytes = string.match(meta, '^{"source":"([^"\\]*)","bytes":(%d+),')
-  if source then return source, tonumber(bytes) end
+  if source then return source, tonumber(bytes), digest_of(meta) end
   return string.match(meta, '^{"source":"([^"\\]*)"')
 end
 
 -- The score of *member* moves to the *ending* of its lease. *order* is the time of its acceptance. The work knows what its
--- event counts for (*source* and *bytes*, where known), so that its end need not look at the event.
-local function lease_until(ending, member, token, claims, order, source, bytes)
+-- event counts for (*source* and *bytes*, where known) and its *digest*, so that its end need not look at the event.
+local function lease_until(ending, member, token, claims, order, source, bytes, digest)
   local work = P .. 'work:' .. member
   redis.call('ZADD', P .. 'queue', ending, member)
-  if bytes then
+  if digest then
+    redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source, 'bytes', bytes,
+      'digest', digest)
+  elseif bytes then
     redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source, 'bytes', bytes)
   elseif source then
     redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source)
@@ -23,7 +26,11 @@ end
 
 -- The first lease begins the history, not the accept: that has to be quick.
 local function begin_history(key, received, meta, claimed)
-  redis.call('RPUSH', P .. 'history:' .. key, received .. ' received ' .. meta, stamp .. ' ' .. claimed)
+  local history, beginning = P .. 'history:' .. key, received .. ' received ' .. without_digest(meta)
+  -- A conflict may have begun it before.
+  if redis.call('RPUSH', history, beginning, stamp .. ' ' .. claimed) > 2 then
+    redis.call('LREM', history, -1, beginning)
+  end
 end
 
 local function claimed_by(owner, handler)

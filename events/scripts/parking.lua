@@ -40,12 +40,12 @@ local function tell_let_go(source, kind)
 end
 
 local function let_go(member, source, why, dedup_ttl, history_ttl)
-  local bytes = redis.call('HGET', P .. 'work:' .. member, 'bytes')
+  local bytes, digest = unpack(redis.call('HMGET', P .. 'work:' .. member, 'bytes', 'digest'))
   no_longer_unhandled(member, source, bytes)
   if redis.call('ZREM', P .. 'parked', member) == 0 then return end
   tell_let_go(source, type_of(key_of(member)))
   note(key_of(member), 'let_go {"why":"' .. why .. '"}')
-  close(member, dedup_ttl, history_ttl, source, bytes)
+  close(member, dedup_ttl, history_ttl, source, bytes, digest)
 end
 
 -- Let the oldest of *source* go, at most *most* of them, until no more is left than *events* and *bytes*, and nothing that

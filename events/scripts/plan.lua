@@ -3,7 +3,7 @@
 -- Answer: 1 split, 0 the lease was lost
 local key, token, ordered = ARGV[2], ARGV[3], tonumber(ARGV[4])
 even_when_full()
-local state = redis.call('HMGET', P .. 'work:' .. key, 'token', 'order', 'unrouted', 'source', 'bytes')
+local state = redis.call('HMGET', P .. 'work:' .. key, 'token', 'order', 'unrouted', 'source', 'bytes', 'digest')
 if state[1] ~= token then return 0 end
 local order = state[2] or stamp
 redis.call('ZREM', P .. 'queue', key)
@@ -14,6 +14,7 @@ for i = 5, #ARGV do
   redis.call('HSET', P .. 'work:' .. member, 'handler', ARGV[i], 'order', order)
   if state[4] then redis.call('HSET', P .. 'work:' .. member, 'source', state[4]) end
   if state[5] then redis.call('HSET', P .. 'work:' .. member, 'bytes', state[5]) end
+  if state[6] then redis.call('HSET', P .. 'work:' .. member, 'digest', state[6]) end
   redis.call('ZADD', P .. 'queue', now, member)
   if i - 4 <= ordered then
     redis.call('HSET', P .. 'work:' .. member, 'unrouted', 1)

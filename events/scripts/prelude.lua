@@ -47,3 +47,9 @@ end
 -- Redis at its memory limit refuses a script at the first command that may use more memory, but no longer once it has
 -- written. What workers do has to go on then, or the memory would never be freed again.
 local function even_when_full() redis.call('DEL', P .. 'full') end
+
+-- The checksum of type and body in the meta of an event, to which what comes again is held; nil for older versions' events.
+local function digest_of(meta) return string.match(meta, '^{"source":"[^"\\]*","bytes":%d+,"digest":(%d+),') end
+local function without_digest(meta)
+  return (string.gsub(meta, '^({"source":"[^"\\]*","bytes":%d+,)"digest":%d+,', '%1'))
+end

@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ingress.quotas import Quota
 from ingress.sources.address import read_public_url
-from ingress.sources.configured import WEBHOOK_SECRET, Answer, ConfiguredSource, Credentials, Jwks, Network, Step
+from ingress.sources.configured import (
+    WEBHOOK_SECRET,
+    Answer,
+    ConfiguredSource,
+    Credentials,
+    Identity,
+    Jwks,
+    Network,
+    Step,
+)
 from ingress.sources.contradictions import contradictions
 from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
 from ingress.sources.faults import Faults, SourceFault
@@ -125,7 +134,7 @@ class _Compiler:
             signs_url=any(path[0] == "url" for path in self._paths_of_the_proof()),
             signature_header=(options.signature_fields or "").lower(),
             event_type=self._event_template("type", options.event.type),
-            event_id=self._event_template("id", options.event.id or self._signed_id()),
+            identity=self._identity(),
             context=self.entry.context,
             environment_variables=self.entry.environment_variables,
             may_overwrite=options.allow_context_overwrite,
@@ -443,23 +452,30 @@ class _Compiler:
             case _:
                 return frozenset()
 
-    def _signed_id(self) -> str | None:
+    def _identity(self) -> Identity:
+        path, stated = self._stated_identity()
+        rest: Literal["body", "time", "none"] = "time" if self.options.timestamp else "none"
         match self.entry.webhook.signature_verification:
-            case StandardWebhooks():
-                return "{{headers.webhook-id|headers.svix-id}}"
+            case StandardWebhooks() if stated is None:
+                stated = ["{{headers.webhook-id|headers.svix-id}}"]
             case TrutoHeader():
-                return "{{body.id}}"
-            case _:
-                return None
+                stated, rest = stated or ["{{body.id}}"], "body"
+        if isinstance(stated, str):
+            return Identity(rest="body" if stated == "body" else "none")
+        references = tuple(self._template(path, text) for text in stated or ())
+        if references and all(self._is_constant(template) for template in references):
+            self._fault(path, "is the same for every delivery, so that all but the first would be duplicates")
+        holds_body = any(path == "raw_body" for names in named_in(references) for path in names)
+        return Identity(references, rest, tuple(stated or ()), holds_body)
+
+    def _stated_identity(self) -> tuple[tuple[str, ...], list[str] | str | None]:
+        event_id = self.options.event.id
+        if event_id:
+            return ("options", "event", "id"), [event_id]
+        return ("options", "identity"), self.options.identity
 
     def _event_template(self, field: str, text: str | None) -> Template | None:
-        if not text:
-            return None
-        path = ("options", "event", field)
-        template = self._template(path, text)
-        if field == "id" and self._is_constant(template):
-            self._fault(path, "is the same for every delivery, so that all but the first would be duplicates")
-        return template
+        return self._template(("options", "event", field), text) if text else None
 
     def _is_constant(self, template: Template) -> bool:
         """Whether *template* has a value even where a delivery brings nothing."""

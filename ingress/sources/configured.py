@@ -102,6 +102,25 @@ class Answer:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What two deliveries of one event have in common, besides source and type.
+
+    All of *references*; where one of them has no value, or there are none: the *rest*. That is the ``body``, or the
+    signed ``time`` with the body and the event's place in the delivery, or ``none``: nothing tells events apart, and
+    each delivery is one. With *holds_body*, a reference gives the body, which no id may show.
+    """
+
+    references: tuple[Template, ...] = field(default=(), repr=False)
+    rest: Literal["body", "time", "none"] = "none"
+    texts: tuple[str, ...] = ()
+    holds_body: bool = False
+
+    def __str__(self) -> str:
+        """As ``sources list`` shows it: the references as they are written, else the rest."""
+        return ", ".join(self.texts) or {"body": "body", "time": "signed time and body", "none": "none"}[self.rest]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredSource:
     """A sender as ``sources.yaml`` describes it; immutable.
@@ -135,7 +154,7 @@ class ConfiguredSource:
     max_body_bytes: int = 0
     kept_headers: frozenset[bytes] = frozenset()
     event_type: Template | None = field(default=None, repr=False)
-    event_id: Template | None = field(default=None, repr=False)
+    identity: Identity = Identity()
     context: Mapping[str, Any] = field(default_factory=dict, repr=False)
     environment_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     may_overwrite: bool = False

@@ -98,19 +98,13 @@ def _signature(entry: Entry, block: SignatureVerification) -> str:
 
 
 def _identity(entry: Entry) -> str:
-    stated = getattr(entry.options, "identity", None) or entry.options.event.id
-    match entry.webhook.signature_verification:
-        case StandardWebhooks() if stated is None:
-            stated = "{{headers.webhook-id|headers.svix-id}}"
-        case TrutoHeader() if stated is None:
-            stated = "{{body.id}}"
-    match stated:
-        case None:
-            return "hash of the body"
-        case str():
-            return _code(stated)
+    match entry.options.identity:
+        case list() as references:
+            return ", ".join(map(_code, references))
+        case "body":
+            return "the body"
         case _:
-            return ", ".join(map(_code, stated))
+            return "none: each delivery is an event"
 
 
 def _answer(entry: Entry) -> str:

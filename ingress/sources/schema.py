@@ -167,7 +167,10 @@ class JwtOptions(Strict):
 
 
 class EventOptions(Strict):
-    """Where an event's type and id are: placeholders over the delivery, with ``body`` the event itself."""
+    """Where an event's type and id are: placeholders over the delivery, with ``body`` the event itself.
+
+    An id that is stated here is the whole identity (see :class:`Options`).
+    """
 
     type: str | None = None
     id: str | None = None
@@ -222,6 +225,7 @@ class Options(Strict):
     platform_events: bool = False
     quota: QuotaOptions = QuotaOptions()
     event: EventOptions = EventOptions()
+    identity: Annotated[list[str], Field(min_length=1)] | Literal["body", "none"] | None = None
     jwt: JwtOptions = JwtOptions()
 
 

@@ -282,7 +282,7 @@ class Walk:
         # What was JSON stays as it came, byte for byte.
         body = known or write_json(value)
         raw = b"" if body is original else original
-        return [self._verified(value, body, raw, position, sent=raw if known else b"")]
+        return [self._verified(value, body, raw, position, self.context, sent=raw if known else b"")]
 
     def _several(self, value: Any, position: int) -> list[Verified]:
         values = value if isinstance(value, list) else [] if value is None else [value]
@@ -292,7 +292,10 @@ class Walk:
             raise MalformedEvent("not_an_object", "an event of the delivery is no JSON object")
         # With several events, each would carry all the others in its copy of the body.
         raw = self.context.delivery.body if len(values) == 1 else b""
-        return [self._verified(one, write_json(one), raw, position, split=True) for one in values]
+        return [
+            self._verified(one, write_json(one), raw, position, ChainMap({"body": one}, self.context), place)  # type: ignore[arg-type]  # only read
+            for place, one in enumerate(values)
+        ]
 
     def _verified(
         self,
@@ -300,26 +303,42 @@ class Walk:
         body: bytes,
         raw: bytes,
         position: int,
-        *,
-        split: bool = False,
+        context: Mapping[str, Any],
+        place: int = 0,
         sent: bytes = b"",
     ) -> Verified:
-        context = ChainMap({"body": value}, self.context) if split else self.context  # type: ignore[arg-type]  # only read
         source = self.source
         name = self._field("type", source.event_type, context) or event_name(value) or UNNAMED
-        own_id = self._field("id", source.event_id, context)
         if not source.platform_events:
             name = name_from(source.name, name)
         return Verified(
             source=source.name,
             type=checked_name(name),
-            id=event_id(source.name, own_id, sent or body),
+            id=self._id(name, sent or body, context, place),
             body=body,
             headers=kept(self.context.delivery.headers, source.kept_headers),
             raw=raw,
             secret_position=position,
             platform=source.platform_events,
         )
+
+    def _id(self, name: str, body: bytes, context: Mapping[str, Any], place: int) -> str:
+        named = [self._field("id", reference, context) for reference in self.source.identity.references]
+        return event_id(named, otherwise=self._rest(name, body, place), hidden=self.source.identity.holds_body)
+
+    def _rest(self, name: str, body: bytes, place: int) -> list[bytes]:
+        """What the event is known by where no reference leads to anything; empty where nothing tells events apart."""
+        source = self.source
+        known_by = [source.name.encode(), name.encode("utf-8", "surrogatepass")]
+        match source.identity.rest:
+            case "body":
+                return [*known_by, body]
+            case "time" if source.freshness is not None:
+                signed = self._field("id", source.freshness.timestamp, self.context)
+                # An event that stands twice in one delivery has happened twice.
+                return [*known_by, signed.encode(), str(place).encode(), body] if signed else []
+            case _:
+                return []
 
     def _field(self, name: str, template: Template | None, context: Mapping[str, Any]) -> str | None:
         if template is None:

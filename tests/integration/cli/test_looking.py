@@ -199,3 +199,33 @@ def test_without_a_url_the_store_of_a_running_dev_is_looked_at(commands: Command
         Commands(own.url, commands.monkeypatch, commands.capsys).on_store(one_of_each)
         assert json.loads(commands("events", "--json").out)["dead"] == 1
     assert Path.cwd() == FOLDER.absolute().parent
+
+
+async def two_types_with_one_id(store: Store) -> None:
+    await accept(store, *(delivered("42", source="shop", kind=kind) for kind in ("order.created", "order.updated")))
+
+
+def test_an_id_that_several_types_have_is_asked_for_with_its_type(commands: Commands) -> None:
+    commands.on_store(two_types_with_one_id)
+    asked = commands("events", "42", "--source", "shop")
+    assert asked.code == 1
+    assert "--type (order.created, order.updated)" in asked.err
+    chosen = commands("events", "42", "--source", "shop", "--type", "order.updated", "--json")
+    assert chosen.json["type"] == "order.updated"
+
+
+def test_an_id_of_another_source_is_found_without_its_type(commands: Commands) -> None:
+    commands.on_store(lambda store: accept(store, delivered("43", source="shop")))
+    assert commands("events", "43", "--source", "shop", "--json").json["type"] == "ping"
+
+
+def test_a_conflict_is_told_with_its_type_and_digest(commands: Commands) -> None:
+    async def twice(store: Store) -> None:
+        await accept(store)
+        await accept(store, delivered(n=2))
+
+    commands.on_store(twice)
+    line = next(line for line in commands("events", "e-1").out.splitlines() if "conflict" in line)
+    assert "type=ping" in line
+    assert f"digest={delivered(n=2).digest}" in line
+    assert "conflict 1" in commands("events").out

@@ -88,10 +88,11 @@ async def test_an_event_is_a_duplicate_until_its_end_and_for_the_dedup_ttl_after
     assert await accept(store) == [ACCEPTED]
 
 
-async def test_after_the_end_another_body_is_a_duplicate_since_the_first_one_is_gone(store: Store) -> None:
+async def test_after_the_end_too_another_body_is_a_conflict(store: Store) -> None:
     await accept(store)
     await store.finish(await claim_one(store), DONE)
-    assert await accept(store, delivered(n=2)) == [DUPLICATE]
+    assert await accept(store) == [DUPLICATE]
+    assert await accept(store, delivered(n=2)) == [CONFLICT]
 
 
 async def test_a_dead_letter_guards_against_its_own_redelivery(store: Store) -> None:

@@ -51,7 +51,7 @@ async def test_to_the_sender_a_conflict_is_a_duplicate_and_to_the_operator_a_con
     with capture_logs() as logs:
         response = await edge.deliver(event(changed=True))
     assert (response.status_code, response.json()["status"]) == (200, "duplicate")
-    assert [line["outcome"] for line in logs] == ["conflict"]
+    assert [(line["outcome"], line["log_level"]) for line in logs] == [("conflict", "warning")]
     assert 'outcome="conflict"' in (await edge.admin.get("/metrics")).text
     assert (await claim_one(store)).event.raw == event()
 

@@ -89,7 +89,7 @@ async def running(store: Store, *sources: ConfiguredSource) -> AsyncIterator[Run
 
 
 async def test_an_authentic_delivery_is_accepted_and_the_next_one_is_a_duplicate(store: Store) -> None:
-    async with running(store, source()) as edge:
+    async with running(store, source(options={"identity": ["{{body.id}}"]})) as edge:
         assert (await edge.post()).json()["status"] == "accepted"
         assert (await edge.post()).json()["status"] == "duplicate"
         metrics = (await edge.admin.get("/metrics")).text

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import MalformedEvent, Verified
-from events.event import event_key, event_name, read_envelope
+from events.event import event_id, event_key, event_name, read_envelope
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -187,3 +187,46 @@ def test_what_is_stored_beside_the_body_is_one_line() -> None:
 def test_neither_body_nor_headers_show_in_a_representation() -> None:
     verified = Verified("truto", "a", "1", b"hidden-body", headers={"user-agent": "hidden-header"}, raw=b"hidden-raw")
     assert "hidden" not in repr(verified)
+
+
+# -- ids and names -----------------------------------------------------------------------------------------------------
+
+
+def test_several_parts_are_one_id_that_can_be_read() -> None:
+    assert event_id(["100", "1564113600000", "-"]) == "100:1564113600000:-"
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4), st.lists(st.text(min_size=1), min_size=1, max_size=4))
+def test_different_parts_are_never_one_id(one: list[str], other: list[str]) -> None:
+    if len(one) == len(other):
+        assert (event_id(one) == event_id(other)) is (one == other)
+
+
+@pytest.mark.parametrize("named", [[], [None], ["a", None], ["", "b"]], ids=str)
+def test_without_all_of_its_parts_an_event_has_an_id_of_its_own(named: list[str | None]) -> None:
+    assert event_id(named) != event_id(named)
+
+
+def test_otherwise_it_is_known_by_what_else_tells_it_apart() -> None:
+    assert event_id([None], otherwise=[b"a", b"b"]) == event_id([], otherwise=[b"a", b"b"])
+    assert event_id([], otherwise=[b"a", b"b"]) != event_id([], otherwise=[b"a", b"c"])
+
+
+def test_ids_of_lone_surrogates_and_of_many_parts_are_hashed() -> None:
+    assert event_id(["\ud800"]).startswith("sha256:")
+    assert len(event_id(["x" * 200, "y" * 200])) == len(hashed(""))
+
+
+def test_the_name_in_the_store_covers_the_type_of_every_source_but_ours() -> None:
+    assert event_key("shop", "1", "a") != event_key("shop", "1", "b")
+    assert event_key("truto", "1", "a") == event_key("truto", "1") == event_key("truto", "1", "b")
+    assert event_key("shop", "1", "a", platform=True) == event_key("shop", "1")
+
+
+@given(st.text(), st.binary(), st.text(), st.binary())
+def test_the_digest_tells_types_and_bodies_apart(kind: str, body: bytes, other: str, another: bytes) -> None:
+    one, two = Verified("s", kind, "1", body), Verified("s", other, "1", another)
+    if (kind, body) == (other, another):
+        assert one.digest == two.digest
+    elif kind == other and len(body) == len(another) <= 4:
+        assert one.digest != two.digest

@@ -24,6 +24,7 @@ deliveries = st.lists(
         raw=st.binary(max_size=50),
         secret_position=st.integers(0, 9),
         bytes_apart=st.just(0),  # only the store is given bodies apart
+        digest_apart=st.none(),
     ),
     max_size=4,
 )

@@ -238,7 +238,7 @@ def basic(body: bytes, secret: str) -> Mapping[str, str]:
 
 
 GRAPH = {"value": [{"changeType": "created", "clientState": SECRET, "resource": "r"}]}
-HUBSPOT = [{"eventId": 7, "subscriptionType": "contact.creation"}]
+HUBSPOT = [{"eventId": 7, "subscriptionId": 5, "occurredAt": 9, "objectId": 3, "subscriptionType": "contact.creation"}]
 PING = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "message"}}
 MS = str(int(NOW * 1000))
 ISO = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -262,9 +262,9 @@ SENDERS = [
         },
         HUBSPOT,
         "contact.creation",
-        "7",
+        "7:9:5:-:3:-:-",
     ),
-    Sender("hubspot-v1", plain_digest(""), HUBSPOT, "contact.creation", "7"),
+    Sender("hubspot-v1", plain_digest(""), HUBSPOT, "contact.creation", "7:9:5:-:3:-:-"),
     Sender("hubspot-v2", plain_digest("POST" + URL)),
     Sender(
         "zendesk",
@@ -326,7 +326,7 @@ SENDERS = [
     ),
     Sender("asana", hmac_header("x-hook-signature"), {"events": []}, "unnamed"),
     Sender("microsoft-graph", lambda body, secret: {}, GRAPH, "created", binds=False),
-    Sender("dropbox", hmac_header("x-dropbox-signature"), {"list_folder": {}}, "unnamed"),
+    Sender("dropbox", hmac_header("x-dropbox-signature"), {"list_folder": {}}, "list_folder"),
     Sender("pipedrive", basic, {"event": "updated.deal"}, "updated.deal", secret=USER, other=OTHER_USER, binds=False),
     Sender(
         "gitlab",
