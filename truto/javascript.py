@@ -19,6 +19,8 @@ _WHITE_SPACE = (
 _INTEGER = re.compile(r"([+-]?[0-9]{1,300})(?![0-9])")
 _HEXADECIMAL = re.compile(r"([+-]?)0[xX]([0-9a-fA-F]{0,300})(?![0-9a-fA-F])")
 _DECIMAL = re.compile(r"([+-]?(?:[0-9]{1,300}(?:\.[0-9]{0,300})?|\.[0-9]{1,300})(?:[eE][+-]?[0-9]{1,3})?)")
+_ELEMENT = re.compile(r"0|[1-9][0-9]{0,8}")
+_PATH = re.compile(r"[^.\[\]]+|\[(?:(-?\d+(?:\.\d+)?)|([\"'])((?:(?!\2)[^\\]|\\.)*?)\2)\]|(?=(?:\.|\[\])(?:\.|\[\]|$))")
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
 
 
@@ -144,7 +146,9 @@ def get_path(value: Any, path: str, default: Any = None) -> Any:
     for key in split_path(path):
         if isinstance(value, Mapping) and key in value:
             value = value[key]
-        elif isinstance(value, list) and key.isascii() and key.isdigit() and int(key[:9]) < len(value):
+        elif isinstance(value, list | str) and key == "length":
+            value = len(value)
+        elif isinstance(value, list | str) and _ELEMENT.fullmatch(key) and int(key) < len(value):
             value = value[int(key)]
         else:
             return default
@@ -152,5 +156,31 @@ def get_path(value: Any, path: str, default: Any = None) -> Any:
 
 
 def split_path(path: str) -> list[str]:
-    """The keys of a lodash path: ``a.b[0]`` names ``a``, ``b`` and ``0``."""
-    return [key for key in re.split(r"[.\[\]]+", path) if key]
+    """The keys of a lodash path: ``a.b[0]`` names ``a``, ``b`` and ``0``; between two points is an empty one."""
+    keys = [found[1] or found[3] or found[0] for found in _PATH.finditer(path)]
+    return ["", *keys] if path.startswith(".") or not keys else keys
+
+
+def less(left: object, right: object) -> bool:
+    """``left < right``: texts by their characters, anything else as numbers, of which NaN is never less."""
+    if isinstance(left, list | Mapping):
+        left = text(left)
+    if isinstance(right, list | Mapping):
+        right = text(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return left < right
+    return to_number(left) < to_number(right)
+
+
+def whole(value: object, default: float) -> float:
+    """Lodash's ``toInteger``: cut towards zero, 0 for what is no number; *default* for undefined."""
+    if value is None or isinstance(value, str | int | float | list):
+        number = to_number(value)
+        return 0 if math.isnan(number) else number if math.isinf(number) else math.trunc(number)
+    return 0 if isinstance(value, Mapping) else default
+
+
+def ordered(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members in the order in which JavaScript keeps them: indexes first, by their size."""
+    indexes = sorted((key for key in members if _ELEMENT.fullmatch(key)), key=int)
+    return {key: members[key] for key in (*indexes, *(key for key in members if not _ELEMENT.fullmatch(key)))}

@@ -23,6 +23,7 @@ class Native(Jsonata.JLambda):  # type: ignore[misc] # the library has no types
         super().__init__(function)
         self.function_name = name
         parameters = list(inspect.signature(function).parameters.values())
+        self._internal = getattr(function, "takes_internal", False)
         self._variadic = any(each.kind is each.VAR_POSITIONAL for each in parameters)
         self._defaults = [UNDEFINED if each.default is each.empty else each.default for each in parameters]
         # JavaScript counts the parameters before the first one that has a default.
@@ -38,7 +39,7 @@ class Native(Jsonata.JLambda):  # type: ignore[misc] # the library has no types
         del input
         meter = current().meter
         meter.check_time()
-        given = [to_argument(arg, meter) for arg in args or ()]
+        given = list(args or ()) if self._internal else [to_argument(arg, meter) for arg in args or ()]
         if not self._variadic:
             given = [
                 default if position >= len(given) or given[position] is UNDEFINED else given[position]
@@ -47,7 +48,7 @@ class Native(Jsonata.JLambda):  # type: ignore[misc] # the library has no types
         result = self._run(given)
         if isinstance(result, str):
             meter.make_text(len(result))
-        internal = from_function(result, meter)
+        internal = result if self._internal else from_function(result, meter)
         meter.measure(internal)
         return internal
 
@@ -83,6 +84,8 @@ def options_of(value: Any, known: Mapping[str, Any]) -> dict[str, Any]:
     """An options object over its defaults; an option that is not known is refused rather than ignored."""
     if value is None or value is UNDEFINED:
         return dict(known)
+    if isinstance(value, int | float):
+        return dict(known)  # the index, where `$map` calls the function
     if not isinstance(value, Mapping):
         raise refused("the options are not an object")
     if unknown := sorted(set(value) - set(known)):

@@ -6,7 +6,6 @@ Inside an expression binary data is opaque; it is never a result.
 from __future__ import annotations
 
 import base64
-import mimetypes
 import re
 from typing import Any
 
@@ -14,12 +13,10 @@ from truto.expressions.functions.encoding import content_of, decoded
 from truto.expressions.native import options_of, refused
 from truto.expressions.values import UNDEFINED, Blob
 
-# An instance of its own holds the built-in table only; the module would read files of the system.
-_TYPES = mimetypes.MimeTypes()
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,", re.IGNORECASE)
 
 
-def base64_to_blob(value: Any = UNDEFINED, options: Any = UNDEFINED) -> Blob:
+def base64_to_blob(value: Any = UNDEFINED, options: Any = None) -> Blob:
     """Binary data from base64 or a data URI; empty or non-text gives empty data, invalid text raises."""
     chosen = options_of(options, {"mimeType": "application/octet-stream", "urlSafe": False})
     if not isinstance(value, str) or not value:
@@ -68,19 +65,10 @@ def buffer_to_string(value: Any = UNDEFINED, encoding: Any = "utf8") -> str:
             raise refused("the encoding is not known")
 
 
-def get_mime_type(name: Any = UNDEFINED) -> str | None:
-    """The MIME type of a file name or an extension; ``null`` when unknown."""
-    if not isinstance(name, str):
-        return None
-    extension = "." + name.rsplit(".", 1)[-1].rsplit("/", 1)[-1].lower()
-    return _TYPES.types_map[True].get(extension)
-
-
 FUNCTIONS = {
     "base64ToBlob": base64_to_blob,
     "blob": blob,
     "getArrayBuffer": get_array_buffer,
     "getDataUri": get_data_uri,
     "bufferToString": buffer_to_string,
-    "getMimeType": get_mime_type,
 }

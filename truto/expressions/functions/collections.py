@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cmp_to_key
 from typing import Any
 
 from truto import javascript
 from truto.expressions.evaluator import current
+from truto.expressions.functions.iteratees import compare, getter, is_true
 from truto.expressions.native import refused
 from truto.expressions.values import UNDEFINED
 
@@ -33,13 +35,15 @@ def remove_empty_items(values: Any) -> Any:
 def map_values(value: Any, mapping: Any = UNDEFINED, lower_case: Any = False, default: Any = None) -> Any:
     """Look up text and numbers, lower-cased, in *mapping*; what has no match stays as it is (lib).
 
-    Unless *lower_case*, the mapping's keys are lower-cased first. *default* is for null and undefined input only; a
-    mapped ``null`` counts as no match.
+    Unless *lower_case*, the mapping's keys are lower-cased first. *default* is for null and undefined input only, and
+    not for what is inside of it; a mapped ``null`` counts as no match.
     """
+    if _is_nil(value) and default is not None:
+        return default
     if _is_nil(mapping):
         return value
-    known = mapping if lower_case else {key.lower(): item for key, item in mapping.items()}
-    return _mapped(value, known, default)
+    known = _members(mapping)
+    return _mapped(value, known if lower_case else {key.lower(): item for key, item in known.items()})
 
 
 def to_number(value: Any) -> float:
@@ -48,16 +52,18 @@ def to_number(value: Any) -> float:
 
 
 def group_by(values: Any, key: Any = UNDEFINED) -> dict[str, Any]:
-    """Arrays of items by the value at *key*; undefined input makes a group named ``undefined`` (lib)."""
+    """Arrays of items by what *key* gives; undefined input makes a group named ``undefined`` (lib)."""
     groups: dict[str, Any] = {}
+    of = getter(key)
     for item in _cast_array(values):
-        groups.setdefault(_name(_get(item, key)), []).append(item)
-    return groups
+        groups.setdefault(_name(of(item)), []).append(item)
+    return javascript.ordered(groups)
 
 
 def key_by(values: Any, key: Any = UNDEFINED) -> dict[str, Any]:
-    """The last item for each value at *key*."""
-    return {_name(_get(item, key)): item for item in _cast_array(values)}
+    """The last item for each thing that *key* gives."""
+    of = getter(key)
+    return javascript.ordered({_name(of(item)): item for item in _cast_array(values)})
 
 
 def pick(value: Any, keys: Any = UNDEFINED) -> dict[str, Any]:
@@ -72,10 +78,8 @@ def pick(value: Any, keys: Any = UNDEFINED) -> dict[str, Any]:
 
 
 def omit(value: Any, keys: Any = UNDEFINED) -> dict[str, Any]:
-    """An object without *keys*; dotted paths reach inside. Undefined gives ``{}``."""
-    if not isinstance(value, Mapping):
-        return {}
-    result = dict(value)
+    """An object without *keys*; dotted paths reach inside. Undefined gives ``{}``, an array its items by index."""
+    result = dict(_members(value))
     for key in _key_list(keys):
         if key in result:
             del result[key]
@@ -86,48 +90,60 @@ def omit(value: Any, keys: Any = UNDEFINED) -> dict[str, Any]:
 
 def compact(values: Any) -> list[Any]:
     """Without what JavaScript calls false; empty objects and arrays stay."""
-    return [item for item in _cast_array(values) if _js_true(item)]
+    return [item for item in _cast_array(values) if is_true(item)]
 
 
 def order_by(values: Any, keys: Any = UNDEFINED, orders: Any = UNDEFINED) -> list[Any]:
     """Sorted by *keys*, each ``asc`` (the default) or ``desc`` in *orders*; undefined values come last, ascending."""
-    paths = _cast_array(keys) if keys is not UNDEFINED else [UNDEFINED]
-    directions = _cast_array(orders) if orders is not UNDEFINED else []
-    result = list(_elements(values))
-    for position in reversed(range(len(paths))):
-        path = paths[position]
-        descending = position < len(directions) and directions[position] == "desc"
-        result.sort(key=lambda item, path=path: _rank(_get(item, path)), reverse=descending)
-    return result
+    paths = [getter(_path(key)) for key in _list_of(keys)] or [getter(UNDEFINED)]
+    signs = [-1 if order == "desc" else 1 for order in _list_of(orders)]
+    signs += [1] * (len(paths) - len(signs))
+    items = [(item, [of(item) for of in paths]) for item in _cast_array(values)]
+
+    def compared(left: tuple[Any, list[Any]], right: tuple[Any, list[Any]]) -> int:
+        current().meter.step()
+        found = (sign * compare(*pair) for sign, *pair in zip(signs, left[1], right[1], strict=False))
+        return next((each for each in found if each), 0)
+
+    return [item for item, _ in sorted(items, key=cmp_to_key(compared))]
 
 
 def find(values: Any, wanted: Any = UNDEFINED) -> Any:
     """The first item that has *wanted*: a key with a true value, or an object whose members all match."""
-    matches = _matcher(wanted)
-    return next((item for item in _elements(values) if matches(item)), UNDEFINED)
+    of = getter(wanted)
+    return next((item for item in _cast_array(values) if is_true(of(item))), UNDEFINED)
 
 
 def lofilter(values: Any, wanted: Any = UNDEFINED) -> list[Any]:
     """All items that have *wanted*, as in :func:`find`. A function as *wanted* matches everything (lib)."""
-    matches = _matcher(wanted)
-    return [item for item in _elements(values) if matches(item)]
+    of = getter(wanted)
+    return [item for item in _cast_array(values) if is_true(of(item))]
 
 
 def values_of(value: Any) -> list[Any]:
     """The values of an object, the items of an array, the characters of text; undefined gives ``[]``."""
-    return list(_elements(value))
+    return list(_members(value).values())
 
 
-def chunk(values: Any, size: Any = 1) -> list[Any]:
-    """Arrays of *size* items each, the last one shorter."""
-    items, length = _cast_array(values), int(size)
-    return [items[start : start + length] for start in range(0, len(items), length)] if length >= 1 else []
+def chunk(values: Any, size: Any = UNDEFINED) -> list[Any]:
+    """Arrays of *size* items each, one by default, the last one shorter."""
+    items, length = _cast_array(values), javascript.whole(size, 1)
+    if length < 1:
+        return []
+    step = int(min(length, max(1, len(items))))
+    return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 def difference(values: Any, without: Any = UNDEFINED) -> list[Any]:
-    """The items of the first array that are not in the second; objects are never the same (lib: by identity)."""
-    unwanted = {_same_value(item) for item in _cast_array(without)}
-    return [item for item in _cast_array(values) if _same_value(item) not in unwanted]
+    """The items of the first array that are not in the second; objects are the same only as themselves (lib).
+
+    NaN is NaN. What is no array has no items.
+    """
+    unwanted = {_same_value(item) for item in without} if isinstance(without, list) else set()
+    return [item for item in values if _same_value(item) not in unwanted] if isinstance(values, list) else []
+
+
+difference.takes_internal = True  # type: ignore[attr-defined]  # a copy of an object would be another one
 
 
 def flatten(values: Any) -> list[Any]:
@@ -140,17 +156,17 @@ def flatten_deep(values: Any) -> list[Any]:
     return flatten_depth(values, math.inf)
 
 
-def flatten_depth(values: Any, depth: Any = 1) -> list[Any]:
-    """*depth* levels of arrays less."""
+def flatten_depth(values: Any, depth: Any = UNDEFINED) -> list[Any]:
+    """*depth* levels of arrays less, one by default."""
     result: list[Any] = []
-    _flatten_into(result, _cast_array(values), depth)
+    _flatten_into(result, _cast_array(values), javascript.whole(depth, 1))
     return result
 
 
-def join(values: Any, separator: Any = ",") -> str:
+def join(values: Any, separator: Any = UNDEFINED) -> str:
     """The items as text between separators; null and undefined are empty (lib: lodash, replaces JSONata's)."""
-    texts = [_joinable(item) for item in _cast_array(values)]
-    between = javascript.text(separator)
+    texts = ["" if _is_nil(item) else javascript.text(item) for item in _cast_array(values)]
+    between = "," if separator is UNDEFINED else javascript.text(separator)
     current().meter.make_text(sum(map(len, texts)) + len(between) * len(texts))
     return between.join(texts)
 
@@ -163,35 +179,35 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _js_true(value: Any) -> bool:
-    return isinstance(value, list | Mapping) or (bool(value) and not _is_nan(value))
-
-
 def _cast_array(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _elements(value: Any) -> list[Any]:
+def _members(value: Any) -> Mapping[str, Any]:
+    """What JavaScript lists of a value: an object's members, an array's items and a text's characters by index."""
     if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if isinstance(value, list | str) else []
+        return value
+    return {str(index): item for index, item in enumerate(value)} if isinstance(value, list | str) else {}
 
 
-def _get(item: Any, key: Any) -> Any:
-    return item if key is UNDEFINED else javascript.get_path(item, javascript.text(key), UNDEFINED)
+def _list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if _is_nil(value) else [value]
+
+
+def _path(key: Any) -> Any:
+    # Inside of the list of keys, a list is a path.
+    return ".".join(map(javascript.text, key)) if isinstance(key, list) else key
 
 
 def _name(value: Any) -> str:
     return "undefined" if value is UNDEFINED else javascript.text(value)
 
 
-def _mapped(value: Any, known: Mapping[str, Any], default: Any) -> Any:
-    if _is_nil(value):
-        return default
+def _mapped(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
-        return [_mapped(item, known, default) for item in value]
+        return [_mapped(item, known) for item in value]
     if isinstance(value, Mapping):
-        return {key: _mapped(item, known, default) for key, item in value.items()}
+        return {key: _mapped(item, known) for key, item in value.items()}
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return value
     found = known.get(javascript.text(value).lower())
@@ -219,44 +235,11 @@ def _drop(target: dict[str, Any], path: list[str]) -> None:
         target.pop(path[-1], None)
 
 
-def _rank(value: Any) -> tuple[int, Any]:
-    match value:
-        case bool():
-            return 0, float(value)
-        case int() | float():
-            return (0, value) if not _is_nan(value) else (5, 0)
-        case str():
-            return 1, value
-        case None:
-            return 3, 0
-        case _ if value is UNDEFINED:
-            return 4, 0
-        case _:
-            return 2, javascript.text(value)
-
-
-def _matcher(wanted: Any) -> Callable[[Any], bool]:
-    if isinstance(wanted, str | int | float) and not isinstance(wanted, bool):
-        return lambda item: (found := _get(item, wanted)) is not UNDEFINED and _js_true(found)
-    if isinstance(wanted, Mapping):
-        return lambda item: _contains(item, wanted)
-    return lambda item: True
-
-
-def _contains(item: Any, wanted: Any) -> bool:
-    if isinstance(wanted, Mapping):
-        return isinstance(item, Mapping) and all(
-            key in item and _contains(item[key], value) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return isinstance(item, list) and all(any(_contains(each, value) for each in item) for value in wanted)
-    return bool(item == wanted) and isinstance(item, bool) == isinstance(wanted, bool)
-
-
 def _same_value(value: Any) -> Any:
-    if isinstance(value, list | Mapping):
-        return ("object", id(value))
-    return (isinstance(value, bool), value)
+    """A hashable that two values share when lodash calls them the same (SameValueZero)."""
+    if isinstance(value, str | int | float) and not _is_nan(value):
+        return (isinstance(value, bool), value)
+    return "NaN" if _is_nan(value) else ("object", id(value))
 
 
 def _flatten_into(result: list[Any], values: list[Any], depth: float) -> None:
@@ -265,12 +248,6 @@ def _flatten_into(result: list[Any], values: list[Any], depth: float) -> None:
             _flatten_into(result, item, depth - 1)
         else:
             result.append(item)
-
-
-def _joinable(value: Any) -> str:
-    if _is_nil(value):
-        return ""
-    return ",".join(map(_joinable, value)) if isinstance(value, list) else javascript.text(value)
 
 
 FUNCTIONS = {

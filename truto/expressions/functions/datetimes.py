@@ -6,8 +6,6 @@ process's zone). Texts are English. A date that cannot be read gives an object w
 
 from __future__ import annotations
 
-import calendar
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -18,16 +16,27 @@ from zoneinfo import ZoneInfo
 
 from truto import javascript
 from truto.expressions.functions import durations, luxon
+from truto.expressions.functions.moments import (
+    EPOCH,
+    difference,
+    end_of,
+    milliseconds,
+    replaced,
+    shifted,
+    start_of,
+    unit_of,
+    units_of,
+    within,
+)
 from truto.expressions.native import refused, wrapped
 from truto.expressions.values import UNDEFINED, Wrapped
 
-_ISO_SHAPE = re.compile(r"(?:\d{4}(?:-?W?\d[\dW-]{0,8})?)?(?:T[\d:.,]{1,30}(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII)
+_ISO_SHAPE = re.compile(r"\d{4}(?:-?W?\d[\dW-]{0,8})?(?:T[\d:.,]{1,30}(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII)
+_ISO_TIME = re.compile(r"\d{2}(?::\d{2}(?::?\d{2}(?:[.,]\d{1,30})?)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?", re.ASCII)
+_ISO_MIDNIGHT = re.compile(r"T24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[+-]|$))")
 _ISO_ORDINAL = re.compile(r"(\d{4})-?(\d{3})(?=T|$)")
 _ISO_MONTH = re.compile(r"(\d{4})(?:-(\d{2}))?(?=T|$)")
 _OFFSET_ZONE = re.compile(r"(?:UTC|GMT)([+-]\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TIME_UNITS = {"hours": 3_600_000, "minutes": 60_000, "seconds": 1000, "milliseconds": 1}
-_UNITS = ("years", "quarters", "months", "weeks", "days", *_TIME_UNITS)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
@@ -42,7 +51,7 @@ def dt_from_iso(text: Any = UNDEFINED, zone: Any = UNDEFINED) -> Any:
 def dt_from_format(text: Any = UNDEFINED, form: Any = UNDEFINED, options: Any = UNDEFINED) -> Any:
     """A date by Luxon's tokens, or ``RFC2822``, ``ISO``, ``fromSeconds``; *options* such as ``{'zone': 'UTC'}``."""
     zone = options.get("zone", UNDEFINED) if isinstance(options, Mapping) else UNDEFINED
-    read_in = UTC if zone is UNDEFINED else zone_of(zone)
+    read_in = luxon.HOST if zone is UNDEFINED else zone_of(zone)
     if not isinstance(form, str) or read_in is None:
         return invalid("unsupported zone" if read_in is None else "unparsable")
     if form == "ISO":
@@ -61,7 +70,7 @@ def iso_to_format(text: str, form: str) -> str:
     moment = _read_iso(text)
     if moment is None:
         return "Invalid DateTime"
-    return luxon.write(moment, form) if form else luxon.iso(moment)
+    return luxon.write(moment, form) if form else luxon.iso(moment.astimezone(luxon.HOST))
 
 
 def zone_of(name: Any) -> tzinfo | None:
@@ -70,7 +79,9 @@ def zone_of(name: Any) -> tzinfo | None:
         return timezone(timedelta(minutes=name)) if abs(name) < 1440 else None
     if not isinstance(name, str):
         return None
-    if name.lower() in ("utc", "gmt", "local", "system", "default"):
+    if name.lower() in ("local", "system", "default"):
+        return luxon.HOST
+    if name.lower() in ("utc", "gmt"):
         return UTC
     if found := _OFFSET_ZONE.fullmatch(name):
         sign = -1 if found[1].startswith("-") else 1
@@ -92,10 +103,13 @@ def _named_zone(name: str) -> tzinfo | None:
 
 
 def _read_iso(text: str) -> datetime | None:
-    if len(text) > 50 or not text or not _ISO_SHAPE.fullmatch(text):
+    if len(text) > 50:
         return None
-    if text.startswith("T"):
-        text = datetime.now(UTC).date().isoformat() + text
+    if _ISO_TIME.fullmatch(text):
+        text = f"{datetime.now(UTC).date().isoformat()}T{text}"
+    if not _ISO_SHAPE.fullmatch(text):
+        return None
+    text, midnights = _ISO_MIDNIGHT.subn("T00", text)  # the end of a day
     try:
         if found := _ISO_ORDINAL.match(text):
             day = datetime(int(found[1]), 1, 1) + timedelta(days=int(found[2]) - 1)  # noqa: DTZ001 (zone below)
@@ -106,14 +120,7 @@ def _read_iso(text: str) -> datetime | None:
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _within(lambda: _whole_milliseconds(moment.astimezone(UTC)))
-
-
-def _within(compute: Callable[[], datetime]) -> datetime | None:
-    try:
-        return compute()
-    except (OverflowError, ValueError):
-        return None  # before year 1 or after 9999
+    return within(lambda: _whole_milliseconds(moment.astimezone(UTC)) + timedelta(days=midnights))
 
 
 def _whole_milliseconds(moment: datetime) -> datetime:
@@ -121,151 +128,15 @@ def _whole_milliseconds(moment: datetime) -> datetime:
 
 
 def _at(milliseconds: float) -> datetime | None:
-    return _within(lambda: _EPOCH + timedelta(milliseconds=milliseconds))
+    return within(lambda: EPOCH + timedelta(milliseconds=milliseconds))
 
 
 def _in_zone(moment: datetime | None, zone: Any) -> Any:
-    target = UTC if zone is UNDEFINED or zone is None else zone_of(zone)
+    target = luxon.HOST if zone is UNDEFINED or not zone else zone_of(zone)
     if target is None:
         return invalid("unsupported zone")
-    moved = _within(lambda: moment.astimezone(target)) if moment is not None else None
+    moved = within(lambda: moment.astimezone(target)) if moment is not None else None
     return invalid("unparsable") if moved is None else as_object(moved)
-
-
-# -- computing ---------------------------------------------------------------------------------------------------------
-
-
-def units_of(value: Any, sign: int = 1) -> dict[str, float]:
-    """Amounts by unit (``years`` … ``milliseconds``); a number is milliseconds. Unknown units raise."""
-    if isinstance(value, Wrapped):
-        value = value.native
-    if isinstance(value, int | float):
-        value = {"milliseconds": value}
-    if not isinstance(value, Mapping):
-        raise refused("a duration is an object or a number")
-    found = {}
-    for key, amount in value.items():
-        number = javascript.to_number(amount)
-        if not math.isfinite(number):
-            raise refused("a duration holds something that is not a number")
-        found[unit_of(key)] = sign * number
-    return found
-
-
-def unit_of(name: Any) -> str:
-    """The plural name of a unit."""
-    plural = str(name).lower().removesuffix("s") + "s"
-    if plural not in _UNITS:
-        raise refused("the unit is not known")
-    return plural
-
-
-def shifted(moment: datetime, amounts: Mapping[str, float]) -> datetime | None:
-    """Add calendar units in local time, with the day cut to the month, then time units as elapsed time."""
-
-    def compute() -> datetime:
-        months = 12 * amounts.get("years", 0) + 3 * amounts.get("quarters", 0) + amounts.get("months", 0)
-        count = moment.year * 12 + moment.month - 1 + math.trunc(months)
-        year, month = divmod(count, 12)
-        day = min(moment.day, calendar.monthrange(year, month + 1)[1])
-        days = 7 * amounts.get("weeks", 0) + amounts.get("days", 0)
-        local = moment.replace(year=year, month=month + 1, day=day) + timedelta(days=math.trunc(days))
-        rest = (days - math.trunc(days)) * 86_400_000
-        elapsed = rest + sum(amounts.get(unit, 0) * each for unit, each in _TIME_UNITS.items())
-        return (local.astimezone(UTC) + timedelta(milliseconds=math.trunc(elapsed))).astimezone(moment.tzinfo)
-
-    return _within(compute)
-
-
-def start_of(moment: datetime, unit: str) -> datetime:
-    """The first millisecond of the unit that *moment* is in; weeks begin on Monday."""
-    order = ("milliseconds", "seconds", "minutes", "hours", "days")
-    if unit in order:
-        fields = ("microsecond", "second", "minute", "hour")[: order.index(unit)]
-        return moment.replace(**dict.fromkeys(fields, 0))  # type: ignore[arg-type]
-    midnight = start_of(moment, "days")
-    if unit == "weeks":
-        return midnight - timedelta(days=moment.weekday())
-    month = {"months": moment.month, "quarters": (moment.month - 1) // 3 * 3 + 1, "years": 1}[unit]
-    return midnight.replace(month=month, day=1)
-
-
-def end_of(moment: datetime, unit: str) -> datetime | None:
-    """The last millisecond of the unit that *moment* is in."""
-    following = shifted(start_of(moment, unit), {unit: 1})
-    return following and shifted(following, {"milliseconds": -1})
-
-
-def replaced(moment: datetime, fields: Mapping[str, Any]) -> datetime | None:
-    """*moment* with some of its fields set; what does not exist (a 13th month) is ``None``."""
-    values = {str(key).lower().removesuffix("s"): int(value) for key, value in fields.items()}
-    if unknown := values.keys() - {*_SETTABLE, "weekday", "weeknumber", "weekyear", "ordinal"}:
-        raise refused(f"the field {min(unknown)!r} is not known")
-
-    def compute() -> datetime:
-        result = moment
-        if values.keys() & {"weekday", "weeknumber", "weekyear"}:
-            now = moment.isocalendar()
-            names = zip(("weekyear", "weeknumber", "weekday"), now, strict=True)
-            day = datetime.fromisocalendar(*(values.get(name, default) for name, default in names))
-            result = result.replace(year=day.year, month=day.month, day=day.day)
-        direct: dict[str, Any] = {
-            name: values[name] for name in ("year", "month", "day", "hour", "minute", "second") if name in values
-        }
-        if "day" not in direct:
-            year, month = direct.get("year", result.year), direct.get("month", result.month)
-            direct["day"] = min(result.day, calendar.monthrange(year, month)[1])
-        if "millisecond" in values:
-            direct["microsecond"] = values["millisecond"] * 1000
-        result = result.replace(**direct)
-        if "ordinal" in values:
-            result = result.replace(month=1, day=1) + timedelta(days=values["ordinal"] - 1)
-        return result
-
-    return _within(compute)
-
-
-_SETTABLE = ("year", "month", "day", "hour", "minute", "second", "millisecond")
-
-
-def milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def difference(later: datetime, earlier: datetime, units: list[str]) -> dict[str, float]:
-    """What lies between two moments in *units*, from the largest; the smallest one takes the fraction."""
-    sign = 1 if later >= earlier else -1
-    start, end = (earlier, later) if sign > 0 else (later, earlier)
-    end = end.astimezone(start.tzinfo)
-    ordered = sorted(units, key=_UNITS.index)
-    result: dict[str, float] = {}
-    for position, unit in enumerate(ordered):
-        count, start = _whole_units(start, end, unit)
-        if position == len(ordered) - 1:
-            count += _fraction(start, end, unit)
-        result[unit] = javascript.tidy(sign * float(count))
-    return result
-
-
-def _whole_units(start: datetime, end: datetime, unit: str) -> tuple[float, datetime]:
-    length = {"years": 366, "quarters": 92, "months": 31, "weeks": 7, "days": 1}.get(unit)
-    elapsed = milliseconds(end) - milliseconds(start)
-    if length is None:
-        count = elapsed // _TIME_UNITS[unit]
-        return count, shifted(start, {unit: count}) or start
-    count = max(0, elapsed // (length * 86_400_000) - 1)
-    reached = shifted(start, {unit: count}) or start
-    while (following := shifted(start, {unit: count + 1})) is not None and following <= end:
-        count, reached = count + 1, following
-    return count, reached
-
-
-def _fraction(start: datetime, end: datetime, unit: str) -> float:
-    following = shifted(start, {unit: 1})
-    if following is None or following == start:
-        return 0.0
-    return (end - start) / (following.astimezone(UTC) - start.astimezone(UTC))
 
 
 # -- the object --------------------------------------------------------------------------------------------------------
@@ -291,13 +162,13 @@ def as_object(moment: datetime) -> Wrapped:
 def invalid(reason: str) -> Wrapped:
     """The object of a date that is none: methods give ``null`` or it again."""
     dead: dict[str, Callable[..., Any]] = {}
-    for name in (*_changing(_EPOCH), "diff", "diffNow", "until"):
+    for name in (*_changing(EPOCH), "diff", "diffNow", "until"):
         dead[name] = lambda *_: invalid(reason)
-    for name in (*_writing(_EPOCH), "hasSame", "equals"):
+    for name in (*_writing(EPOCH), "hasSame", "equals"):
         dead[name] = lambda *_: None
     for name, value in {"toFormat": "Invalid DateTime", "hasSame": False, "equals": False}.items():
         dead[name] = lambda *_, value=value: value
-    members = {**dict.fromkeys(luxon.fields(_EPOCH)), "isValid": False, "invalidReason": reason}
+    members = {**dict.fromkeys(luxon.fields(EPOCH)), "isValid": False, "invalidReason": reason}
     return wrapped(members, dead, native=None, to_json=lambda: None)
 
 
@@ -308,7 +179,7 @@ def _changing(moment: datetime) -> dict[str, Callable[..., Any]]:
             return invalid("unsupported zone")
         if isinstance(options, Mapping) and options.get("keepLocalTime"):
             return as_object(moment.replace(tzinfo=target))
-        return _or_invalid(_within(lambda: moment.astimezone(target)))
+        return _or_invalid(within(lambda: moment.astimezone(target)))
 
     return {
         "plus": lambda amounts: _or_invalid(shifted(moment, units_of(amounts))),
@@ -320,7 +191,7 @@ def _changing(moment: datetime) -> dict[str, Callable[..., Any]]:
         "setLocale": lambda *_: as_object(moment),
         "reconfigure": lambda *_: as_object(moment),
         "toUTC": lambda *_: set_zone("UTC"),
-        "toLocal": lambda *_: set_zone("UTC"),
+        "toLocal": lambda *_: set_zone("local"),
     }
 
 

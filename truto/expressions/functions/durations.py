@@ -11,7 +11,7 @@ from truto import javascript
 from truto.expressions.native import refused, wrapped
 from truto.expressions.values import UNDEFINED, Wrapped
 
-_LENGTH = {
+LENGTH = {
     "years": 365 * 86_400_000,
     "quarters": 91 * 86_400_000,
     "months": 30 * 86_400_000,
@@ -64,7 +64,7 @@ def _number(value: float) -> str:
 
 def _unit(name: Any) -> str:
     plural = str(name).lower().removesuffix("s") + "s"
-    if plural not in _LENGTH:
+    if plural not in LENGTH:
         raise refused("the unit is not known")
     return plural
 
@@ -80,19 +80,19 @@ def _amounts(value: Any) -> dict[str, float]:
 
 
 def _sum(left: Mapping[str, float], right: Mapping[str, float], sign: int) -> dict[str, float]:
-    units = [unit for unit in _LENGTH if unit in left or unit in right]
+    units = [unit for unit in LENGTH if unit in left or unit in right]
     return {unit: left.get(unit, 0) + sign * right.get(unit, 0) for unit in units}
 
 
 def _milliseconds(amounts: Mapping[str, float]) -> float:
-    return sum(amount * _LENGTH[unit] for unit, amount in amounts.items())
+    return sum(amount * LENGTH[unit] for unit, amount in amounts.items())
 
 
 def _shifted(amounts: Mapping[str, float], units: list[str]) -> dict[str, float]:
     """The same length in other units, the smallest one with the fraction."""
-    ordered = [unit for unit in _LENGTH if unit in units]
+    ordered = [unit for unit in LENGTH if unit in units]
     months = sum(amount * _MONTHS[unit] for unit, amount in amounts.items() if unit in _MONTHS)
-    rest = sum(amount * _LENGTH[unit] for unit, amount in amounts.items() if unit not in _MONTHS)
+    rest = sum(amount * LENGTH[unit] for unit, amount in amounts.items() if unit not in _MONTHS)
     result: dict[str, float] = {}
     for unit in ordered:
         if unit in _MONTHS:
@@ -100,11 +100,11 @@ def _shifted(amounts: Mapping[str, float], units: list[str]) -> dict[str, float]
             continue
         if months:
             years = math.trunc(months / 12)
-            rest += years * _LENGTH["years"] + (months - 12 * years) * _LENGTH["months"]
+            rest += years * LENGTH["years"] + (months - 12 * years) * LENGTH["months"]
             months = 0
-        result[unit], rest = _take(rest, _LENGTH[unit], last=unit == ordered[-1])
+        result[unit], rest = _take(rest, LENGTH[unit], last=unit == ordered[-1])
     if rest and ordered and ordered[-1] in _MONTHS:
-        result[ordered[-1]] += rest / (_LENGTH["months"] * _MONTHS[ordered[-1]])
+        result[ordered[-1]] += rest / (LENGTH["months"] * _MONTHS[ordered[-1]])
     return {unit: javascript.tidy(amount) for unit, amount in result.items()}
 
 

@@ -65,7 +65,8 @@ def content_of(value: Any) -> bytes:
     """The bytes of binary data, or of a value as text."""
     if isinstance(value, Blob):
         return value.content
-    return javascript.text(value).encode()
+    # Half of a character becomes the sign for what cannot be read.
+    return javascript.text(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def encoded(content: bytes, form: Any) -> Any:

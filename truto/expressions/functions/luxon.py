@@ -20,6 +20,10 @@ _TOKEN = re.compile(r"'(?:[^']*)'|([a-zA-Z])\1*|[\s\S]")
 _OFFSET = r"[+-]\d{1,2}(?::?\d{2})?"
 
 
+HOST = timezone(timedelta(0), "UTC")
+"""The zone of the host, which is UTC by another name: ISO 8601 says ``+00:00`` there, and ``Z`` in UTC itself (lib)."""
+
+
 def zone_name(moment: datetime) -> str:
     """The IANA name of a moment's zone, or ``UTC+5:30`` for a fixed offset."""
     key = getattr(moment.tzinfo, "key", None)
@@ -51,7 +55,7 @@ def fields(moment: datetime) -> dict[str, Any]:
     week_year, week, weekday = moment.isocalendar()
     days_in_year = 366 if calendar.isleap(moment.year) else 365
     winter = min(moment.replace(month=month, day=1).utcoffset() or timedelta() for month in (1, 7))
-    fixed = getattr(moment.tzinfo, "key", None) is None
+    fixed = getattr(moment.tzinfo, "key", None) is None and moment.tzinfo is not HOST
     return {
         "year": moment.year,
         "quarter": (moment.month + 2) // 3,
@@ -73,7 +77,7 @@ def fields(moment: datetime) -> dict[str, Any]:
         "offsetNameShort": moment.tzname(),
         "offsetNameLong": moment.tzname(),
         "zoneName": zone_name(moment),
-        "zone": {"name": zone_name(moment), "type": "fixed" if fixed else "iana"},
+        "zone": zone_name(moment),
         "daysInMonth": calendar.monthrange(moment.year, moment.month)[1],
         "daysInYear": days_in_year,
         "weeksInWeekYear": _weeks_in_year(week_year),
@@ -127,7 +131,7 @@ def iso(moment: datetime, options: Any = None) -> str:
     text = write(moment, f"{date}'T'{time}")
     if chosen.get("includeOffset") is False:
         return text
-    is_utc = zone_name(moment) == "UTC"
+    is_utc = zone_name(moment) == "UTC" and moment.tzinfo is not HOST
     return text + ("Z" if is_utc else offset_text(moment, "techie" if basic else "short"))
 
 

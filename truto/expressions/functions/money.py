@@ -11,7 +11,8 @@ from truto.expressions.values import UNDEFINED
 
 # ISO 4217, by the number of digits behind the point.
 _CODES = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XAG XAU XBA XBB XBC XBD XDR XOF "
+    "XPD XPF XPT XSU XTS XUA XXX",
     2: (
         "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
         "CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
@@ -28,24 +29,26 @@ _DIGITS = {code: digits for digits, codes in _CODES.items() for code in codes.sp
 
 def convert_currency_to_subunit(value: Any, code: Any = UNDEFINED) -> Any:
     """``floor(value * 10 ** digits)`` in binary arithmetic: 1.15 USD is 114 (lib); an unknown code gives *value*."""
-    digits, amount = _digits(code), _amount(value)
-    return value if digits is None or amount is None else math.floor(amount * 10**digits)
+    digits = _digits(code)
+    if digits is None or value is UNDEFINED or value is None:
+        return value
+    amount = javascript.leading_number(javascript.text(value))
+    return math.nan if amount is None else math.floor(amount * 10**digits)
 
 
 def convert_currency_from_subunit(value: Any, code: Any = UNDEFINED) -> Any:
     """Text with the currency's digits: 550 USD is ``"5.50"``; an unknown code gives *value*."""
-    digits, amount = _digits(code), _amount(value)
-    if digits is None or amount is None:
+    digits = _digits(code)
+    if digits is None or value is UNDEFINED or value is None:
         return value
+    amount = javascript.leading_number(javascript.text(value))
+    if amount is None:
+        return "NaN"
     return str(Decimal(amount / 10**digits).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_UP))
 
 
 def _digits(code: Any) -> int | None:
     return _DIGITS.get(code) if isinstance(code, str) else None
-
-
-def _amount(value: Any) -> float | None:
-    return None if value is UNDEFINED or value is None else javascript.leading_number(javascript.text(value))
 
 
 FUNCTIONS = {

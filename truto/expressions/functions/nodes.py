@@ -7,6 +7,7 @@ from typing import Any
 
 from truto import javascript
 from truto.expressions.functions.collections import order_by
+from truto.expressions.functions.iteratees import is_true
 from truto.expressions.native import refused, wrapped
 from truto.expressions.values import UNDEFINED
 
@@ -50,13 +51,13 @@ class Graph:
             for other in others:
                 self.needed_by[other].append(name)
 
-    def order(self) -> list[str]:
-        """Every name after those that it depends on; a cycle raises."""
+    def order(self, leaves_only: Any = False) -> list[str]:
+        """Every name after those that it depends on, or only names that depend on none; a cycle raises."""
         done: dict[str, bool] = {}
         result: list[str] = []
-        for name in self.data:
+        for name in (*(name for name in self.data if not self.needed_by[name]), *self.data):
             self._visit(name, self.needs, done, result)
-        return result
+        return [name for name in result if not self.needs[name]] if is_true(leaves_only) else result
 
     def reach(self, name: str, edges: dict[str, list[str]]) -> list[str]:
         """Everything that follows from *name* along *edges*, farthest first; a cycle or an unknown name raises."""
@@ -102,7 +103,7 @@ def _as_object(graph: Graph) -> Any:
         return graph.data[name]
 
     methods: dict[str, Callable[..., Any]] = {
-        "overallOrder": graph.order,
+        "overallOrder": lambda leaves_only=False: graph.order(leaves_only),
         "dependenciesOf": lambda name: graph.reach(name, graph.needs),
         "dependantsOf": lambda name: graph.reach(name, graph.needed_by),
         "hasNode": lambda name: name in graph.data,

@@ -14,7 +14,7 @@ from truto.expressions.values import UNDEFINED
 _SEPARATORS = ("\n\n", "\n", " ", "")
 
 
-def recursive_character_text_splitter(value: Any = UNDEFINED, options: Any = UNDEFINED) -> list[str]:
+def recursive_character_text_splitter(value: Any = UNDEFINED, options: Any = None) -> list[str]:
     """Chunks of at most ``chunkSize`` characters that share about ``chunkOverlap`` with the one before.
 
     Paragraphs stay together where they fit, then lines, words, characters. Objects and arrays are split as indented

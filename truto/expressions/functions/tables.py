@@ -39,24 +39,43 @@ _SQL_OPTIONS = {
 def json_to_csv(rows: Any = UNDEFINED, options: Any = UNDEFINED) -> str:
     """CSV with every text in quotes and a header of all keys; nothing to write gives ``""`` (lib).
 
-    Options: ``delimiter``, ``header``, ``fields`` (names, or ``{label, value}``), ``eol``.
+    Options: ``delimiter``, ``header``, ``fields`` (names, or ``{label, value, default}``), ``eol``, ``defaultValue``,
+    ``includeEmptyRows``, ``withBOM``.
     """
-    chosen = options_of(options, {"delimiter": ",", "header": True, "fields": None, "eol": "\n"})
+    chosen = options_of(options, _CSV_OPTIONS)
     items = [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, Mapping)]
     if not items or not isinstance(chosen["fields"], list | None):
         return ""
     fields = chosen["fields"] or list(dict.fromkeys(key for row in items for key in row))
-    columns = [_column(field) for field in fields]
-    lines = [[_cell(label) for label, _ in columns]] if chosen["header"] else []
-    lines += ([_cell(javascript.get_path(row, path, UNDEFINED)) for _, path in columns] for row in items)
-    return str(chosen["eol"]).join(str(chosen["delimiter"]).join(line) for line in lines)
+    columns = [_column(field, chosen["defaultValue"]) for field in fields]
+    lines = [[_cell(label) for label, _, _ in columns]] if chosen["header"] else []
+    cells = ([_cell(_value(row, path, default)) for _, path, default in columns] for row in items)
+    lines += (line for line in cells if any(line) or chosen["includeEmptyRows"])
+    written = str(chosen["eol"]).join(str(chosen["delimiter"]).join(line) for line in lines)
+    return ("\ufeff" if chosen["withBOM"] else "") + written
 
 
-def _column(field: Any) -> tuple[str, str]:
+_CSV_OPTIONS = {
+    "delimiter": ",",
+    "header": True,
+    "fields": None,
+    "eol": "\n",
+    "defaultValue": UNDEFINED,
+    "includeEmptyRows": False,
+    "withBOM": False,
+}
+
+
+def _value(row: Mapping[str, Any], path: str, default: Any) -> Any:
+    found = javascript.get_path(row, path, UNDEFINED)
+    return default if found is None or found is UNDEFINED else found
+
+
+def _column(field: Any, default: Any) -> tuple[str, str, Any]:
     if isinstance(field, Mapping):
         path = javascript.text(field.get("value", ""))
-        return javascript.text(field.get("label", path)), path
-    return javascript.text(field), javascript.text(field)
+        return javascript.text(field.get("label", path)), path, field.get("default", default)
+    return javascript.text(field), javascript.text(field), default
 
 
 def _cell(value: Any) -> str:
@@ -76,11 +95,11 @@ def zip_sql_response(columns: Any, rows: Any, key: Any = UNDEFINED) -> list[dict
 
 def convert_query_to_sql(
     query: Any,
-    keys: Any = UNDEFINED,
-    mapping: Any = UNDEFINED,
-    data_types: Any = UNDEFINED,
-    operators: Any = UNDEFINED,
-    options: Any = UNDEFINED,
+    keys: Any = None,
+    mapping: Any = None,
+    data_types: Any = None,
+    operators: Any = None,
+    options: Any = None,
 ) -> str:
     """The conditions of a ``WHERE`` clause as Truto's mappings write it; quoting is theirs, and no safeguard (lib)."""
     chosen = options_of(options, _SQL_OPTIONS)
@@ -89,7 +108,7 @@ def convert_query_to_sql(
     statements: list[str] = []
     for name in names:
         if name == "or":
-            inner = convert_query_to_sql(query["or"], UNDEFINED, mapping, data_types, operators, options)
+            inner = convert_query_to_sql(query["or"], None, mapping, data_types, operators, options)
             statements.append(f"({inner})")
         elif name in query:
             statements += _conditions(name, query[name], maps, chosen)

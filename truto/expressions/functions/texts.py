@@ -8,13 +8,14 @@ from typing import Any
 
 from truto import javascript
 from truto.expressions.evaluator import current
+from truto.expressions.functions.collections import join
+from truto.expressions.functions.iteratees import is_true
 from truto.expressions.values import UNDEFINED
 
 
-def wrap(value: Any = UNDEFINED, start: Any = "", end: Any = UNDEFINED) -> str:
-    """*value* between *start* and *end*, which is *start* again unless given; undefined is nothing."""
-    pieces = [start, value, start if end is UNDEFINED else end]
-    return "".join("" if piece is UNDEFINED else javascript.text(piece) for piece in pieces)
+def wrap(value: Any = UNDEFINED, start: Any = UNDEFINED, end: Any = UNDEFINED) -> str:
+    """*value* between *start* and *end*, which is *start* again where it is empty; null and undefined are nothing."""
+    return join([start, value, end if is_true(end) else start], "")
 
 
 def most_similar(value: Any, candidates: Any = UNDEFINED, threshold: Any = 0.8) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from qs_codec import Charset, DecodeOptions, EncodeOptions, ListFormat
+from qs_codec import Charset, DecodeOptions, Duplicates, EncodeOptions, Format, ListFormat
 from qs_codec import decode as decode_query
 from qs_codec import encode as encode_query
 
@@ -24,6 +24,8 @@ _LIST_FORMATS = {
     "repeat": ListFormat.REPEAT,
     "comma": ListFormat.COMMA,
 }
+_DUPLICATES = {"combine": Duplicates.COMBINE, "first": Duplicates.FIRST, "last": Duplicates.LAST}
+_FORMATS = {"RFC1738": Format.RFC1738, "RFC3986": Format.RFC3986}
 _MAX_DEPTH = 20
 # Measured: qs-codec is quadratic in the entries of one array, and needs 10 µs for each value it writes.
 _MAX_ENTRIES = 1_000
@@ -96,8 +98,15 @@ def parse_query(text: Any, options: Any = UNDEFINED) -> Any:
             "arrayLimit": 20,
             "allowDots": False,
             "comma": False,
+            "strictNullHandling": False,
+            "parseArrays": True,
+            "allowEmptyArrays": False,
+            "charsetSentinel": False,
+            "duplicates": "combine",
         },
     )
+    if text is UNDEFINED or text is None or text == "":
+        return {}
     if len(text) > _MAX_TEXT:
         raise refused(f"the text is longer than {_MAX_TEXT} characters")
     return decode_query(
@@ -111,6 +120,11 @@ def parse_query(text: Any, options: Any = UNDEFINED) -> Any:
             allow_dots=bool(chosen["allowDots"]),
             comma=bool(chosen["comma"]),
             charset=Charset.UTF8,
+            strict_null_handling=bool(chosen["strictNullHandling"]),
+            parse_lists=bool(chosen["parseArrays"]),
+            allow_empty_lists=bool(chosen["allowEmptyArrays"]),
+            charset_sentinel=bool(chosen["charsetSentinel"]),
+            duplicates=_DUPLICATES[chosen["duplicates"]],
         ),
     )
 
@@ -127,6 +141,11 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
             "encode": True,
             "encodeValuesOnly": False,
             "skipNulls": False,
+            "strictNullHandling": False,
+            "allowEmptyArrays": False,
+            "commaRoundTrip": False,
+            "charsetSentinel": False,
+            "format": "RFC3986",
         },
     )
     if not isinstance(value, list | dict):
@@ -143,6 +162,11 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
             encode=bool(chosen["encode"]),
             encode_values_only=bool(chosen["encodeValuesOnly"]),
             skip_nulls=bool(chosen["skipNulls"]),
+            strict_null_handling=bool(chosen["strictNullHandling"]),
+            allow_empty_lists=bool(chosen["allowEmptyArrays"]),
+            comma_round_trip=bool(chosen["commaRoundTrip"]),
+            charset_sentinel=bool(chosen["charsetSentinel"]),
+            format=_FORMATS[chosen["format"]],
         ),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.handler import ContentHandler, feature_namespaces, property_lexical_handler
 from xml.sax.saxutils import escape
 from xml.sax.xmlreader import InputSource
@@ -38,7 +38,17 @@ _READ_OPTIONS = {
     "ignoreCdata": False,
     "ignoreText": False,
 }
-_WRITE_OPTIONS = {"compact": False, "spaces": 0, "fullTagEmptyElement": False, "ignoreDeclaration": False}
+_WRITE_OPTIONS = {
+    "compact": False,
+    "spaces": 0,
+    "fullTagEmptyElement": False,
+    "ignoreDeclaration": False,
+    "ignoreInstruction": False,
+    "ignoreAttributes": False,
+    "ignoreComment": False,
+    "ignoreCdata": False,
+    "ignoreText": False,
+}
 _IGNORED_BY = {
     "text": "ignoreText",
     "cdata": "ignoreCdata",
@@ -113,9 +123,9 @@ class _Reader(ContentHandler):
         """Part of the interface; there is no DTD."""
 
 
-def xml_to_js(xml: Any = UNDEFINED, options: Any = UNDEFINED) -> Any:
+def xml_to_js(xml: Any = UNDEFINED, options: Any = None) -> Any:
     """The object form of XML, compact unless *options* are given without ``compact`` (lib); bad XML raises."""
-    chosen = options_of({"compact": True} if options is UNDEFINED else options, _READ_OPTIONS)
+    chosen = options_of({"compact": True} if options is None else options, _READ_OPTIONS)
     reader = _Reader(chosen)
     parser = make_parser()
     parser.forbid_dtd = True
@@ -172,15 +182,34 @@ def _compacted(node: Mapping[str, Any], always: bool) -> dict[str, Any]:
     return result
 
 
-def js_to_xml(value: Any, options: Any = UNDEFINED) -> str:
-    """XML from either object form, compact unless *options* say otherwise; names that are no XML names raise."""
-    chosen = options_of({"compact": True} if options is UNDEFINED else options, _WRITE_OPTIONS)
+def js_to_xml(value: Any = UNDEFINED, options: Any = None) -> str:
+    """XML from either object form, compact and indented by 4 unless there are *options* (lib).
+
+    Names that are no XML names raise.
+    """
+    chosen = options_of({"compact": True, "spaces": 4} if options is None else options, _WRITE_OPTIONS)
     items = list(_items_of_compact(value) if chosen["compact"] else _items(value))
     if chosen["ignoreDeclaration"]:
         items = [item for item in items if item["type"] != "declaration"]
-    spaces = min(int(chosen["spaces"]), 8)
-    separator = "\n" if spaces else ""
-    return separator.join(_written(item, spaces, 0, bool(chosen["fullTagEmptyElement"])) for item in items)
+    layout = _Layout(_indent(chosen["spaces"]), bool(chosen["fullTagEmptyElement"]), _ignored_kinds(chosen))
+    shown = [item for item in items if item["type"] not in layout.ignored]
+    return ("\n" if layout.indent else "").join(_written(item, layout, 0) for item in shown)
+
+
+class _Layout(NamedTuple):
+    indent: str
+    full: bool
+    ignored: frozenset[str]
+
+
+def _indent(spaces: Any) -> str:
+    """White space for one level; a number of spaces, or the text itself."""
+    return spaces[:8] if isinstance(spaces, str) else " " * min(int(spaces or 0), 8)
+
+
+def _ignored_kinds(options: Mapping[str, Any]) -> frozenset[str]:
+    kinds = {"attributes": "ignoreAttributes", **_IGNORED_BY}
+    return frozenset(kind for kind, option in kinds.items() if options[option])
 
 
 def _items(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -191,7 +220,7 @@ def _items(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _items_of_compact(node: Any) -> Iterator[Mapping[str, Any]]:
     if not isinstance(node, Mapping):
-        if node is not None:
+        if node is not None and node != "":
             yield {"type": "text", "text": node}
         return
     for key, found in node.items():
@@ -207,7 +236,7 @@ def _items_of_compact(node: Any) -> Iterator[Mapping[str, Any]]:
                 yield {"type": "element", "name": key, "attributes": attributes, "elements": _items_of_compact(value)}
 
 
-def _written(item: Mapping[str, Any], spaces: int, depth: int, full: bool) -> str:
+def _written(item: Mapping[str, Any], layout: _Layout, depth: int) -> str:
     current().meter.step()
     kind = item["type"]
     if kind == "text":
@@ -219,28 +248,30 @@ def _written(item: Mapping[str, Any], spaces: int, depth: int, full: bool) -> st
     if kind == "instruction":
         return f"<?{_checked(item['name'])} {_without(javascript.text(item['instruction']), '?>')}?>"
     if kind == "declaration":
-        return f"<?xml{_attributes(item)}?>"
-    return _element(item, spaces, depth, full)
+        return f"<?xml{_attributes(item, layout)}?>"
+    return _element(item, layout, depth)
 
 
-def _element(item: Mapping[str, Any], spaces: int, depth: int, full: bool) -> str:
+def _element(item: Mapping[str, Any], layout: _Layout, depth: int) -> str:
     if depth > _MAX_DEPTH:
         raise refused(f"the object is nested deeper than {_MAX_DEPTH} levels")
     name = _checked(item["name"])
     inner = list(item.get("elements") or ())
-    if not inner:
-        return f"<{name}{_attributes(item)}></{name}>" if full else f"<{name}{_attributes(item)}/>"
-    pieces = [_written(each, spaces, depth + 1, full) for each in inner]
-    if not spaces or any(each["type"] in ("text", "cdata") for each in inner):
-        content = "".join(pieces)
-    else:
-        line = "\n" + " " * spaces * (depth + 1)
-        content = line + line.join(pieces) + "\n" + " " * spaces * depth
-    return f"<{name}{_attributes(item)}>{content}</{name}>"
+    opening = f"{name}{_attributes(item, layout)}"
+    if not inner and not layout.full:
+        return f"<{opening}/>"
+    content, line = "", "\n" + layout.indent * depth if layout.indent else ""
+    shown = [each for each in inner if each["type"] not in layout.ignored]
+    for each in shown:
+        # Text stands where it is; white space before it would become a part of it.
+        content += "" if each["type"] in ("text", "cdata") or not line else line + layout.indent
+        content += _written(each, layout, depth + 1)
+    ending = line if any(each["type"] not in ("text", "cdata") for each in shown) else ""
+    return f"<{opening}>{content}{ending}</{name}>"
 
 
-def _attributes(item: Mapping[str, Any]) -> str:
-    found = item.get("attributes") or {}
+def _attributes(item: Mapping[str, Any], layout: _Layout) -> str:
+    found = {} if "attributes" in layout.ignored else item.get("attributes") or {}
     return "".join(
         f' {_checked(name)}="{escape(javascript.text(value), {chr(34): "&quot;"})}"'
         for name, value in found.items()

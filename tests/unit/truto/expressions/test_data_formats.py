@@ -97,12 +97,12 @@ def test_dangerous_and_broken_xml_is_refused(xml: str) -> None:
     [
         (
             "$jsToXml({'a': {'_attributes': {'x': 1, 'y': null}, 'b': ['1', {'_text': '<&>'}], 'c': {}}})",
-            '<a x="1"><b>1</b><b>&lt;&amp;&gt;</b><c/></a>',
+            '<a x="1">\n    <b>1</b>\n    <b>&lt;&amp;&gt;</b>\n    <c/>\n</a>',
         ),
         (
             "$jsToXml({'_declaration': {'_attributes': {'version': '1.0'}}, "
             "'a': {'_cdata': 'x]]>y', '_comment': 'c'}})",
-            '<?xml version="1.0"?><a><![CDATA[x]]]]><![CDATA[>y]]><!--c--></a>',
+            '<?xml version="1.0"?>\n<a><![CDATA[x]]]]><![CDATA[>y]]>\n    <!--c-->\n</a>',
         ),
         (
             "$jsToXml({'_instruction': {'pi': 'd'}, 'a': null}, {'compact': true, 'fullTagEmptyElement': true})",
@@ -120,8 +120,27 @@ def test_dangerous_and_broken_xml_is_refused(xml: str) -> None:
             '<a q="&quot;"/>',
         ),
         ("$jsToXml({})", ""),
+        ("$jsToXml({'a': {'_text': 't', 'b': {}}}, {'compact': true, 'spaces': 1})", "<a>t\n <b/>\n</a>"),
+        ("$jsToXml({'a': {'b': 1}}, {'compact': true, 'spaces': '\t'})", "<a>\n\t<b>1</b>\n</a>"),
+        ("$jsToXml({'a': ''})", "<a/>"),
+        (
+            "$jsToXml({'a': {'_attributes': {'x': 1}, '_text': 't'}}, {'compact': true, 'ignoreAttributes': true})",
+            "<a>t</a>",
+        ),
     ],
-    ids=["attributes", "cdata", "instruction", "spaces", "not-compact", "no-declaration", "empty"],
+    ids=[
+        "attributes",
+        "cdata",
+        "instruction",
+        "spaces",
+        "not-compact",
+        "no-declaration",
+        "empty",
+        "mixed",
+        "tabs",
+        "no-text",
+        "no-attributes",
+    ],
 )
 def test_an_object_becomes_xml(text: str, expected: str) -> None:
     assert evaluate(text) == expected
@@ -129,7 +148,7 @@ def test_an_object_becomes_xml(text: str, expected: str) -> None:
 
 def test_xml_survives_the_way_there_and_back() -> None:
     xml = '<?xml version="1.0"?><a x="1"><b>1</b><b>two</b><c><![CDATA[<raw>]]></c></a>'
-    assert evaluate("$jsToXml($xmlToJs(xml))", {"xml": xml}) == xml
+    assert evaluate("$jsToXml($xmlToJs(xml), {'compact': true})", {"xml": xml}) == xml
 
 
 @pytest.mark.parametrize(
@@ -156,12 +175,29 @@ def test_what_would_break_out_of_its_place_in_xml_is_refused(text: str) -> None:
         ([{"n": {"m": 1}}], ", {'fields': [{'label': 'L', 'value': 'n.m'}, 'n']}", '"L","n"\n1,"{""m"":1}"'),
         ([{"n": 1}], ", {'fields': [{'value': 'n'}], 'eol': '|'}", '"n"|1'),
         ([None, {"n": ""}, None], "", '"n"\n""'),
+        ([{"n": None}], ", {'defaultValue': 'D'}", '"n"\n"D"'),
+        ([{"n": 1}, {"n": None}], ", {'includeEmptyRows': true}", '"n"\n1\n'),
+        ([{"n": 1}, {"n": None}], ", {'withBOM': true}", '\ufeff"n"\n1'),
         ([], "", ""),
         (None, "", ""),
         ([None], "", ""),
         ([{"n": 1}], ", {'fields': 'n'}", ""),
     ],
-    ids=["union", "delimiter", "no-header", "fields", "eol", "nulls", "empty", "null", "only-nulls", "bad-fields"],
+    ids=[
+        "union",
+        "delimiter",
+        "no-header",
+        "fields",
+        "eol",
+        "nulls",
+        "default",
+        "empty-rows",
+        "bom",
+        "empty",
+        "null",
+        "only-nulls",
+        "bad-fields",
+    ],
 )
 def test_rows_become_csv(rows: Any, options: str, expected: str) -> None:
     assert evaluate(f"$jsonToCsv(rows{options})", {"rows": rows}) == expected
@@ -198,7 +234,10 @@ def test_sql_rows_become_objects() -> None:
         ("{'a': 'open'}, [], {}, {'a': {'open': 1}}", "a = 1"),
         ("{'a': '2024-05-06'}, [], {}, {'a': 'dotnetdate'}", "a = DateTime(2024,05,06)"),
         ("{'a': '2024-05-06'}, [], {}, {'a': 'date|yyyy'}", "a = '2024'"),
-        ("{'a': '2024-05-06'}, [], {}, {'a': 'date'}, {}, {'noQuotesForDate': true}", "a = 2024-05-06T00:00:00.000Z"),
+        (
+            "{'a': '2024-05-06'}, [], {}, {'a': 'date'}, {}, {'noQuotesForDate': true}",
+            "a = 2024-05-06T00:00:00.000+00:00",
+        ),
         ("{'a': 'soon'}, [], {}, {'a': 'date'}", "a = 'Invalid DateTime'"),
         ("{}", ""),
     ],
