@@ -47,7 +47,7 @@ def measure(folder: Path, *, rounds: int, deliveries: int) -> list[Row]:
 def deliver(
     url: str, admin: Redis, requests: Sequence[bytes], command: Sequence[str], checkout: Path = ROOT
 ) -> tuple[float, float, float, float]:
-    """Deliver *requests* to one process: per second, CPU of each (us), p50 and p99 (ms). A tenth of them warms it up."""
+    """Deliver *requests* to one process: per second, CPU of each (us), p50 and p99 (ms). A tenth of them warms up."""
     port = free_port()
     environment = {"REDIS_URL": url, "TRUTO_WEBHOOK_SECRET": SECRET, "PORT": str(port)}
     admin.flushall()

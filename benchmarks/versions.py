@@ -1,4 +1,4 @@
-"""``python -m benchmarks.versions CHECKOUT``: this version beside another one, in turn, so that the machine is the same.
+"""``python -m benchmarks.versions CHECKOUT``: this version beside another one, in turn, on the same machine.
 
 Both run with this interpreter and its packages. Prints medians, and the ratio of this version to the other.
 """
