@@ -16,7 +16,18 @@ from urllib.parse import quote
 import orjson
 
 from ingress.verification.context import Delivery
-from tests.unit.ingress.sources.senders import MS, NOW, SECRET, SENDERS, Sender, b64, digest, of_headers
+from tests.unit.ingress.sources.senders import (
+    MS,
+    NOTIFICATION,
+    NOW,
+    OUTBOUND_MESSAGE,
+    SECRET,
+    SENDERS,
+    Sender,
+    b64,
+    digest,
+    of_headers,
+)
 
 Deliver = Callable[[int, int], tuple[Any, Mapping[str, str]]]
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -41,7 +52,8 @@ class Facts:
         body = event if isinstance(event, bytes) else orjson.dumps(event)
         sender = self.sender
         kind = self.content_type or sender.content_type
-        return of_headers({"content-type": kind, **sender.sign(body, sender.secret), **headers}, body)
+        made = {"content-type": kind, **sender.sign(body, sender.secret), **headers}
+        return of_headers(made, body, query=sender.query(sender.secret))
 
 
 def moment(n: int) -> str:
@@ -179,6 +191,18 @@ FACTS = [
                 {"id": "88", "type": "qbo.invoice.updated.v1", "time": moment(n), "intuitaccountid": "310687"}
             ]
         ),
+    ),
+    Facts("salesforce", plain(lambda n, _: (OUTBOUND_MESSAGE % (NOTIFICATION % (f"04l{n}", "Account"))).encode())),
+    Facts(
+        "docusign",
+        plain(
+            lambda n, _: (
+                "<DocuSignEnvelopeInformation><EnvelopeStatus><EnvelopeID>e-1</EnvelopeID><Status>Sent</Status>"
+                f"<TimeGenerated>{moment(n)}</TimeGenerated></EnvelopeStatus></DocuSignEnvelopeInformation>"
+            ).encode()
+        ),
+        "as XML",
+        content_type="text/xml",
     ),
     Facts("workable", plain(lambda n, _: {"event_type": "candidate_moved", "id": f"w-{n}"})),
     Facts("workos", plain(lambda n, _: {"id": f"event_{n}", "event": "user.updated"})),

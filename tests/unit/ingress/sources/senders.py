@@ -55,7 +55,7 @@ class Sender:
     """A preset with a sender's way to sign; ``binds`` says whether the signature covers the body.
 
     ``settings`` is how an operator gives the keys, ``keys`` what a JWKS holds, ``in_body`` the event of a sender that
-    puts its signature there.
+    puts its signature there, ``query`` what stands in the address.
     """
 
     preset: str
@@ -71,6 +71,7 @@ class Sender:
     settings: Callable[[Sequence[str]], dict[str, Any]] = as_secrets
     keys: Mapping[str, Any] = field(default_factory=dict)
     in_body: Callable[[str], Any] | None = None
+    query: Callable[[str], bytes] = lambda secret: b""
 
     @property
     def raw(self) -> bytes:
@@ -96,7 +97,7 @@ class Sender:
     def delivery(self, body: bytes, secret: str, *, signed: bytes | None = None, **more: str) -> Delivery:
         """A delivery of *body*, signed with *secret* (as if it were *signed*)."""
         headers = {"content-type": self.content_type, **self.sign(body if signed is None else signed, secret), **more}
-        return of_headers(headers, body)
+        return of_headers(headers, body, query=self.query(secret))
 
 
 def of_headers(headers: Mapping[str, str], body: bytes, **more: Any) -> Delivery:
@@ -227,6 +228,15 @@ def gmail(body: bytes, secret: str, **more: Any) -> Mapping[str, str]:
     key = RSA_KEYS[PEMS.index(secret)]
     signed = jwt.encode({**claims, **times, **more}, key, algorithm="RS256", headers={"kid": "k-1"})
     return {"authorization": f"Bearer {signed}"}
+
+
+OUTBOUND_MESSAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
+  xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>
+<notifications xmlns="http://soap.sforce.com/2005/09/outbound"><OrganizationId>00D24xxx</OrganizationId>
+<ActionId>04k08000000TNb5</ActionId><SessionId xsi:nil="true"/>%s</notifications></soapenv:Body></soapenv:Envelope>"""
+NOTIFICATION = """<Notification><Id>%s</Id><sObject xsi:type="sf:%s" xmlns:sf="urn:sobject.enterprise.soap.sforce.com">
+<sf:Id>0010800002ZRa00</sf:Id><sf:Name>Jones &amp; Co</sf:Name></sObject></Notification>"""
 
 
 def by_account(secrets: Sequence[str]) -> dict[str, Any]:
@@ -540,5 +550,17 @@ SENDERS = [
         {"id": "event_1", "event": "user.created"},
         "user.created",
         "event_1",
+    ),
+    Sender(
+        "salesforce",
+        lambda body, secret: {},
+        type="Account",
+        id="00D24xxx:04l0800002nrC5BAAU",
+        secret="a-token-of-more-than-sixteen-bytes",
+        other="another-token-of-sixteen-bytes",
+        binds=False,
+        body=(OUTBOUND_MESSAGE % (NOTIFICATION % ("04l0800002nrC5BAAU", "Account"))).encode(),
+        content_type="text/xml; charset=utf-8",
+        query=lambda secret: f"token={secret}".encode(),
     ),
 ]

@@ -14,8 +14,10 @@ from ingress.verification.context import Delivery
 from ingress.verification.outcome import Accepted, Handshake, Outcome
 from tests.unit.ingress.sources.senders import (
     ISO,
+    NOTIFICATION,
     NOW,
     OTHER,
+    OUTBOUND_MESSAGE,
     SECRET,
     SENDERS,
     Sender,
@@ -118,6 +120,70 @@ def test_mailgun_s_signature_covers_its_token_and_time(field: str) -> None:
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"signature":{}}', b'{"signature":"x"}'])
 def test_a_body_that_holds_no_signature_is_refused(preset: str, body: bytes) -> None:
     assert isinstance(sender(preset).verify(of_headers({}, body)), Refusal)
+
+
+# -- a token in the address --------------------------------------------------------------------------------------------
+
+SALESFORCE = sender("salesforce")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"", b"token=", b"token=wrong", b"Token=%s", b"token=%s&token=%s", b"token=%s+", b"token=Bearer+%s"],
+)
+def test_a_salesforce_message_without_the_token_is_refused(query: bytes) -> None:
+    query = query.replace(b"%s", SALESFORCE.secret.encode())
+    delivery = of_headers({"content-type": "text/xml"}, SALESFORCE.raw, query=query)
+    assert isinstance(SALESFORCE.verify(delivery), Refusal)
+
+
+def test_the_token_of_salesforce_counts_in_the_address_alone() -> None:
+    headers = {"content-type": "text/xml", "authorization": f"Bearer {SALESFORCE.secret}", "token": SALESFORCE.secret}
+    assert isinstance(SALESFORCE.verify(of_headers(headers, SALESFORCE.raw)), Refusal)
+
+
+def test_a_salesforce_message_is_one_event_for_each_notification() -> None:
+    parts = [NOTIFICATION % ("04l1", "Account"), NOTIFICATION % ("04l2", "Contact")]
+    outcome = SALESFORCE.verify(SALESFORCE.delivery((OUTBOUND_MESSAGE % "".join(parts)).encode(), SALESFORCE.secret))
+    assert isinstance(outcome, Accepted), outcome
+    assert [(event.type, event.id) for event in outcome.events] == [
+        ("Account", "00D24xxx:04l1"),
+        ("Contact", "00D24xxx:04l2"),
+    ]
+    told = orjson.loads(outcome.events[1].body)
+    assert (told["OrganizationId"], told["sObject"]["Name"]) == ("00D24xxx", "Jones & Co")
+    assert "SessionId" not in told
+
+
+def test_salesforce_is_answered_with_an_acknowledgement() -> None:
+    import xml.etree.ElementTree as ET
+
+    answer = SALESFORCE.source().answer
+    assert answer is not None
+    ack = ET.fromstring(answer.body).find(".//{http://soap.sforce.com/2005/09/outbound}Ack")
+    assert ack is not None
+    assert ack.text == "true"
+
+
+@pytest.mark.parametrize(
+    ("body", "type"),
+    [
+        (b'{"event":"envelope-completed"}', "envelope-completed"),
+        (
+            b"<DocuSignEnvelopeInformation xmlns='http://www.docusign.net/API/3.0'><EnvelopeStatus>"
+            b"<Status>Completed</Status></EnvelopeStatus></DocuSignEnvelopeInformation>",
+            "Completed",
+        ),
+    ],
+    ids=["json", "xml"],
+)
+def test_docusign_s_json_and_xml_are_read(body: bytes, type: str) -> None:  # noqa: A002
+    one = sender("docusign")
+    kind = "text/xml" if body.startswith(b"<") else "application/json"
+    headers = {"content-type": kind, "x-docusign-signature-1": b64(digest(SECRET, body))}
+    outcome = one.verify(of_headers(headers, body))
+    assert isinstance(outcome, Accepted), outcome
+    assert outcome.events[0].type == type
 
 
 # -- claims ------------------------------------------------------------------------------------------------------------

@@ -106,6 +106,7 @@ UNSIGNABLE = {
     "mailgun": "the signed time is a field of the body",
     "lever": "what is signed are fields of the body",
     "twilio": "forms only",
+    "salesforce": "takes no JSON",
 }
 
 
