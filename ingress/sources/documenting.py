@@ -126,7 +126,7 @@ def _handshake(entry: Entry) -> str:
 
 
 def _size(entry: Entry) -> str:
-    stated = getattr(entry.options, "max_body_bytes", None)
+    stated = entry.options.max_body_bytes
     return "`MAX_BODY_BYTES`" if stated is None else f"{stated:,} bytes"
 
 

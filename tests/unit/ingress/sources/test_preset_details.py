@@ -294,6 +294,24 @@ def test_each_of_paddle_s_signatures_is_tried() -> None:
         assert isinstance(one.verify(of_headers({"paddle-signature": changed}, one.raw)), Refusal)
 
 
+# -- headers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "value"),
+    [
+        ("greenhouse", "greenhouse-event-id", "8d6f"),
+        ("attio", "idempotency-key", "a-1"),
+        ("box", "box-delivery-timestamp", ISO),
+    ],
+)
+def test_an_event_keeps_what_names_its_delivery(preset: str, name: str, value: str) -> None:
+    one = sender(preset)
+    outcome = one.verify(one.delivery(one.raw, one.secret))
+    assert isinstance(outcome, Accepted), outcome
+    assert outcome.events[0].headers[name] == value
+
+
 # -- events ------------------------------------------------------------------------------------------------------------
 
 
