@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from ingress.sources.layers import presets
+from ingress.sources.layers import presets, read_preset
 
 SECRET = "a secret of more than sixteen bytes"
 BODY = b'{"event":"ping"}'
@@ -127,7 +127,8 @@ def test_sources_and_presets_are_listed(monkeypatch: pytest.MonkeyPatch, capsys:
     told = capsys.readouterr().out
     assert all(f"\n{name} " in f"\n{told}" for name in presets())
     assert max(map(len, told.splitlines())) <= 100
-    assert "…" not in told.replace("whsec_…", "").replace("whpk_…", "")
+    words = " ".join(told.split())
+    assert all(" ".join(read_preset(name)["description"].split()) in words for name in presets())
 
 
 SIGNABLE = ("github", "gitlab", "stripe", "slack", "zendesk", "hubspot", "square", "pipedrive", "monday", "svix", "own")
