@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from cli.opening import with_sources_store
 from cli.printing import at, counted, print_json, printable
 from events import Enrolment, Store
 from ingress.sources.configured import ConfiguredSource, SecretState
+from ingress.sources.faults import did_you_mean
 from worker.errors import ConfigError
 
 MAX_WINDOW_SECONDS = 24 * 3600
@@ -34,8 +34,7 @@ def read_length(text: str) -> int:
 
 def no_such_source(name: str, known: Collection[str]) -> str:
     """What to say of a source that is not there: what was probably meant, and what there is."""
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(name, known) or ";"
     return f"there is no source {printable(name, 64)!r}{meant} There are {', '.join(sorted(known))}"
 
 

@@ -23,6 +23,12 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
+SourcesPath = Annotated[
+    Path | None, typer.Option("--file", help="Default: SOURCES_FILE, else sources.yaml in this folder.")
+]
+
+_SERVICES = frozenset({"demo", "dev", "ingress", "sandbox", "worker"})
+"""The commands that are a process which starts; the others do something and end."""
 
 
 @app.command()
@@ -106,24 +112,33 @@ def sandbox(
 
 @app.command()
 def send(
-    event_type: Annotated[str | None, typer.Argument(help="For example integrated_account:active.")] = None,
+    event_type: Annotated[str | None, typer.Argument(help="For example integrated_account:active, or push.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="JSON file with the payload, `-` for standard input; default: a sample.")
+        Path | None,
+        typer.Option(help="File with the payload (of Truto) or the body, `-` for standard input; default: a sample."),
     ] = None,
     url: Annotated[str, typer.Option(help="Base URL of the ingress.")] = "http://127.0.0.1:8000",
     source: Annotated[str, typer.Option(help="Source to deliver to.")] = "truto",
+    event: Annotated[str | None, typer.Option(help="The event's type, as the argument.")] = None,
+    file: SourcesPath = None,
     list_types: Annotated[bool, typer.Option("--list", help="Show the event types Truto is known to send.")] = False,
     json: Json = False,
 ) -> None:
-    """Sign a realistic sample event and deliver it, as Truto would.
+    """Sign a realistic sample event and deliver it, as Truto would, or as the sender of a configured source.
 
-    Signs with the first TRUTO_WEBHOOK_SECRET, else with that of a running `truto-worker dev` in this folder.
+    Signs with the first TRUTO_WEBHOOK_SECRET, else with that of a running `truto-worker dev` in this folder; for
+    another source with its newest secret, in the headers its sender uses. The body of --data is sent as it is then.
     """
-    from cli.send import list_event_types, send_event
+    from cli.send import is_configured, list_event_types, send_event, send_to_source
 
     if list_types:
         list_event_types(as_json=json)
         return
+    if event_type is not None and event is not None:
+        raise typer.BadParameter("name the event type once", param_hint="--event")
+    event_type = event_type or event
+    if is_configured(source, file):
+        raise typer.Exit(send_to_source(source, event=event_type, data=data, url=url, file=file, as_json=json))
     if event_type is None:
         raise typer.BadParameter("name an event type, or use --list", param_hint="EVENT_TYPE")
     raise typer.Exit(send_event(event_type, data=data, url=url, source=source, as_json=json))
@@ -259,14 +274,13 @@ def _selection(
 sources = typer.Typer(help="The configured senders: check, list, enrol, forget, try, explain.", rich_markup_mode=None)
 app.add_typer(sources, name="sources", no_args_is_help=True)
 
-SourcesPath = Annotated[
-    Path | None, typer.Option("--file", help="Default: SOURCES_FILE, else sources.yaml in this folder.")
-]
-
 
 @sources.command("check")
 def check_sources(file: SourcesPath = None, json: Json = False) -> None:
-    """Say whether the file of sources can be used; every fault with its keys and reason, and exit code 2, if not."""
+    """Say whether the file of sources can be used; every fault with its keys and reason, and exit code 2, if not.
+
+    Exits 1 where it can be used, and holds what no delivery can ever match: a misspelt name, a method not enabled.
+    """
     from cli.sources import check_sources
 
     raise typer.Exit(check_sources(file, as_json=json))
@@ -335,7 +349,7 @@ def try_source(
 ) -> None:
     """Sign a sample as the sender would, and forge some; nothing is sent.
 
-    Exits 1 when the sample is refused, or a forgery is not.
+    Exits 1 when the sample is refused or cannot be signed here, or a forgery is taken.
     """
     from cli.sources import try_source
 
@@ -485,12 +499,20 @@ def diff_workflows(paths: WorkflowPaths = None, json: Json = False) -> None:
     raise typer.Exit(diff_workflows(paths or [], as_json=json))
 
 
+def _heading(arguments: list[str]) -> str:
+    """What could not be done, for the faults that follow."""
+    groups = {group.name for group in app.registered_groups}
+    words = arguments[: 2 if arguments[0] in groups else 1]
+    command = " ".join(word for word in words if not word.startswith("-"))
+    return "truto-worker cannot start:" if command in _SERVICES else f"truto-worker {command} failed:"
+
+
 def main() -> None:
     """Run the command line; configuration errors end with code 2 and one message that names them all."""
     try:
         app()
     except ConfigError as exc:
-        print("truto-worker cannot start:", file=sys.stderr)
+        print(_heading(sys.argv[1:]), file=sys.stderr)
         for line in str(exc).splitlines():
             print(f"  - {line}", file=sys.stderr)
         sys.exit(2)

@@ -1,26 +1,70 @@
-"""``truto-worker send``: sign a sample and deliver it."""
+"""``truto-worker send``: sign a sample and deliver it, as Truto or the sender of a configured source would."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
 
 from cli.dev import read_dev_secret
+from ingress.sources.faults import did_you_mean
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, DeliveryAnswer, deliver, delivery_client, sample_event
+from truto.delivery import post
 from worker.errors import ConfigError
+
+if TYPE_CHECKING:  # a delivery of Truto needs none of the sources
+    from ingress.sources.sampling import Sample
 
 
 def list_event_types(*, as_json: bool) -> None:
     """Print the catalogue, by entity."""
     names = [*sorted(EVENT_TYPES), TEST_EVENT_TYPE]
     print(orjson.dumps(names).decode() if as_json else "\n".join(names))
+
+
+def is_configured(source: str, file: Path | None) -> bool:
+    """Whether *source* is to be looked for in a file of sources, rather than be signed as Truto signs."""
+    from cli.sources import TRUTO, sources_file
+
+    return source != TRUTO and sources_file(file) is not None
+
+
+def send_to_source(
+    name: str, *, event: str | None, data: Path | None, url: str, file: Path | None, as_json: bool
+) -> int:
+    """Deliver one event as the sender of the source *name* would; 0 when it was accepted, else 1.
+
+    Raises ``ConfigError`` for a source that is not there, and for one whose sender alone can sign.
+    """
+    from cli.sources import enrolment_of, find_source, read_configured
+    from ingress.sources.drafting import draft
+    from ingress.sources.sampling import CannotSign, signed_sample
+
+    source, entry = find_source(name, file), read_configured(name, file)
+    event_id = f"sample-{uuid.uuid4()}"
+    try:
+        body, now = None if data is None else _read(data), time.time()
+        written = draft(entry, name=name, now=now, event_id=event_id, event=event, body=body)
+        account = source.account(enrolment_of(source).context)
+        sample = signed_sample(source, entry, account, now=now, draft=written)
+    except CannotSign as exc:
+        raise ConfigError(f"{name}: {exc}") from None
+    target = f"{url.rstrip('/')}/webhooks/{name}"
+    answer = asyncio.run(_post(target, sample))
+    told = {"event": event or "sample", "id": event_id}
+    if as_json:
+        print(orjson.dumps(_summary(told, target, answer)).decode())
+    else:
+        _tell(told, target, answer)
+    return 0 if answer.accepted else 1
 
 
 def send_event(event_type: str, *, data: Path | None, url: str, source: str, as_json: bool) -> int:
@@ -32,13 +76,19 @@ def send_event(event_type: str, *, data: Path | None, url: str, source: str, as_
     if as_json:
         print(orjson.dumps(_summary(envelope, target, answer)).decode())
     else:
-        _tell(event_type, envelope, target, answer)
+        _note_unknown(event_type)
+        _tell(envelope, target, answer)
     return 0 if answer.accepted else 1
 
 
 async def _deliver(target: str, body: bytes, secret: str) -> DeliveryAnswer:
     async with delivery_client() as client:
         return await deliver(client, target, body, secret)
+
+
+async def _post(target: str, sample: Sample) -> DeliveryAnswer:
+    async with delivery_client() as client:
+        return await post(client, target, sample.body, sample.headers)
 
 
 def _secret() -> str:
@@ -52,14 +102,19 @@ def _payload(data: Path | None) -> Mapping[str, Any] | None:
     if data is None:
         return None
     try:
-        payload = orjson.loads(sys.stdin.buffer.read() if str(data) == "-" else data.read_bytes())
-    except OSError as exc:
-        raise ConfigError(f"--data {data}: {exc.strerror}") from None
+        payload = orjson.loads(_read(data))
     except orjson.JSONDecodeError as exc:
         raise ConfigError(f"--data {data}: not JSON: {exc}") from None
     if not isinstance(payload, dict):
         raise ConfigError(f"--data {data}: the payload must be a JSON object")
     return payload
+
+
+def _read(data: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(data) == "-" else data.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"--data {data}: {exc.strerror}") from None
 
 
 def _summary(envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> dict[str, Any]:
@@ -81,13 +136,18 @@ def _json_or_text(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _tell(event_type: str, envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
+def _note_unknown(event_type: str) -> None:
+    known = EVENT_TYPES | {TEST_EVENT_TYPE}
+    if event_type not in known:
+        meant = did_you_mean(event_type, sorted(known)) or "."
+        print(f"Note: {event_type!r} is not a name Truto is known to send{meant}", file=sys.stderr)
+
+
+def _tell(envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
     console = Console(highlight=False, soft_wrap=True, stderr=not answer.accepted)
-    if event_type not in EVENT_TYPES | {TEST_EVENT_TYPE}:
-        console.print(f"Note: {event_type!r} is not a name Truto is known to send.", markup=False)
     if answer.status is None:
         console.print(f"No answer from {target}: {answer.error}. Is the ingress running there?", markup=False)
         return
-    console.print(f"{event_type}  id {envelope['id']}  ->  {target}", markup=False)
+    console.print(f"{envelope['event']}  id {envelope['id']}  ->  {target}", markup=False)
     text = answer.body.decode(errors="replace")
     console.print(f"{answer.status} in {answer.seconds * 1000:.1f} ms  {text}", markup=False)

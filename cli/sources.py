@@ -19,10 +19,13 @@ from cli.printing import at, counted, print_json, printable
 from cli.settings import DEFAULT_SOURCES
 from events import Enrolment, Store
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import BadSources, Faults
+from ingress.sources.drafting import draft
+from ingress.sources.faults import BadSources, Faults, SourceFault
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import load_sources, read_descriptions, read_entry, read_source
+from ingress.sources.reviewing import review
 from ingress.sources.sampling import CannotSign, Sample, signed_sample
+from ingress.sources.schema import Entry
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import Explanation, explain_delivery
 from worker.errors import ConfigError
@@ -33,7 +36,7 @@ TRUTO = "truto"
 def check_sources(file: Path | None, *, as_json: bool) -> int:
     """Say whether the file can be used. Every fault is named, as JSON with exit code 2 or by a ``ConfigError``.
 
-    1 where it can be loaded, but one of its sources would refuse whatever comes.
+    1 where it can be loaded, but one of its sources would refuse whatever comes, or names what nothing can match.
     """
     path = _path(file)
     try:
@@ -43,7 +46,7 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
             raise ConfigError(str(exc)) from None
         print_json({"sources": [], "faults": str(exc).splitlines()})
         return 2
-    faults = [f"{path}: {source.unprovable}" for _, source in sorted(sources.items()) if source.unprovable]
+    faults = [f"{path}: {fault}" for _, source in sorted(sources.items()) for fault in _faults_of(source, path)]
     if as_json:
         print_json({"sources": sorted(sources), "faults": faults})
     else:
@@ -52,6 +55,11 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
         verdict = counted(len(faults), "fault") if faults else "no faults"
         print(f"{counted(len(sources), 'source')}, {verdict}: {', '.join(sorted(sources))}")
     return 1 if faults else 0
+
+
+def _faults_of(source: ConfiguredSource, path: Path) -> list[SourceFault]:
+    unprovable = [source.unprovable] if source.unprovable else []
+    return [*unprovable, *review(read_configured(source.name, path), source)]
 
 
 def list_sources(file: Path | None, *, as_json: bool) -> int:
@@ -94,18 +102,23 @@ def _row(source: ConfiguredSource) -> dict[str, Any]:
 
 
 def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
-    """Sign a sample as the sender would, and forge some; 0 when the first is taken and the others are refused."""
+    """Sign a sample as the sender would, and forge some; 0 when the first is taken and the others are refused.
+
+    A sample that cannot be signed has told nothing of the source: 1.
+    """
     source = find_source(name, file)
-    account = source.account(_enrolment(source).context)
+    account = source.account(enrolment_of(source).context)
     now = time.time()
     found: dict[str, str] = {}
     wrong = False
     sample = Sample({"content-type": "application/json"})
     try:
-        sample = signed_sample(source, _entry(name, file), account, now=now)
+        entry = read_configured(name, file)
+        written = draft(entry, name=name, now=now, event_id="sample-1")
+        sample = signed_sample(source, entry, account, now=now, draft=written)
     except CannotSign as exc:
-        found["signed sample"] = f"not tried: {exc}"
-        wrong = source.unprovable is not None
+        found["signed sample"] = f"not tested: {exc}"
+        wrong = True
     else:
         told = explain_delivery(source, sample.delivery(), account, now=now)
         found["signed sample"] = told.reason
@@ -160,7 +173,7 @@ def explain(
         client=client,
     )
     now = time.time() if moment is None else moment
-    enrolment = _enrolment(source)
+    enrolment = enrolment_of(source)
     told = explain_delivery(
         source,
         delivery,
@@ -203,14 +216,14 @@ def list_refusals(*, source: str | None, limit: int, as_json: bool) -> int:
 # -- what the commands need --------------------------------------------------------------------------------------------
 
 
-def _file(file: Path | None) -> Path | None:
+def sources_file(file: Path | None) -> Path | None:
     """The file that was named, or is named by the environment, or lies here."""
     named = file or (Path(os.environ["SOURCES_FILE"]) if os.environ.get("SOURCES_FILE") else None)
     return named or (DEFAULT_SOURCES if DEFAULT_SOURCES.is_file() else None)
 
 
 def _path(file: Path | None) -> Path:
-    path = _file(file)
+    path = sources_file(file)
     if path is None:
         raise ConfigError("no file of sources: name one, set SOURCES_FILE, or put a sources.yaml here")
     return path
@@ -249,7 +262,8 @@ def find_source(name: str, file: Path | None) -> ConfiguredSource:
     return sources[name]
 
 
-def _entry(name: str, file: Path | None) -> Any:
+def read_configured(name: str, file: Path | None) -> Entry:
+    """What the file says of the source *name*, which is in it. Raises ``ConfigError``."""
     secrets = _truto_secrets()
     if name == TRUTO and secrets:
         return read_entry(name, {"preset": TRUTO, "secrets": secrets}, {})
@@ -263,7 +277,7 @@ def _truto_secrets() -> list[str]:
     return [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
 
 
-def _enrolment(source: ConfiguredSource) -> Enrolment:
+def enrolment_of(source: ConfiguredSource) -> Enrolment:
     """What the source's handshakes have left in Redis, where there are any and one is configured."""
     found = read_enrolments([source.name]) if source.handle is not None else None
     return found[0] if found else Enrolment({}, None, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,16 +44,28 @@ async def deliver(
     encoding: str = "hex",
     deadline_seconds: float = 30.0,
 ) -> DeliveryAnswer:
-    """POST *body* to *target_url*, signed with *secret*. Never raises for what the network or the receiver does.
-
-    *deadline_seconds* bounds the whole exchange, so that a receiver that answers byte by byte cannot hold the sender.
-    A redirect is an answer like any other and is not followed.
-    """
+    """POST *body* to *target_url*, signed with *secret*; else as :func:`post`."""
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "truto",
         HEADER: sign(body, secret, encoding=encoding),
     }
+    return await post(client, target_url, body, headers, deadline_seconds=deadline_seconds)
+
+
+async def post(
+    client: httpx.AsyncClient,
+    target_url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    deadline_seconds: float = 30.0,
+) -> DeliveryAnswer:
+    """POST *body* to *target_url* with these *headers*. Never raises for what the network or the receiver does.
+
+    *deadline_seconds* bounds the whole exchange, so that a receiver that answers byte by byte cannot hold the sender.
+    A redirect is an answer like any other and is not followed.
+    """
     started = time.perf_counter()
     try:
         async with (

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from ingress.sources.faults import Faults, SourceFault
+from ingress.sources.faults import Faults, SourceFault, did_you_mean
 from truto.documents import read_yaml
 from truto.secret_text import wrapping
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
+
+_INSTEAD = {"parts": "verification_content", "verification_content": "parts"}
 
 _INTEGRATION_KEYS = frozenset(
     {
@@ -61,11 +63,13 @@ def resolve(name: str, given: Any, environment: Mapping[str, str]) -> Json:
 
 
 def _on_preset(name: str, given: Json) -> Json:
+    asked = given.pop("preset")
     try:
-        preset = read_preset(given.pop("preset"))
+        preset = read_preset(asked)
     except (KeyError, TypeError):
         known = ", ".join(presets())
-        raise Faults([SourceFault((name, "preset"), f"there is no such preset; known are {known}")]) from None
+        reason = f"there is no such preset{did_you_mean(asked, presets()) or ';'} known are {known}"
+        raise Faults([SourceFault((name, "preset"), reason)]) from None
     preset.pop("documents", None)  # they say where the preset's facts are from, and nothing about a delivery
     return merge(preset, given)
 
@@ -98,11 +102,11 @@ def merge(below: Json, above: Json) -> Json:
     """*above* over *below*: objects are merged, ``null`` removes, arrays and everything else replace.
 
     Two configurations of different ``format`` are not mixed: the upper one counts whole (skill: mappings; seed:
-    "deep-merged").
+    "deep-merged"). Nor are the two ways to say what is signed, which exclude each other (seed): the upper one counts.
     """
     if "format" in below and "format" in above and below["format"] != above["format"]:
         return above
-    merged = dict(below)
+    merged = {key: value for key, value in below.items() if not _is_superseded(key, below, above)}
     for key, value in above.items():
         if value is None:
             merged.pop(key, None)
@@ -112,6 +116,11 @@ def merge(below: Json, above: Json) -> Json:
         else:
             merged[key] = value
     return merged
+
+
+def _is_superseded(key: str, below: Json, above: Json) -> bool:
+    signs = "compare_with" in below or "compare_with" in above
+    return signs and key in _INSTEAD and key not in above and bool(above.get(_INSTEAD[key]))
 
 
 def _expand(value: Any, environment: Mapping[str, str], path: tuple[str, ...]) -> Any:

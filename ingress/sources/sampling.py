@@ -7,7 +7,7 @@ import hmac
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ingress.sources.configured import ConfiguredSource
@@ -35,19 +35,27 @@ class CannotSign(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A delivery as the sender would make it, but for its signature."""
+    """A delivery as the sender would make it; ``event_id`` is what tells it from others, where that is no field."""
 
     headers: Mapping[str, str]
     body: bytes = BODY
+    path: str = "/webhooks/sample"
+    event_id: str = "sample-1"
+
+    def carrying(self, headers: Mapping[str, str]) -> Sample:
+        """It with more *headers*."""
+        return replace(self, headers={**self.headers, **headers})
 
     def delivery(self, *, body: bytes | None = None) -> Delivery:
         """It as a delivery, with another *body* if one is given."""
         raw = [(name.encode(), value.encode("latin-1")) for name, value in self.headers.items()]
-        return Delivery(raw, self.body if body is None else body, path="/webhooks/sample", client="127.0.0.1")
+        return Delivery(raw, self.body if body is None else body, path=self.path, client="127.0.0.1")
 
 
-def signed_sample(source: ConfiguredSource, entry: Entry, account: Account, *, now: float) -> Sample:
-    """A sample that *source* has to take, signed with its newest secret. Raises :class:`CannotSign`."""
+def signed_sample(
+    source: ConfiguredSource, entry: Entry, account: Account, *, now: float, draft: Sample | None = None
+) -> Sample:
+    """A sample that *source* has to take, or *draft*, signed with its newest secret. Raises :class:`CannotSign`."""
     if source.networks:
         raise CannotSign("the source takes deliveries of some addresses only")
     if source.unprovable:
@@ -55,44 +63,47 @@ def signed_sample(source: ConfiguredSource, entry: Entry, account: Account, *, n
     if not account.secrets:
         raise CannotSign("there is no secret, or only the sender has it")
     secret = account.secrets[0]
+    draft = _plain(source, draft or Sample({}))
     block = entry.webhook.signature_verification
     match block:
         case Hmac():
-            return _hmac(source, entry, block, account, now)
+            return _hmac(source, entry, block, account, now, draft)
         case StandardWebhooks():
-            return _standard(secret, now)
+            return draft.carrying(_standard(secret, now, draft))
         case TrutoHeader():
-            return Sample({**_plain(source), HEADER.lower(): sign(BODY, secret.decode())})
+            return draft.carrying({HEADER.lower(): sign(draft.body, secret.decode())})
         case Basic():
-            return Sample({**_plain(source), **_word(block.config.compare_with, _basic(secret), scheme="Basic ")})
+            return draft.carrying(_word(block.config.compare_with, _basic(secret), scheme="Basic "))
         case Bearer():
-            return Sample({**_plain(source), **_word(block.config.compare_with, secret.decode(), scheme="Bearer ")})
+            return draft.carrying(_word(block.config.compare_with, secret.decode(), scheme="Bearer "))
         case Jwt():
             token = _token(entry, secret, now)
-            return Sample({**_plain(source), **_word(block.config.compare_with, token, scheme="Bearer ")})
+            return draft.carrying(_word(block.config.compare_with, token, scheme="Bearer "))
         case _:
             raise CannotSign("only the sender can sign for this source")
 
 
-def _plain(source: ConfiguredSource) -> dict[str, str]:
+def _plain(source: ConfiguredSource, draft: Sample) -> Sample:
     for media in (JSON, FORM, MULTIPART):
         if media in source.media_types:
             if media != JSON:
                 raise CannotSign("the source takes forms only")
-            return {"content-type": media}
+            return draft.carrying({"content-type": media})
     raise CannotSign("the source takes no JSON")
 
 
-def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account, now: float) -> Sample:
+def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account, now: float, draft: Sample) -> Sample:
     verifier = source.verifier
     assert isinstance(verifier, HmacVerifier)
     timestamp = translate_references(entry.options.timestamp or "")
-    moment = _moment(entry.options.timestamp_unit, now)
-    headers = _plain(source)
+    moment = moment_text(entry.options.timestamp_unit, now)
+    headers = dict(draft.headers)
     for template in (*(block.config.verification_content or ()), timestamp):
         for name in _HEADER.findall(translate_references(template)):
-            headers[name.lower()] = moment if f"{{{{headers.{name}}}}}" == timestamp else "sample"
-    if "{{body." in timestamp:
+            if f"{{{{headers.{name}}}}}" == timestamp:
+                headers[name.lower()] = moment
+            headers.setdefault(name.lower(), "sample")
+    if "{{body." in timestamp and draft.body == BODY:
         raise CannotSign("the signed time is a field of the body")
     if "{{body." in "".join(map(translate_references, block.config.verification_content or ())):
         raise CannotSign("what is signed are fields of the body")
@@ -100,14 +111,14 @@ def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account,
     if source.signature_header:
         headers[source.signature_header] = f"{time_field[1] if time_field else 't'}={moment}"
     try:
-        content = signed_bytes(verifier.signed, context_of(source, Sample(headers).delivery(), account))
+        content = signed_bytes(verifier.signed, context_of(source, draft.carrying(headers).delivery(), account))
     except SignatureError as exc:
         raise CannotSign(f"what is signed comes out of an expression: {exc}") from None
     digest = encoded(hmac.digest(account.secrets[0], content, verifier.algorithm), verifier.string_type)[0].decode()
     presented = entry.options.compare_prefix + digest
     if source.signature_header:
         presented = f"{headers[source.signature_header]}{entry.options.signature_separator or ','}{presented}"
-    return Sample({**headers, **_word(block.config.compare_with, presented)})
+    return draft.carrying({**headers, **_word(block.config.compare_with, presented)})
 
 
 def _basic(secret: bytes) -> str:
@@ -122,19 +133,16 @@ def _word(compare_with: str, presented: str, scheme: str = "") -> dict[str, str]
     return {found[2].lower(): presented if found[1] else f"{scheme or ''}{presented}"}
 
 
-def _standard(secret: bytes, now: float) -> Sample:
+def _standard(secret: bytes, now: float, draft: Sample) -> dict[str, str]:
     if secret.startswith(b"whpk_"):
         raise CannotSign("only the sender has the private key")
-    content = b"sample-1.%d.%b" % (int(now), BODY)
+    content = b"%b.%d.%b" % (draft.event_id.encode(), int(now), draft.body)
     digest = base64.b64encode(hmac.digest(secret, content, "sha256")).decode()
-    return Sample(
-        {
-            "content-type": JSON,
-            "webhook-id": "sample-1",
-            "webhook-timestamp": str(int(now)),
-            "webhook-signature": f"v1,{digest}",
-        }
-    )
+    return {
+        "webhook-id": draft.event_id,
+        "webhook-timestamp": str(int(now)),
+        "webhook-signature": f"v1,{digest}",
+    }
 
 
 def _token(entry: Entry, secret: bytes, now: float) -> str:
@@ -155,7 +163,8 @@ def _token(entry: Entry, secret: bytes, now: float) -> str:
         return jwt.encode(claims, secret, algorithm=options.algorithms[0])
 
 
-def _moment(unit: str, now: float) -> str:
+def moment_text(unit: str, now: float) -> str:
+    """*now* as senders write it who count in *unit*."""
     match unit:
         case "milliseconds":
             return str(int(now * 1000))

@@ -253,5 +253,7 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "signature_fields": _read_signature_fields,
     "sorted_fields": _read_sorted_fields,
 }
+ROOTS = frozenset({*_FIELDS, "raw_body", "context", "environment_variables"})
+"""What every delivery's context can hold."""
 _FOR_TEMPLATES = frozenset({"sorted_fields"})
 """Bytes, which expressions do not take."""

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jwt
 import orjson
 import pytest
 import yaml
@@ -16,7 +17,9 @@ import yaml
 from ingress.answers import Refusal
 from ingress.sources.faults import BadSources, Faults
 from ingress.sources.layers import merge
-from ingress.sources.loading import load_sources, read_source, read_sources
+from ingress.sources.loading import load_sources, read_entry, read_source, read_sources
+from ingress.verification.context import Delivery
+from ingress.verification.explaining import explain_delivery
 from ingress.verification.outcome import Accepted, Handshake
 from tests.unit.ingress.sources.senders import SECRET, of_headers, verify
 
@@ -393,3 +396,65 @@ def test_at_most_twenty_headers_are_kept() -> None:
         read_source(
             "s", {"preset": "github", "secrets": ["a secret of more than sixteen bytes"], "options": options}, {}
         )
+
+
+CONTENT = ["{{headers.x-timestamp}}", ".", "{{raw_body}}"]
+
+
+def _overridden(config: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The environment integration of Truto's own documents, with *config* as its override."""
+    given = orjson.loads(INTEGRATION.read_text())
+    verification = (
+        {"signature_verification": {"config": config}} if "format" not in config else {"signature_verification": config}
+    )
+    variables = {"WEBHOOK_SECRET": SECRET}
+    override = {"environment_variables": variables, "webhook": verification}
+    return {**given, "override": override, **more}
+
+
+def _signs(given: dict[str, Any]) -> tuple[Any, Any]:
+    block = read_entry("s", given, {}).webhook.signature_verification
+    assert block is not None
+    config = block.config.model_dump()
+    return config["parts"], config["verification_content"]
+
+
+def test_an_override_s_verification_content_replaces_the_base_s_parts() -> None:
+    assert _signs(_overridden({"verification_content": CONTENT})) == (None, CONTENT)
+
+
+def test_an_override_s_parts_replace_the_base_s_verification_content() -> None:
+    given = _overridden({"parts": ["raw_body", "body.id"]})
+    base = given["integration"]["config"]["webhook"]["signature_verification"]["config"]
+    del base["parts"]
+    base["verification_content"] = CONTENT
+    assert _signs(given) == (["raw_body", "body.id"], None)
+
+
+def test_an_override_that_says_nothing_of_what_is_signed_keeps_the_base_s() -> None:
+    assert _signs(_overridden({"string_type": "base64"})) == (["raw_body"], None)
+
+
+@pytest.mark.bad_input(286)
+def test_both_in_one_layer_are_still_refused() -> None:
+    with pytest.raises(Faults, match="needs one of `parts` and `verification_content`, and not both"):
+        _signs(_overridden({"verification_content": CONTENT, "parts": ["raw_body"]}))
+
+
+def test_variables_of_those_names_do_not_replace_each_other() -> None:
+    below = {"parts": "a", "verification_content": "b"}
+    assert merge(below, {"parts": "c"}) == {"parts": "c", "verification_content": "b"}
+
+
+@pytest.mark.bad_input(287)
+def test_a_token_without_exp_is_taken_where_the_source_says_so() -> None:
+    token = {"format": "jwt", "config": {"secret": "{{environment_variables.WEBHOOK_SECRET}}"}}
+    bare = jwt.encode({"iss": "them"}, SECRET, algorithm="HS256")
+    delivery = Delivery(
+        [(b"content-type", b"application/json"), (b"authorization", f"Bearer {bare}".encode())], b'{"id":"1"}'
+    )
+    strict = read_source("s", _overridden(token), {})
+    lenient = read_source("s", _overridden(token, options={"jwt": {"require_exp": False}}), {})
+    refused = explain_delivery(strict, delivery, strict.account({}), now=1_700_000_000.0)
+    taken = explain_delivery(lenient, delivery, lenient.account({}), now=1_700_000_000.0)
+    assert (refused.taken, taken.taken) == (False, True)
