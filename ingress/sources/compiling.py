@@ -37,6 +37,7 @@ from ingress.sources.schema import (
     StandardWebhooks,
     TrutoHeader,
 )
+from ingress.verification.context import URLS
 from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_named, string_type_named
 from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
@@ -68,7 +69,7 @@ _WHOLE = frozenset({".", "body", "headers", "query", "context", "environment_var
 _CALLERS_HOST = frozenset(
     ("headers", name) for name in ("host", "forwarded", "x-forwarded-host", "x-forwarded-server", "x-original-host")
 )
-_GIVEN = frozenset({"raw_body", "webhook_type", "method", "url", "path", *_WHOLE})
+_GIVEN = frozenset({"raw_body", "webhook_type", "method", *URLS, "path", *_WHOLE})
 _WRITES_BODY = re.compile(r"['\"]body['\"]\s*:")
 _REPLACES = re.compile(r"['\"](raw_body|headers)['\"]\s*:")
 _FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
@@ -131,7 +132,7 @@ class _Compiler:
             client_ip_header=(options.client_ip_header or "").lower(),
             trusted_proxies=options.trusted_proxies,
             public_url=self._public_url(),
-            signs_url=any(path[0] == "url" for path in self._paths_of_the_proof()),
+            signs_url=any(path[0] in URLS for path in self._paths_of_the_proof()),
             signature_header=(options.signature_fields or "").lower(),
             event_type=self._event_template("type", options.event.type),
             identity=self._identity(),
@@ -202,7 +203,17 @@ class _Compiler:
         signed = self._signed(config.parts, config.verification_content)
         encoding = self.options.secret_encoding
         credentials = self._credentials(config.secret, read=lambda text: decoded(text, encoding))
-        return HmacVerifier(algorithm, string_type, signed, self._presented(config.compare_with)), credentials
+        otherwise = self._with_other_port(config) if self.options.either_port else ()
+        return HmacVerifier(
+            algorithm, string_type, signed, self._presented(config.compare_with), otherwise
+        ), credentials
+
+    def _with_other_port(self, config: HmacConfig) -> Sequence[Template]:
+        content = config.verification_content or ()
+        if "{{url}}" not in content:
+            self._fault(("options", "either_port"), "has no meaning where `verification_content` has no `{{url}}`")
+        other = ["{{url_other_port}}" if piece == "{{url}}" else piece for piece in content]
+        return [compile_reference(piece) for piece in other] if not self.faults else ()
 
     def _basic(self, block: Basic) -> tuple[Verifier, Credentials]:
         templates = [

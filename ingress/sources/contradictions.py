@@ -19,6 +19,7 @@ _FORMATS: dict[str, frozenset[str]] = {
     "signature_separator": _COMPARING - {"jwt"},
     "secret_encoding": frozenset({"hmac"}),
     "allow_md5": frozenset({"hmac"}),
+    "either_port": frozenset({"hmac"}),
     "allow_short_secret": frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "truto", ""}),
     "jwt": frozenset({"jwt"}),
 }

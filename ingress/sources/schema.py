@@ -215,6 +215,7 @@ class Options(Strict):
     media_types: list[Literal["json", "form", "multipart", "text", "xml"]] = Field(default=["json"], min_length=1)
     get_handshake: bool = False
     form_field: str = ""
+    either_port: bool = False
     max_body_bytes: int | None = Field(default=None, ge=1024, le=512 * 1024 * 1024)
     headers: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]] = Field(default=[], max_length=20)
     handshake_methods: list[Literal["GET", "HEAD", "OPTIONS"]] = []

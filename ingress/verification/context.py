@@ -6,6 +6,9 @@ integrations). ``method``, ``url`` and ``path`` are in no source, but several se
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +22,10 @@ from ingress.verification.outcome import NOTHING, Unusable
 
 _UNREAD: Final = object()
 
-PROTECTED = frozenset({"context", "environment_variables", "env", "method", "url", "path", "query"})
+URLS = frozenset({"url", "url_decoded", "url_other_port"})
+"""The address that was called, in the spellings that senders sign."""
+
+PROTECTED = frozenset({"context", "environment_variables", "env", "method", *URLS, "path", "query"})
 """What a ``payload_transform`` cannot replace: secrets come from configuration alone."""
 
 
@@ -193,6 +199,20 @@ def _read_url(context: DeliveryContext) -> str:
     return f"{context.public_url}{context.delivery.path}{'?' if query else ''}{query}"
 
 
+def _read_url_decoded(context: DeliveryContext) -> str:
+    """The address without the escapes that HubSpot takes out before it signs (v3: "Validating requests")."""
+    return _HUBSPOT_ESCAPES.sub(lambda found: bytes.fromhex(found[1]).decode(), context["url"])
+
+
+def _read_url_other_port(context: DeliveryContext) -> str:
+    """The address without its port, or with the usual one where it names none: Twilio signs either."""
+    found = _WHERE.fullmatch(context["url"])
+    if found is None:
+        raise KeyError("url_other_port")
+    port = "" if found[2] else ":443" if found[1].startswith("https") else ":80"
+    return f"{found[1]}{port}{found[3]}"
+
+
 def _read_contents(context: DeliveryContext) -> Any:
     try:
         return context.contents()
@@ -229,10 +249,13 @@ def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
 
 
 def _read_sorted_fields(context: DeliveryContext) -> bytes:
-    """What a form holds, as Twilio signs it; nothing for an empty body."""
+    """What a form holds, as Twilio signs it; nothing for an empty body, or another one whose hash is in the address."""
     raw = context["raw_body"]
     if raw and media_type(context.delivery.headers) != FORM:
-        raise KeyError("sorted_fields")
+        named = context["query"].get("bodySHA256", "").encode("latin-1", "replace")
+        if not hmac.compare_digest(named.lower(), hashlib.sha256(raw).hexdigest().encode()):
+            raise KeyError("sorted_fields")
+        return b""
     try:
         return sorted_fields(raw)
     except MalformedEvent:
@@ -240,6 +263,8 @@ def _read_sorted_fields(context: DeliveryContext) -> bytes:
 
 
 _MOST_PAIRS = 50
+_HUBSPOT_ESCAPES = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
+_WHERE = re.compile(r"(https?://(?:\[[^\]]*\]|[^/:?#\[\]]+))(:[0-9]+)?([/?].*)?", re.IGNORECASE | re.DOTALL)
 
 _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "headers": _read_headers,
@@ -249,11 +274,13 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "method": lambda context: context.delivery.method,
     "path": lambda context: context.delivery.path,
     "url": _read_url,
+    "url_decoded": _read_url_decoded,
+    "url_other_port": _read_url_other_port,
     "webhook_type": _read_webhook_type,
     "signature_fields": _read_signature_fields,
     "sorted_fields": _read_sorted_fields,
 }
 ROOTS = frozenset({*_FIELDS, "raw_body", "context", "environment_variables"})
 """What every delivery's context can hold."""
-_FOR_TEMPLATES = frozenset({"sorted_fields"})
-"""Bytes, which expressions do not take."""
+_FOR_TEMPLATES = frozenset({"sorted_fields", *(URLS - {"url"})})
+"""What is there for signatures alone; the first is bytes, which expressions do not take."""

@@ -22,12 +22,15 @@ class HmacVerifier:
     string_type: str
     signed: Sequence[Template]
     presented: Presented
+    otherwise: Sequence[Template] = ()
+    """What may have been signed instead."""
 
     def check(self, evidence: Evidence) -> int:
         """The position of the secret that made one of the presented digests."""
-        content = signed_bytes(self.signed, evidence.context)
+        contents = [signed_bytes(parts, evidence.context) for parts in (self.signed, self.otherwise) if parts]
         candidates = [self._normal(text) for text in self.presented.candidates(evidence.context)]
-        return position_of(evidence.secrets, [self._expected(s, content) for s in evidence.secrets], candidates)
+        expected = [[value for one in contents for value in self._expected(s, one)] for s in evidence.secrets]
+        return position_of(evidence.secrets, expected, candidates)
 
     def _expected(self, secret: bytes, content: bytes) -> tuple[bytes, ...]:
         return encoded(hmac.digest(secret, content, self.algorithm), self.string_type)

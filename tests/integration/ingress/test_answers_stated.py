@@ -109,7 +109,7 @@ async def test_twilio_is_answered_with_twiml(store: Store) -> None:
 async def test_a_source_of_ones_own_answers_as_it_says(
     store: Store, answer: dict[str, Any], status: int, content: bytes
 ) -> None:
-    async with served(store, source(options={"answer": answer})) as http:
+    async with served(store, source(options={"answer": answer, "event": {"id": "{{body.id}}"}})) as http:
         for _ in range(2):
             answered = await http.post("/webhooks/s", content=BODY, headers=signed(BODY))
             assert (answered.status_code, answered.content) == (status, content)

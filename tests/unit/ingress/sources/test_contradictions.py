@@ -56,6 +56,7 @@ MEANT: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"hmac", "basic", "bearer", "jwt", "standard_webhooks", "truto", "expression"},
     ),
     "get_handshake": ({"get_handshake": True}, {"expression"}),
+    "either_port": ({"either_port": True}, set()),
     "form_field": ({"form_field": "payload"}, set()),
     "handshake_methods": ({"handshake_methods": ["HEAD"]}, {"expression"}),
     "allow_context_overwrite": ({"allow_context_overwrite": True}, {"expression"}),

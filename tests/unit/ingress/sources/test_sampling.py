@@ -105,8 +105,8 @@ UNSIGNABLE = {
     "linear": "the signed time is a field of the body",
     "mailgun": "the signed time is a field of the body",
     "lever": "what is signed are fields of the body",
-    "twilio": "forms only",
     "salesforce": "takes no JSON",
+    "twilio": "fields of forms only",
 }
 
 
