@@ -7,7 +7,7 @@ from typing import Any
 
 from truto.expressions.native import refused
 
-_REASONS = {
+REASONS = {
     "parseDocument": "it needs Truto's document parser",
     "generateEmbeddingsCohere": "it calls api.cohere.com",
     "jsonToParquet": "its result is a file, which is not JSON",
@@ -30,4 +30,4 @@ def _unavailable(reason: str) -> Callable[..., Any]:
     return function
 
 
-FUNCTIONS = {name: _unavailable(reason) for name, reason in _REASONS.items()}
+FUNCTIONS = {name: _unavailable(reason) for name, reason in REASONS.items()}

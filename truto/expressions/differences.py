@@ -1,0 +1,130 @@
+"""What is different from Truto on purpose, with the reason for each; ``docs/expressions.md`` is made from it.
+
+``python -m truto.expressions.differences > docs/expressions.md`` writes the page anew.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from truto.expressions.functions.unavailable import REASONS
+
+
+class Difference(NamedTuple):
+    """One row: what an author writes or meets, what happens here, and why."""
+
+    where: str
+    here: str
+    why: str
+
+
+DIFFERENCES = (
+    Difference(
+        "any expression",
+        "time, depth, elements, text, source and result are bounded (`truto.expressions.Limits`)",
+        "an expression runs beside others on a server, over data that strangers send",
+    ),
+    Difference(
+        "regular expressions",
+        "RE2: no look-around, no back-references; refused when the expression is compiled",
+        "RE2 takes linear time, a backtracking engine can be held for minutes by one text",
+    ),
+    Difference(
+        "a function, a regular expression or binary data in the result",
+        "an error (`result`)",
+        "they are not JSON; JavaScript leaves them out without a word",
+    ),
+    Difference(
+        "half of a character (`'\\ud83d'`) in the result",
+        "an error (`result`)",
+        "it cannot be written as UTF-8",
+    ),
+    Difference(
+        "integers beyond 2^53 in the input",
+        "keep all their digits",
+        "an id must not change on its way; JavaScript rounds them",
+    ),
+    Difference("dates outside the years 1 to 9999", "invalid", "Python's calendar ends there"),
+    Difference(
+        "an option that a function does not know",
+        "an error that names it",
+        "an option that is ignored looks as if it worked",
+    ),
+    Difference(
+        "user-written matchers for `$match`, `$split`, `$replace`, `$contains`",
+        "an error; write a regular expression",
+        "nothing bounds how often a matcher says that there is more",
+    ),
+    Difference(
+        "`$formatNumber` with separators that the number does not reach",
+        "are left out",
+        "JSONata writes `,1,` for 1 in `#,##,##0`",
+    ),
+    Difference(
+        "`$parseQuery('toString=1')`",
+        "a key like any other",
+        "the package `qs` drops names that JavaScript's objects have",
+    ),
+    Difference(
+        "`$xmlToJs` with a document type",
+        "an error",
+        "entities can multiply, or read files and addresses",
+    ),
+    Difference(
+        "`$jsToXml`: `<`, `&` in attributes, names that are no XML names",
+        "escaped; an error",
+        "the result would not be the XML that was meant",
+    ),
+    Difference(
+        "`$jsToXml` of an object that the expression makes",
+        "works",
+        "Truto's version 3.0.6 fails on it by mistake",
+    ),
+    Difference(
+        "`$now()`, `$dtFromIso(…)` and the host's zone", "UTC", "as on Truto's platform, whatever the machine says"
+    ),
+    Difference(
+        "placeholders: values that hold `{{…}}` or `$&`",
+        "inserted as they are, in one pass",
+        "a value from outside must not become a template",
+    ),
+    Difference(
+        "placeholders: members that JavaScript's objects inherit (`{{a.toString}}`)",
+        "not found",
+        "they are no part of the data",
+    ),
+    Difference(
+        "placeholders: several paths in one (`{{a b}}`), `/regular expressions/`",
+        "refused when the template is compiled",
+        "they are easily written by mistake, and never documented",
+    ),
+    Difference(
+        "placeholders that decide about trust (secrets, what is signed)",
+        "text and exact numbers alone; nothing found is an error",
+        "a missing secret must not become a known one",
+    ),
+    *(Difference(f"`${name}`", "an error that says so", reason) for name, reason in REASONS.items()),
+)
+
+
+def page() -> str:
+    """The page as Markdown."""
+    rows = (f"| {each.where.replace('|', chr(92) + '|')} | {each.here} | {each.why} |" for each in DIFFERENCES)
+    return "\n".join(
+        (
+            "# Expressions and placeholders",
+            "",
+            "Expressions are JSONata 2 with the functions of `@truto/truto-jsonata` 3.0.6, placeholders those of",
+            "`@truto/replace-placeholders` 1.0.11, and give what these give, but for the rows below.",
+            "`python -m truto.expressions.differences` makes the table.",
+            "",
+            "| Where | Here | Why |",
+            "|---|---|---|",
+            *rows,
+            "",
+        )
+    )
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 (the page is its output)
