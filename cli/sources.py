@@ -7,9 +7,9 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -28,7 +28,11 @@ from ingress.sources.sampling import CannotSign, Sample, signed_sample
 from ingress.sources.schema import Entry
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import Explanation, explain_delivery
+from ingress.verification.pipeline import Walk, context_of
 from worker.errors import ConfigError
+
+if TYPE_CHECKING:  # it brings httpx, which most commands never load
+    from truto.jwks import JwksClient
 
 TRUTO = "truto"
 
@@ -140,9 +144,12 @@ def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
 
 
 def _binds_the_body(source: ConfiguredSource) -> bool:
+    from ingress.verification.adyen import AdyenVerifier
+    from ingress.verification.sns import SnsVerifier
     from ingress.verification.words import BasicVerifier, BearerVerifier
 
-    if source.verifier is None or isinstance(source.verifier, BasicVerifier | BearerVerifier):
+    binding_nothing = BasicVerifier | BearerVerifier | AdyenVerifier | SnsVerifier  # or fields of it, however spaced
+    if source.verifier is None or isinstance(source.verifier, binding_nothing):
         return False
     from ingress.verification.tokens import TokenVerifier
 
@@ -179,7 +186,7 @@ def explain(
         delivery,
         source.account(enrolment.context),
         now=now,
-        keys=_keys(source),
+        keys=_keys(source, delivery, now=now),
         enrolling=enrolment.open_until is not None,
     )
     if as_json:
@@ -283,25 +290,41 @@ def enrolment_of(source: ConfiguredSource) -> Enrolment:
     return found[0] if found else Enrolment({}, None, None)
 
 
-def _keys(source: ConfiguredSource) -> Mapping[str, Any]:
-    if source.jwks is None:
-        return {}
+def _keys(source: ConfiguredSource, delivery: Delivery, *, now: float) -> Mapping[str, Any]:
+    """The keys that are fetched for *delivery*, as the ingress would fetch them."""
+    if source.jwks is not None:
+        return _fetched(source.jwks.url, _fetch_key_set)
+    context = context_of(source, delivery, source.account({}))
+    url = Walk(source, context, now=now).certificate_url() if source.certified else None
+    return _fetched(url, _fetch_certificate) if url is not None else {}
+
+
+async def _fetch_key_set(client: JwksClient, url: str) -> Mapping[str, Any]:
     from ingress.verification.tokens import key_set
+
+    return key_set(await client.fetch(url))
+
+
+async def _fetch_certificate(client: JwksClient, url: str) -> Mapping[str, Any]:
+    from ingress.verification.certificates import read_certificate
+
+    return {url: read_certificate(await client.fetch_certificate(url))}
+
+
+def _fetched(url: str, fetch: Callable[[JwksClient, str], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
     from truto import TrutoError
     from truto.jwks import JwksClient
 
-    url = source.jwks.url
-
-    async def fetch() -> Mapping[str, Any]:
+    async def run() -> Mapping[str, Any]:
         client = JwksClient()
         try:
-            return key_set(await client.fetch(url))
+            return await fetch(client, url)
         finally:
             await client.aclose()
 
     try:
-        return asyncio.run(fetch())
-    except TrutoError as exc:
+        return asyncio.run(run())
+    except (TrutoError, ValueError) as exc:
         print(f"Without the keys of {url}: {exc}", file=sys.stderr)
         return {}
 

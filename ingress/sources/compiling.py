@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from ingress.quotas import Quota
@@ -24,8 +26,11 @@ from ingress.sources.contradictions import contradictions
 from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
 from ingress.sources.faults import Faults, SourceFault
 from ingress.sources.schema import (
+    Adyen,
     Basic,
     Bearer,
+    Ecdsa,
+    EcdsaConfig,
     Ed25519,
     Ed25519Config,
     Entry,
@@ -34,16 +39,21 @@ from ingress.sources.schema import (
     Jwt,
     JwtOptions,
     Options,
+    Rsa,
+    RsaConfig,
+    Sns,
     StandardWebhooks,
     TrutoHeader,
 )
+from ingress.verification.adyen import AdyenVerifier
 from ingress.verification.context import URLS
 from ingress.verification.digests import HmacVerifier, TrutoVerifier, algorithm_named, string_type_named
-from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, Presented, Verifier, decoded
+from ingress.verification.evidence import LEAST_SECRET_BYTES, MAX_CHECKS, NamesCertificate, Presented, Verifier, decoded
 from ingress.verification.freshness import Freshness
 from ingress.verification.handshake import answer_content
 from ingress.verification.head import FORM, JSON, MULTIPART, TEXT, XML
 from ingress.verification.references import compile_reference
+from ingress.verification.sns import COVERED, SnsVerifier, read_topic
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
 from ingress.verification.words import BasicVerifier, BearerVerifier
 from truto.errors import SignatureError
@@ -143,6 +153,8 @@ class _Compiler:
             updates_context=self._updates_context,
             quota=Quota(**options.quota.model_dump()),
             jwks=self._jwks(),
+            certified=isinstance(verifier, NamesCertificate),
+            confirms=self._confirms(),
         )
         for path, reason in contradictions(self.entry):
             self._fault(path, reason)
@@ -178,6 +190,14 @@ class _Compiler:
                 return self._jwt(block)
             case Ed25519():
                 return self._ed25519(block.config)
+            case Ecdsa():
+                return self._ecdsa(block.config)
+            case Rsa():
+                return self._rsa(block.config)
+            case Sns():
+                return SnsVerifier(), self._credentials(block.config.topic, field="topic", read=read_topic)
+            case Adyen():
+                return AdyenVerifier(), self._credentials(block.config.secret, read=lambda text: decoded(text, "hex"))
             case StandardWebhooks():
                 public = sum(text.startswith(PUBLIC) for text in self.entry.secrets)
                 self._check_number_of_keys(("secrets",), public)
@@ -294,27 +314,87 @@ class _Compiler:
             self._fault(("options", "jwt", keys[0]), "has no meaning for HS algorithms")
 
     def _ed25519(self, config: Ed25519Config) -> tuple[Verifier, Credentials]:
-        from ingress.verification.asymmetric import Ed25519Verifier, ed25519_key
+        from ingress.verification.asymmetric import Ed25519Verifier, read_ed25519_key
 
-        def read(text: str) -> bytes:
-            raw = decoded(text, config.string_type)
-            ed25519_key(raw)
-            return raw
+        read = partial(read_ed25519_key, string_type=config.string_type)
+        return Ed25519Verifier(**self._scheme(config)), self._public_keys(config.public_key, read)
 
+    def _ecdsa(self, config: EcdsaConfig) -> tuple[Verifier, Credentials]:
+        from ingress.verification.asymmetric import EcdsaVerifier, read_ec_key
+
+        verifier = EcdsaVerifier(
+            **self._scheme(config),
+            algorithm=self._algorithm(config.algorithm),
+            signature_format=config.signature_format,
+        )
+        return verifier, self._public_keys(config.public_key, partial(read_ec_key, curve=config.curve))
+
+    def _rsa(self, config: RsaConfig) -> tuple[Verifier, Credentials]:
+        from ingress.verification.asymmetric import RsaVerifier, read_rsa_key
+
+        if config.certificate_url is not None:
+            return self._by_certificate(config, config.certificate_url)
+        verifier = RsaVerifier(
+            **self._scheme(config), algorithm=self._algorithm(config.algorithm), padding=config.padding
+        )
+        return verifier, self._public_keys(config.public_key, read_rsa_key)
+
+    def _by_certificate(self, config: RsaConfig, url: str) -> tuple[Verifier, Credentials]:
+        from ingress.verification.certificates import CertificateVerifier
+
+        if config.public_key != RsaConfig.model_fields["public_key"].default:
+            self._fault((*_CONFIG, "public_key"), "has no meaning with `certificate_url`; leave it out")
+        for index, start in enumerate(config.certificates_under):
+            reason = _wrong_address(start) or ("" if start.endswith("/") else "must end with /")
+            if reason:
+                self._fault((*_CONFIG, "certificates_under", str(index)), reason)
+        verifier = CertificateVerifier(
+            **self._scheme(config),
+            url=self._template((*_CONFIG, "certificate_url"), url),
+            under=tuple(config.certificates_under),
+            algorithm=self._algorithm(config.algorithm),
+            padding=config.padding,
+        )
+        if not any(f"context.{WEBHOOK_SECRET}" in names for names in named_in(self.signed)):
+            self._fault(
+                _CONFIG,
+                f"signs no `{{{{context.{WEBHOOK_SECRET}}}}}`, so that what the sender signs for others would count",
+            )
+        # No secret, but what is yours at the sender: nothing can be guessed of it that would help.
+        return verifier, self._credentials(f"{{{{context.{WEBHOOK_SECRET}}}}}", least_bytes=1)
+
+    def _scheme(self, config: Ed25519Config | EcdsaConfig | RsaConfig) -> dict[str, Any]:
+        """What all signatures by private keys are told."""
+        return {
+            "string_type": config.string_type,
+            "signed": self._signed(config.parts, config.verification_content),
+            "presented": self._presented(config.compare_with),
+        }
+
+    def _public_keys(self, template: str, read: Callable[[str], bytes]) -> Credentials:
         self._check_number_of_keys(("secrets",), len(self.entry.secrets))
-        signed = self._signed(config.parts, config.verification_content)
-        credentials = self._credentials(config.public_key, field="public_key", read=read)
-        return Ed25519Verifier(config.string_type, signed, self._presented(config.compare_with)), credentials
+        return replace(self._credentials(template, field="public_key", read=read), public=True)
+
+    def _algorithm(self, name: str) -> str:
+        return self._try(lambda: algorithm_named(name, allow_md5=False), "sha256", "algorithm")
+
+    def _confirms(self) -> bool:
+        return isinstance(self.entry.webhook.signature_verification, Sns) and self.options.confirm_subscriptions
 
     def _check_number_of_keys(self, path: tuple[str, ...], number: int) -> None:
         if number > MAX_CHECKS:
             self._fault(path, f"hold more than {MAX_CHECKS} public keys, each of which costs every delivery a check")
 
     def _credentials(
-        self, template: str = "", *, field: str = "secret", read: Callable[[str], bytes] = str.encode
+        self,
+        template: str = "",
+        *,
+        field: str = "secret",
+        read: Callable[[str], bytes] = str.encode,
+        least_bytes: int = LEAST_SECRET_BYTES,
     ) -> Credentials:
         templates = (self._template((*_CONFIG, field), template),) if template else ()
-        least = 1 if self.options.allow_short_secret else LEAST_SECRET_BYTES
+        least = 1 if self.options.allow_short_secret else least_bytes
         return Credentials(tuple(self.entry.secrets), templates, read, least)
 
     def _check_secrets(self, source: ConfiguredSource) -> None:
@@ -454,8 +534,10 @@ class _Compiler:
     def _covered(self) -> frozenset[Names]:
         """What of a delivery nobody but the sender can have written."""
         match self.entry.webhook.signature_verification:
-            case Hmac() | Ed25519():
+            case Hmac() | Ed25519() | Ecdsa() | Rsa():
                 return named_in(self.signed)
+            case Sns():
+                return COVERED
             case StandardWebhooks() | TrutoHeader():
                 return RAW_BODY
             case Jwt() if self.options.jwt.body_hash is not None:
@@ -469,6 +551,8 @@ class _Compiler:
         match self.entry.webhook.signature_verification:
             case StandardWebhooks() if stated is None:
                 stated = ["{{headers.webhook-id|headers.svix-id}}"]
+            case Sns() if stated is None:
+                stated = ["{{body.MessageId}}"]
             case TrutoHeader():
                 stated, rest = stated or ["{{body.id}}"], "body"
         if isinstance(stated, str):
@@ -596,11 +680,8 @@ class _Compiler:
         url = self.options.jwt.jwks_url
         if url is None:
             return None
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
-            self._fault(("options", "jwt", "jwks_url"), "must begin with https://")
-        if parts.username or parts.password:
-            self._fault(("options", "jwt", "jwks_url"), "must hold no credentials")
+        if reason := _wrong_address(url):
+            self._fault(("options", "jwt", "jwks_url"), reason)
         return Jwks(url, self.options.jwt.jwks_cooldown_seconds)
 
     # -- faults --------------------------------------------------------------------------------------------------------
@@ -615,6 +696,14 @@ class _Compiler:
             full = path if path[0] == "secrets" else (*_CONFIG, *path)
             self._fault(full, str(exc))
             return default
+
+
+def _wrong_address(url: str) -> str:
+    """Why nothing is fetched from *url*; empty where it may be."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
+        return "must begin with https://"
+    return "must hold no credentials" if parts.username or parts.password else ""
 
 
 def _standard_secret(text: str) -> bytes:

@@ -49,13 +49,15 @@ class Credentials:
     """Where a source's live secrets come from: a list, newest first, or templates over its context.
 
     *templates* are joined by colons (user and password). *read* turns the text of a secret into its bytes and raises
-    :class:`ValueError`.
+    :class:`ValueError`. Where they are *public* keys, white space around one makes no other key of it: a PEM ends with
+    a line break.
     """
 
     given: tuple[str, ...] = field(default=(), repr=False)
     templates: tuple[Template, ...] = field(default=(), repr=False)
     read: Callable[[str], bytes] = field(default=str.encode, repr=False)
     least_bytes: int = LEAST_SECRET_BYTES
+    public: bool = False
 
     def secrets(self, scope: Mapping[str, Any]) -> tuple[bytes, ...]:
         """The live secrets. Raises :class:`SignatureError` when one is missing, unreadable or too short."""
@@ -74,7 +76,7 @@ class Credentials:
         return frozenset({("context", WEBHOOK_SECRET), *(tuple(path.split(".")) for path in named)})
 
     def _checked(self, text: str) -> bytes:
-        if fault := wrapping(text):
+        if not self.public and (fault := wrapping(text)):
             raise SignatureError("secret_unreadable", f"a secret {fault}")
         try:
             secret = self.read(text)
@@ -127,7 +129,8 @@ class ConfiguredSource:
 
     Without a *verifier*, ``handle_verification`` itself decides whether a delivery is authentic. *transform_writes* are
     the members of the context that the transform writes; without them, it gives events. One of *signature_headers* has
-    to be in an authentic delivery.
+    to be in an authentic delivery. With *certified*, the delivery names the certificate that its key is in; with
+    *confirms*, the confirmation of a subscription is answered by calling the address in it.
     """
 
     name: str
@@ -162,6 +165,8 @@ class ConfiguredSource:
     updates_context: bool = False
     quota: Quota = field(default_factory=Quota)
     jwks: Jwks | None = None
+    certified: bool = False
+    confirms: bool = False
 
     @property
     def unprovable(self) -> SourceFault | None:

@@ -13,14 +13,15 @@ from truto.placeholders import translate_references
 
 Fault = tuple[tuple[str, ...], str]
 
-_COMPARING = frozenset({"hmac", "basic", "bearer", "jwt", "ed25519"})
+_COMPARING = frozenset({"hmac", "basic", "bearer", "jwt", "ed25519", "ecdsa", "rsa"})
 _FORMATS: dict[str, frozenset[str]] = {
     "compare_prefix": _COMPARING,
     "signature_separator": _COMPARING - {"jwt"},
     "secret_encoding": frozenset({"hmac"}),
     "allow_md5": frozenset({"hmac"}),
     "either_port": frozenset({"hmac"}),
-    "allow_short_secret": frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "truto", ""}),
+    "allow_short_secret": frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "adyen", "truto", ""}),
+    "confirm_subscriptions": frozenset({"sns"}),
     "jwt": frozenset({"jwt"}),
 }
 """Where an option that does not stand for every source has a meaning; ``""`` is an expression that is the proof."""

@@ -13,7 +13,17 @@ from urllib.parse import urlsplit
 
 from ingress.sources.compiling import DEFAULT_TOLERANCE_SECONDS
 from ingress.sources.layers import presets, read_preset
-from ingress.sources.schema import Basic, Bearer, Entry, Jwt, SignatureVerification, StandardWebhooks, TrutoHeader
+from ingress.sources.schema import (
+    Adyen,
+    Basic,
+    Bearer,
+    Entry,
+    Jwt,
+    SignatureVerification,
+    Sns,
+    StandardWebhooks,
+    TrutoHeader,
+)
 from ingress.verification.handshake import answer_content
 from truto.placeholders import translate_references
 
@@ -72,6 +82,12 @@ def _scheme(entry: Entry) -> str:
             return f"secret in {_code(block.config.compare_with)}"
         case Jwt():
             return _token(entry, block)
+        case Sns():
+            return "RSA (base64) of the message's own fields, with the certificate of `SigningCertURL`; named topics"
+        case Adyen():
+            return (
+                "HMAC-SHA256 (base64, key in hex) of eight fields of each item, in its `additionalData.hmacSignature`"
+            )
         case _:
             return _signature(entry, block)
 
@@ -94,7 +110,11 @@ def _signature(entry: Entry, block: SignatureVerification) -> str:
     key = "" if encoding == "utf8" else f", key in {encoding}"
     prefix = f" after `{options.compare_prefix}`" if options.compare_prefix else ""
     where = f" in {_code(config['compare_with'])}{prefix}" if config.get("compare_with") else ""
-    return f"{algorithm} ({config.get('string_type', 'base64')}{key}) of {' + '.join(map(_code, signed))}{where}"
+    certificate = (
+        f", with the certificate of {_code(config['certificate_url'])}" if config.get("certificate_url") else ""
+    )
+    spelled = f"{config.get('string_type', 'base64')}{key}"
+    return f"{algorithm} ({spelled}) of {' + '.join(map(_code, signed))}{where}{certificate}"
 
 
 def _identity(entry: Entry) -> str:
@@ -116,6 +136,8 @@ def _answer(entry: Entry) -> str:
 
 
 def _handshake(entry: Entry) -> str:
+    if isinstance(entry.webhook.signature_verification, Sns):
+        return "a proven `SubscriptionConfirmation` is confirmed"
     handle = entry.webhook.handle_verification or ""
     if not _ANSWERS_A_HANDSHAKE.search(handle):
         return "none"

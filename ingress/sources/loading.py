@@ -26,7 +26,9 @@ RESERVED_NAMES = {
 }
 """Names that mean something already, and what: a source of such a name could not be told from it."""
 
-_FORMATS = frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "ed25519", "truto"})
+_FORMATS = frozenset(
+    {"hmac", "basic", "bearer", "jwt", "standard_webhooks", "ed25519", "ecdsa", "rsa", "sns", "adyen", "truto"}
+)
 _BRANCHES = frozenset({"str", "list[str]"})
 
 

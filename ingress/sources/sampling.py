@@ -9,9 +9,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
+
+import orjson
 
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.schema import Basic, Bearer, Entry, Hmac, Jwt, StandardWebhooks, TrutoHeader
+from ingress.sources.schema import Adyen, Basic, Bearer, Entry, Hmac, Jwt, StandardWebhooks, TrutoHeader
+from ingress.verification.adyen import items_of, signed_content
 from ingress.verification.context import Account, Delivery
 from ingress.verification.digests import HmacVerifier
 from ingress.verification.evidence import encoded, signed_bytes
@@ -26,6 +30,7 @@ BODY = b'{"id":"sample-1","event":"sample","type":"sample"}'
 _HEADER = re.compile(r"\{\{headers\.([A-Za-z0-9_-]+)\}\}")
 # A second signature is made with a second key, which a sample does not need.
 _ALONE = re.compile(r"([A-Za-z]+ )?\{\{headers\.([A-Za-z0-9_-]+)\}\}(?:,\{\{headers\.[A-Za-z0-9_-]+\?:-\}\})?")
+_ADYEN_ITEM = {"pspReference": "sample-1", "eventCode": "SAMPLE", "success": "true"}
 _TIME_FIELD = re.compile(r"\{\{signature_fields\.([A-Za-z0-9_]+)\}\}")
 
 
@@ -79,6 +84,8 @@ def signed_sample(
         case Jwt():
             token = _token(entry, secret, now)
             return draft.carrying(_word(block.config.compare_with, token, scheme="Bearer "))
+        case Adyen():
+            return replace(draft, body=_adyen_body(secret, draft.body))
         case _:
             raise CannotSign("only the sender can sign for this source")
 
@@ -121,6 +128,25 @@ def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account,
     if source.signature_header:
         presented = f"{headers[source.signature_header]}{entry.options.signature_separator or ','}{presented}"
     return draft.carrying({**headers, **_word(block.config.compare_with, presented)})
+
+
+def _adyen_body(secret: bytes, body: bytes) -> bytes:
+    """*body* with every item of it signed; the plain sample becomes a delivery of one item."""
+    told = {"notificationItems": [{"NotificationRequestItem": dict(_ADYEN_ITEM)}]} if body == BODY else _read(body)
+    try:
+        for item in items_of({"body": told}):
+            digest = base64.b64encode(hmac.digest(secret, signed_content(item), "sha256")).decode()
+            item["additionalData"] = {**(item.get("additionalData") or {}), "hmacSignature": digest}
+    except (SignatureError, TypeError) as exc:
+        raise CannotSign(f"the body is no delivery of Adyen's: {exc}") from None
+    return orjson.dumps(told)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise CannotSign("the body is not JSON") from None
 
 
 def _basic(secret: bytes) -> str:

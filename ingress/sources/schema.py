@@ -1,8 +1,8 @@
 """What ``sources.yaml`` may say, as pydantic models.
 
-``webhook`` is Truto's schema and nothing else (seed: Environment Integrations object), with two formats of our own,
-``standard_webhooks`` and ``ed25519``, and ``truto`` for Truto's own header. What Truto's schema cannot say stands
-beside it, in ``options``.
+``webhook`` is Truto's schema and nothing else (seed: Environment Integrations object), with formats of our own:
+``standard_webhooks``, ``ed25519``, ``ecdsa``, ``rsa``, ``sns``, ``adyen``, and ``truto`` for Truto's own header. What
+Truto's schema cannot say stands beside it, in ``options``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class JwtConfig(Strict):
 
 
 class SecretConfig(Strict):
-    """``standard_webhooks`` and ``truto``, which fix everything but the secret."""
+    """``standard_webhooks``, ``adyen`` and ``truto``, which fix everything but the secret."""
 
     secret: str = "{{context.webhook_secret}}"  # noqa: S105  a placeholder
 
@@ -74,6 +74,45 @@ class Ed25519Config(_Signed):
     public_key: str = "{{context.public_key}}"
     compare_with: str
     string_type: Literal["hex", "base64"] = "hex"
+
+
+class EcdsaConfig(_Signed):
+    """``ecdsa``: P-256 and SHA-256 where nothing is said. ``raw`` is both numbers one behind the other."""
+
+    public_key: str = "{{context.public_key}}"
+    compare_with: str
+    algorithm: str = "sha256"
+    curve: Literal["P-256", "P-384", "P-521"] = "P-256"
+    signature_format: Literal["der", "raw"] = "der"
+    string_type: Literal["hex", "base64"] = "base64"
+
+
+class RsaConfig(_Signed):
+    """``rsa``: PKCS #1 v1.5 and SHA-256 where nothing is said.
+
+    With ``certificate_url``, the key is in the certificate there, and the source's secrets are what tells its
+    deliveries from those that the same sender signs for others.
+    """
+
+    public_key: str = "{{context.public_key}}"
+    certificate_url: str | None = None
+    certificates_under: list[str] = []
+    compare_with: str
+    algorithm: str = "sha256"
+    padding: Literal["pkcs1", "pss"] = "pkcs1"
+    string_type: Literal["hex", "base64"] = "base64"
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> RsaConfig:
+        if (self.certificate_url is None) != (not self.certificates_under):
+            raise ValueError("needs both of `certificate_url` and `certificates_under`, or neither")
+        return self
+
+
+class SnsConfig(Strict):
+    """``sns``: the topics are the source's secrets."""
+
+    topic: str = "{{context.topic_arn}}"
 
 
 class Hmac(Strict):
@@ -118,6 +157,34 @@ class Ed25519(Strict):
     config: Ed25519Config
 
 
+class Ecdsa(Strict):
+    """A signature by a private key on an elliptic curve (ours)."""
+
+    format: Literal["ecdsa"]
+    config: EcdsaConfig
+
+
+class Rsa(Strict):
+    """A signature by a private RSA key (ours)."""
+
+    format: Literal["rsa"]
+    config: RsaConfig
+
+
+class Sns(Strict):
+    """Amazon SNS (ours)."""
+
+    format: Literal["sns"]
+    config: SnsConfig = SnsConfig()
+
+
+class Adyen(Strict):
+    """Adyen's standard webhooks (ours)."""
+
+    format: Literal["adyen"]
+    config: SecretConfig = SecretConfig()
+
+
 class TrutoHeader(Strict):
     """``X-Truto-Signature``, hex or base64 (ours)."""
 
@@ -126,7 +193,8 @@ class TrutoHeader(Strict):
 
 
 SignatureVerification = Annotated[
-    Hmac | Basic | Bearer | Jwt | StandardWebhooks | Ed25519 | TrutoHeader, Field(discriminator="format")
+    Hmac | Basic | Bearer | Jwt | StandardWebhooks | Ed25519 | Ecdsa | Rsa | Sns | Adyen | TrutoHeader,
+    Field(discriminator="format"),
 ]
 
 
@@ -220,6 +288,7 @@ class Options(Strict):
     headers: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]] = Field(default=[], max_length=20)
     handshake_methods: list[Literal["GET", "HEAD", "OPTIONS"]] = []
     answer: AnswerOptions | None = None
+    confirm_subscriptions: bool = True
     allow_short_secret: bool = False
     allow_md5: bool = False
     allow_context_overwrite: bool = False

@@ -9,20 +9,26 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
 from events import Store, StoreUnavailable
 from events.beside import beside
-from ingress.answers import Refusal, not_authentic
+from ingress.answers import RETRY_AFTER_SECONDS, Refusal, not_authentic
+from ingress.sources.certificates import Certificates
 from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource, Jwks
 from ingress.sources.shares import BUSY, Share
 from ingress.sources.source import Source
 from ingress.verification.context import Account, Delivery
+from ingress.verification.evidence import CERTIFICATE_UNKNOWN
 from ingress.verification.head import RawHeaders
-from ingress.verification.outcome import NOTHING, Outcome
+from ingress.verification.outcome import NOTHING, Ignored, Outcome
 from ingress.verification.pipeline import Walk, context_of
+from truto.errors import TrutoError
+
+if TYPE_CHECKING:  # it brings httpx, which sources without fetched keys never load
+    from truto.jwks import JwksClient
 
 log = structlog.get_logger("ingress")
 
@@ -34,6 +40,13 @@ _UNPROVEN_THREADS = 2
 _SWITCH_SECONDS = 0.0005
 _MOST_WAITING = 64
 _WORTH_A_THREAD = 256 * 1024
+_RETRY = {"retry-after": str(RETRY_AFTER_SECONDS)}
+_UNCERTIFIED = Refusal(
+    503, "certificate_unavailable", "The certificate cannot be fetched now. Send it again.", headers=_RETRY
+)
+_UNCONFIRMED = Refusal(
+    503, "subscription_unconfirmed", "The subscription cannot be confirmed now. Send it again.", headers=_RETRY
+)
 
 
 class SourceTable:
@@ -44,7 +57,9 @@ class SourceTable:
     Use :meth:`running` around the time in which sources are looked at.
     """
 
-    def __init__(self, store: Store, sources: Iterable[Source | ConfiguredSource]) -> None:
+    def __init__(
+        self, store: Store, sources: Iterable[Source | ConfiguredSource], *, client: JwksClient | None = None
+    ) -> None:
         self._store = store
         self._sources: dict[str, Source | ConfiguredSource] = {}
         self._accounts: dict[str, Account] = {}
@@ -53,7 +68,8 @@ class SourceTable:
         self._learned = 0
         self._keys: dict[str, _KeySet] = {}
         self._key_tasks: dict[str, asyncio.Task[None]] = {}
-        self._client: Any = None
+        self._client = client
+        self._certificates = Certificates(self._jwks_client)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
         self._waiting = 0
         self._unproven_threads = ThreadPoolExecutor(_UNPROVEN_THREADS, thread_name_prefix="unproven")
@@ -109,7 +125,7 @@ class SourceTable:
         with suppress(StoreUnavailable):  # a refusal asks again
             self._kept[source.name] = await self._store.source_context(source.name)
 
-    def _jwks_client(self) -> Any:
+    def _jwks_client(self) -> JwksClient:
         if self._client is None:
             from truto.jwks import JwksClient
 
@@ -139,6 +155,7 @@ class SourceTable:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._certificates.aclose()
             if self._client is not None:
                 await self._client.aclose()
             for threads in (self._threads, self._unproven_threads):
@@ -150,12 +167,38 @@ class SourceTable:
         """What *delivery* comes to."""
         outcome = await self._look(source, delivery)
         if isinstance(outcome, Refusal) and outcome.status == 401:
-            if source.jwks is not None and outcome.cause == "jwt_key_unknown":
-                # An exchange of the sources may have let go of them meanwhile.
-                if source.jwks.url in self._keys:
-                    self._keys[source.jwks.url].wanted.set()
-            elif await self._learns_more(source):
-                return await self._look(source, delivery)
+            outcome = await self._look_again(source, delivery, outcome)
+        if isinstance(outcome, Ignored) and outcome.visit:
+            return await self._confirm(source, outcome)
+        return outcome
+
+    async def _look_again(self, source: ConfiguredSource, delivery: Delivery, refusal: Refusal) -> Outcome:
+        """What *delivery* comes to, with what there is to learn after its *refusal*."""
+        if source.jwks is not None and refusal.cause == "jwt_key_unknown":
+            # An exchange of the sources may have let go of them meanwhile.
+            if source.jwks.url in self._keys:
+                self._keys[source.jwks.url].wanted.set()
+        elif source.certified and refusal.cause == CERTIFICATE_UNKNOWN:
+            return await self._look_certified(source, delivery, refusal)
+        elif await self._learns_more(source):
+            return await self._look(source, delivery)
+        return refusal
+
+    async def _look_certified(self, source: ConfiguredSource, delivery: Delivery, refusal: Refusal) -> Outcome:
+        """What *delivery* comes to once the certificate that it names is there: to refuse it would be to lose it."""
+        url = self._walk(source, delivery).certificate_url()
+        if url is None:
+            return refusal
+        return await self._look(source, delivery) if await self._certificates.learn(url) else _UNCERTIFIED
+
+    async def _confirm(self, source: ConfiguredSource, outcome: Ignored) -> Outcome:
+        """Call the address that an authentic delivery wants to see called. Its sender repeats it where that fails."""
+        try:
+            await self._jwks_client().visit(outcome.visit)
+        except TrutoError as exc:
+            log.warning("subscription_unconfirmed", source=source.name, error=str(exc))
+            return _UNCONFIRMED
+        log.info("subscription_confirmed", source=source.name)
         return outcome
 
     def room_for(self, source: ConfiguredSource, headers: RawHeaders, method: str) -> int | Refusal | None:
@@ -192,7 +235,9 @@ class SourceTable:
 
     def _walk(self, source: ConfiguredSource, delivery: Delivery) -> Walk:
         account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
-        keys = self._keys[source.jwks.url].keys if source.jwks and source.jwks.url in self._keys else NOTHING
+        keys = self._certificates.keys if source.certified else NOTHING
+        if source.jwks and source.jwks.url in self._keys:
+            keys = self._keys[source.jwks.url].keys
         return Walk(source, context_of(source, delivery, account), now=time.time(), keys=keys)
 
     def _share(self, source: ConfiguredSource) -> Share:
@@ -280,7 +325,6 @@ class _KeySet:
 
     async def keep(self, client: Any) -> None:
         from ingress.verification.tokens import key_set
-        from truto.errors import TrutoError
 
         while True:
             try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -279,8 +280,9 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "webhook_type": _read_webhook_type,
     "signature_fields": _read_signature_fields,
     "sorted_fields": _read_sorted_fields,
+    "crc32": lambda context: str(zlib.crc32(context["raw_body"])),
 }
 ROOTS = frozenset({*_FIELDS, "raw_body", "context", "environment_variables"})
 """What every delivery's context can hold."""
-_FOR_TEMPLATES = frozenset({"sorted_fields", *(URLS - {"url"})})
+_FOR_TEMPLATES = frozenset({"sorted_fields", "crc32", *(URLS - {"url"})})
 """What is there for signatures alone; the first is bytes, which expressions do not take."""

@@ -7,7 +7,7 @@ import binascii
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ingress.verification.context import DeliveryContext
 from truto.errors import SignatureError
@@ -19,6 +19,9 @@ LEAST_SECRET_BYTES = 16
 UNUSABLE = "signed_value_unusable"
 """The reason where a field that decides about trust holds an object, a list, or what else has no text of its own."""
 
+CERTIFICATE_UNKNOWN = "certificate_unknown"
+"""The reason of a refusal that may be none once the certificate has been fetched."""
+
 MAX_CHECKS = 16
 """So many times a public key may be used for one delivery: each costs as much as a hundred digests."""
 
@@ -28,7 +31,10 @@ _MOST_CANDIDATES = 50
 
 @dataclass(slots=True)  # not frozen: that would cost each delivery a microsecond
 class Evidence:
-    """One delivery as a verifier sees it. ``now`` is Unix time (s); ``keys`` are those of a JWKS by their ``kid``."""
+    """One delivery as a verifier sees it. ``now`` is Unix time (s).
+
+    ``keys`` are those of a JWKS by their ``kid``, or certificates by their address.
+    """
 
     context: DeliveryContext
     secrets: Sequence[bytes] = field(repr=False)
@@ -45,6 +51,15 @@ class Verifier(Protocol):
 
     def explain(self, evidence: Evidence) -> list[str]:
         """What was signed, what was expected and what came, a line each, without secrets and whole digests."""
+        ...
+
+
+@runtime_checkable
+class NamesCertificate(Protocol):
+    """A verifier whose key is in a certificate that the delivery names."""
+
+    def certificate_url(self, context: Mapping[str, Any]) -> str:
+        """The address. Raises :class:`SignatureError` for one that is not the sender's."""
         ...
 
 

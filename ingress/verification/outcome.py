@@ -30,12 +30,14 @@ class Accepted:
 class Ignored:
     """Nothing to queue: the source's configuration says so (``meta``), or an authentic delivery holds no events.
 
-    With ``enrols``, nothing has proven who brings ``update_context``.
+    With ``enrols``, nothing has proven who brings ``update_context``. ``visit`` is an address to call first: its sender
+    takes that, and not the answer, for the confirmation of an authentic delivery.
     """
 
     why: str
     update_context: Mapping[str, Any] = field(repr=False, default_factory=dict)
     enrols: bool = False
+    visit: str = field(repr=False, default="")
 
 
 @dataclass(frozen=True, slots=True)

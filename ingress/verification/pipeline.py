@@ -19,11 +19,12 @@ from ingress.answers import Refusal, not_authentic, wrong_method
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Expression
 from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
-from ingress.verification.evidence import Evidence
+from ingress.verification.evidence import Evidence, NamesCertificate
 from ingress.verification.handshake import Decision, read_decision
 from ingress.verification.head import kept
 from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome, Unusable
 from ingress.verification.references import text_or_none
+from ingress.verification.sns import subscription_url
 from truto.errors import SignatureError
 from truto.placeholders import Template, UnusableValue
 
@@ -119,6 +120,16 @@ class Walk:
         except Exception:  # noqa: BLE001  what fails here fails again, where it becomes a refusal
             return True
 
+    def certificate_url(self) -> str | None:
+        """Where the certificate is that the delivery names; ``None`` where it names none that is the sender's."""
+        verifier = self.source.verifier
+        if not isinstance(verifier, NamesCertificate):
+            return None
+        try:
+            return verifier.certificate_url(self.context)
+        except SignatureError:
+            return None
+
     def _refusing(self, step: Callable[[], Outcome | None]) -> Outcome | None:
         try:
             return step()
@@ -158,6 +169,8 @@ class Walk:
         update = self._permitted(self.decision.update_context)
         if self.position is None:
             raise SignatureError("not_verified", "nothing has proven the sender")
+        if self.source.confirms and (url := subscription_url(self.context.get("body"))) is not None:
+            return Ignored("subscription_confirmation", update, visit=url)
         events = self._events(self.position)
         return Accepted(events, self.position, update, self.unusable) if events else Ignored("no_events", update)
 

@@ -66,7 +66,7 @@ class TokenVerifier:
     """Checks one token.
 
     Its key is a live secret, one of *public_keys* (PEM) where given, or that of the JWKS (*uses_jwks*) with its
-    ``kid``.
+    ``kid``; a token without one is checked with the only key of its JWKS.
     """
 
     presented: Presented
@@ -112,12 +112,7 @@ class TokenVerifier:
             if not keys:
                 raise SignatureError("no_secret", "no key is configured for this source")
             return keys
-        kid = header.get("kid")
-        if not isinstance(kid, str) or not kid or len(kid) > _LONGEST_KID:
-            raise SignatureError("jwt_malformed", "the token names no key")
-        if kid not in evidence.keys:
-            raise SignatureError("jwt_key_unknown", "the token names a key that the JWKS did not hold when last read")
-        found = evidence.keys[kid]
+        found = _named_key(header, evidence.keys)
         if header["alg"] not in found.algorithms:
             raise SignatureError("jwt_algorithm", "the key that the token names is for another algorithm")
         return [found.key]
@@ -133,6 +128,22 @@ class TokenVerifier:
         times = ((name, claims.get(name)) for name in ("exp", "nbf", "iat"))
         told = [f"{name}: {at - evidence.now:+.0f} s from now" for name, at in times if isinstance(at, int | float)]
         return [*lines, *told]
+
+
+def _named_key(header: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> PublicKey:
+    """The key of a JWKS that a token names; the only one there, where it names none (RFC 7515, 4.1.4)."""
+    if "kid" not in header:
+        if len(keys) > 1:
+            raise SignatureError("jwt_malformed", "the token names no key, and the JWKS holds several")
+        for only in keys.values():
+            return only
+        raise SignatureError("jwt_key_unknown", "the JWKS held no usable key when last read")
+    kid = header["kid"]
+    if not isinstance(kid, str) or not kid or len(kid) > _LONGEST_KID:
+        raise SignatureError("jwt_malformed", "the token names no key")
+    if kid not in keys:
+        raise SignatureError("jwt_key_unknown", "the token names a key that the JWKS did not hold when last read")
+    return keys[kid]
 
 
 def _bare(value: str) -> str:
@@ -256,11 +267,13 @@ class PublicKey:
 def key_set(jwks: Sequence[Mapping[str, Any]]) -> dict[str, PublicKey]:
     """The keys of a JWKS that check signatures, by their ``kid``; others, symmetric ones among them, are left out.
 
-    What a key says of itself holds: ``alg``, else what its ``kty`` and ``crv`` allow, ``use`` and ``key_ops``.
+    One without a ``kid`` stands under a name that no token can give. What a key says of itself holds: ``alg``, else
+    what its ``kty`` and ``crv`` allow, ``use`` and ``key_ops``.
     """
     found: dict[str, PublicKey] = {}
-    for entry in jwks:
-        kid, algorithms = entry.get("kid"), _algorithms_of(entry)
+    for position, entry in enumerate(jwks):
+        kid = entry.get("kid", f"{position}".rjust(_LONGEST_KID + 1))
+        algorithms = _algorithms_of(entry)
         if not isinstance(kid, str) or not algorithms or not _checks_signatures(entry):
             continue
         try:

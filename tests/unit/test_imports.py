@@ -25,7 +25,7 @@ ONLY_IN = {
     "apprise": {"worker.notify"},
     "arq": {"worker.engine"},
     "cronsim": {"truto"},
-    "cryptography": {"ingress.verification.asymmetric", "truto"},
+    "cryptography": {"ingress.verification.asymmetric", "ingress.verification.certificates", "truto"},
     "httptools": {"ingress"},
     "httpcore": {"worker.workflows.network"},
     "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.workflows.http", "worker.workflows.network"},

@@ -33,6 +33,14 @@ async def by_key_set(url: str, seconds: float = 8.0) -> Any:
         await client.aclose()
 
 
+async def by_certificate(url: str, seconds: float = 8.0) -> Any:
+    client = JwksClient(timeout_seconds=seconds)
+    try:
+        return await client.fetch_certificate(url)
+    finally:
+        await client.aclose()
+
+
 async def by_api_client(url: str, seconds: float = 8.0) -> Any:
     once = RetryPolicy(attempts=1)
     async with AsyncTruto(
@@ -60,6 +68,7 @@ async def by_notification(url: str, seconds: float = 8.0) -> Any:
 READERS: dict[str, Reader] = {
     "http_request": by_http_request,
     "key_set": by_key_set,
+    "certificate": by_certificate,
     "api_client": by_api_client,
     "download": by_download,
 }

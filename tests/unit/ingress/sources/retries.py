@@ -17,16 +17,21 @@ import orjson
 
 from ingress.verification.context import Delivery
 from tests.unit.ingress.sources.senders import (
+    ADYEN_KEYS,
     MS,
     NOTIFICATION,
     NOW,
     OUTBOUND_MESSAGE,
     SECRET,
     SENDERS,
+    TOPIC,
     Sender,
+    adyen,
     b64,
     digest,
     of_headers,
+    paypal,
+    sns,
 )
 
 Deliver = Callable[[int, int], tuple[Any, Mapping[str, str]]]
@@ -54,6 +59,11 @@ class Facts:
         kind = self.content_type or sender.content_type
         made = {"content-type": kind, **sender.sign(body, sender.secret), **headers}
         return of_headers(made, body, query=sender.query(sender.secret))
+
+
+def transmitted(event: Any, transmission: str) -> tuple[Any, Mapping[str, str]]:
+    body = orjson.dumps(event)
+    return body, paypal(body, "1JE4291016473214C", transmission=transmission)
 
 
 def moment(n: int) -> str:
@@ -360,4 +370,11 @@ FACTS = [
             "x-zm-request-timestamp",
         ),
     ),
+    Facts("sendgrid", plain(lambda n, _: [{"event": "open", "sg_event_id": f"sg-{n}"}])),
+    Facts("highlevel", plain(lambda n, _: {"type": "ContactUpdate", "webhookId": f"w-{n}"})),
+    Facts("highlevel-ed25519", plain(lambda n, _: {"type": "ContactUpdate", "webhookId": f"w-{n}"})),
+    Facts("wise", plain(lambda n, _: {"event_type": "transfers#state-change", "data": {"occurred_at": moment(n)}})),
+    Facts("paypal", lambda n, _: transmitted({"id": "WH-1", "event_type": "PAYMENT.SALE.COMPLETED"}, f"69cd-{n}")),
+    Facts("aws-sns", plain(lambda n, _: sns(TOPIC, MessageId=f"m-{n}"))),
+    Facts("adyen", plain(lambda n, _: adyen(ADYEN_KEYS[0], pspReference=f"{n}"))),
 ]

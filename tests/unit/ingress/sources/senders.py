@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
 import jwt
 import orjson
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -22,6 +24,7 @@ from ingress.verification.context import Delivery
 from ingress.verification.outcome import Outcome
 from ingress.verification.pipeline import verify_delivery
 from ingress.verification.tokens import key_set
+from tests.unit.ingress.sources.certified import ADDRESS_OF, CERTIFICATES, PAYPAL, SNS, signed_message
 
 SECRET = "a secret of more than sixteen bytes"
 OTHER = "another secret of more than sixteen bytes"
@@ -171,6 +174,73 @@ def discord(body: bytes, secret: str) -> Mapping[str, str]:
     return {"x-signature-timestamp": moment, "x-signature-ed25519": key.sign(moment.encode() + body).hex()}
 
 
+EC_KEYS = [ec.derive_private_key(number, ec.SECP256R1()) for number in (7, 8)]
+HIGHLEVEL_KEYS = [Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"h", b"l")]
+
+
+def public_der(key: Any) -> str:
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return b64(key.public_key().public_bytes(serialization.Encoding.DER, spki))
+
+
+def public_pem(key: Any) -> str:
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    return str(key.public_key().public_bytes(serialization.Encoding.PEM, spki).decode())
+
+
+PRIVATE: dict[str, Any] = {
+    **{public_der(key): key for key in EC_KEYS},
+    **{public_pem(key): key for key in (*HIGHLEVEL_KEYS, PAYPAL, SNS)},
+}
+
+
+def sendgrid(body: bytes, secret: str) -> Mapping[str, str]:
+    made = PRIVATE[secret].sign(str(int(NOW)).encode() + body, ec.ECDSA(hashes.SHA256()))
+    name = "x-twilio-email-event-webhook"
+    return {f"{name}-signature": b64(made), f"{name}-timestamp": str(int(NOW))}
+
+
+def by_rsa(header: str) -> Sign:
+    return lambda body, secret: {header: b64(PRIVATE[secret].sign(body, padding.PKCS1v15(), hashes.SHA256()))}
+
+
+def highlevel(body: bytes, secret: str) -> Mapping[str, str]:
+    return {"x-ghl-signature": b64(PRIVATE[secret].sign(body))}
+
+
+def paypal(body: bytes, secret: str, *, transmission: str = "69cd13f0-d67a") -> Mapping[str, str]:
+    content = f"{transmission}|{ISO}|{secret}|{crc32(body)}".encode()
+    return {
+        "paypal-auth-algo": "SHA256withRSA",
+        "paypal-cert-url": ADDRESS_OF["paypal"],
+        "paypal-transmission-id": transmission,
+        "paypal-transmission-time": ISO,
+        "paypal-transmission-sig": b64(PAYPAL.sign(content, padding.PKCS1v15(), hashes.SHA256())),
+    }
+
+
+ADYEN_KEYS = ("44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056", "0f" * 32)
+
+
+def adyen_signature(item: Mapping[str, Any], key: str) -> str:
+    """As ``generate_notification_sig`` of Adyen's Python library."""
+    values = {**item, **item["amount"]}
+    names = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference", "value", "currency")
+    content = ":".join(str(values.get(name, "")) for name in (*names, "eventCode", "success"))
+    return b64(hmac.new(bytes.fromhex(key), content.encode(), "sha256").digest())
+
+
+def adyen(key: str, **more: str) -> Any:
+    payment = {**PAYMENT, **more}
+    item = {**payment, "additionalData": {"hmacSignature": adyen_signature(payment, key)}}
+    return {"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}
+
+
+def sns(topic: str, **more: str) -> Any:
+    told = {"Type": "Notification", "MessageId": "m-1", "TopicArn": topic, "Message": "hi", "Timestamp": ISO}
+    return signed_message({**told, **more})
+
+
 def plain_digest(pattern: str) -> Sign:
     """HubSpot's first two: SHA-256 over the secret and more."""
     return lambda body, secret: {
@@ -247,6 +317,15 @@ def basic(body: bytes, secret: str) -> Mapping[str, str]:
     return {"authorization": "Basic " + b64(secret.encode())}
 
 
+TOPIC, OTHER_TOPIC = (f"arn:aws:sns:us-east-1:123456789012:{name}" for name in ("orders", "others"))
+PAYMENT = {
+    "eventCode": "AUTHORISATION",
+    "success": "true",
+    "pspReference": "7914073381342284",
+    "merchantAccountCode": "TestMerchant",
+    "merchantReference": "TestPayment-1407325143704",
+    "amount": {"value": 1130, "currency": "EUR"},
+}
 GRAPH = {"value": [{"changeType": "created", "clientState": SECRET, "resource": "r"}]}
 HUBSPOT = [{"eventId": 7, "subscriptionId": 5, "occurredAt": 9, "objectId": 3, "subscriptionType": "contact.creation"}]
 PING = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "message"}}
@@ -562,5 +641,72 @@ SENDERS = [
         body=(OUTBOUND_MESSAGE % (NOTIFICATION % ("04l0800002nrC5BAAU", "Account"))).encode(),
         content_type="text/xml; charset=utf-8",
         query=lambda secret: f"token={secret}".encode(),
+    ),
+    Sender(
+        "sendgrid",
+        sendgrid,
+        [{"event": "delivered", "sg_event_id": "sg-1"}],
+        "delivered",
+        "sg-1",
+        public_der(EC_KEYS[0]),
+        public_der(EC_KEYS[1]),
+    ),
+    Sender(
+        "highlevel",
+        by_rsa("x-wh-signature"),
+        {"type": "ContactCreate", "webhookId": "w-1"},
+        "ContactCreate",
+        "w-1",
+        public_pem(PAYPAL),
+        public_pem(SNS),
+    ),
+    Sender(
+        "highlevel-ed25519",
+        highlevel,
+        {"type": "ContactCreate", "webhookId": "w-1"},
+        "ContactCreate",
+        "w-1",
+        public_pem(HIGHLEVEL_KEYS[0]),
+        public_pem(HIGHLEVEL_KEYS[1]),
+    ),
+    Sender(
+        "wise",
+        by_rsa("x-signature-sha256"),
+        {"event_type": "transfers#state-change"},
+        "transfers#state-change",
+        secret=public_pem(PAYPAL),
+        other=public_pem(SNS),
+    ),
+    Sender(
+        "paypal",
+        paypal,
+        {"id": "WH-1", "event_type": "PAYMENT.CAPTURE.COMPLETED"},
+        "PAYMENT.CAPTURE.COMPLETED",
+        "69cd13f0-d67a",
+        "1JE4291016473214C",
+        "2AB4291016473214C",
+        keys=CERTIFICATES,
+    ),
+    Sender(
+        "aws-sns",
+        lambda body, secret: {},
+        type="Notification",
+        id="m-1",
+        secret=TOPIC,
+        other=OTHER_TOPIC,
+        binds=False,
+        content_type="text/plain; charset=UTF-8",
+        keys=CERTIFICATES,
+        in_body=sns,
+    ),
+    Sender(
+        "adyen",
+        lambda body, secret: {},
+        type="AUTHORISATION",
+        id="7914073381342284:AUTHORISATION:true",
+        secret=ADYEN_KEYS[0],
+        other=ADYEN_KEYS[1],
+        binds=False,
+        in_body=adyen,
     ),
 ]

@@ -12,7 +12,7 @@ from ingress.sources.coverage import named_in, uncovered
 from ingress.sources.faults import Faults
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import read_source
-from tests.unit.ingress.sources.senders import OTHER, SECRET, SENDERS, verify
+from tests.unit.ingress.sources.senders import OTHER, SECRET, SENDERS
 from truto.placeholders import compile_template
 
 FAULT = r"s\.options\.timestamp: `{}` is not covered by the signature"
@@ -149,7 +149,7 @@ def test_the_time_of_a_preset_is_signed(preset: str) -> None:
         changed = replace(genuine, headers=headers, body=genuine.body.replace(old, new))
         if changed == genuine:
             continue
-        outcome = verify(sender.source(), changed, now=1_700_009_999.0)
+        outcome = sender.verify(changed, now=1_700_009_999.0)
         assert isinstance(outcome, Refusal)
         assert outcome.logged_reason == "signature_mismatch"
 

@@ -115,11 +115,11 @@ FAULTY: dict[str, tuple[Any, str]] = {
     ),
     "unknown-format": (
         changed("webhook", "signature_verification", "format", value="rot13"),
-        "s.webhook.signature_verification.format: must be one of basic",
+        "s.webhook.signature_verification.format: must be one of adyen, basic",
     ),
     "no-format": (
         changed("webhook", "signature_verification", "format"),
-        "s.webhook.signature_verification.format: must be one of basic",
+        "s.webhook.signature_verification.format: must be one of adyen, basic",
     ),
     "no-compare": (
         changed("webhook", "signature_verification", "config", "compare_with"),

@@ -23,6 +23,7 @@ def sample(given: dict[str, Any]) -> Any:
     "given",
     [
         {"preset": "okta", "secrets": [SECRET]},
+        {"preset": "adyen", "secrets": ["0f" * 32]},
         {"webhook": {"signature_verification": {"format": "bearer", "config": {}}}, "secrets": [SECRET]},
         {
             "webhook": {"signature_verification": {"format": "jwt", "config": {"compare_with": "{{headers.x-t}}"}}},
@@ -36,7 +37,7 @@ def sample(given: dict[str, Any]) -> Any:
         },
         {"webhook": {"signature_verification": HEADER}, "secrets": [SECRET], "options": {"secret_encoding": "utf8"}},
     ],
-    ids=["bare-token", "bearer", "claims", "jwt", "hmac"],
+    ids=["bare-token", "adyen", "bearer", "claims", "jwt", "hmac"],
 )
 def test_a_sample_of_a_source_is_taken_by_it(given: dict[str, Any]) -> None:
     source, made = sample(given)
@@ -100,6 +101,12 @@ UNSIGNABLE = {
     "hubspot-v2": "only the sender",
     "microsoft-graph": "only the sender",
     "discord": "only the sender",
+    "sendgrid": "only the sender",
+    "highlevel": "only the sender",
+    "highlevel-ed25519": "only the sender",
+    "wise": "only the sender",
+    "paypal": "only the sender",
+    "aws-sns": "only the sender",
     "gmail-push": "only the sender",
     "gong": "only the sender",
     "linear": "the signed time is a field of the body",
