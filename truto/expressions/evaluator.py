@@ -8,14 +8,16 @@ the compiled expression with a meter of its own, so that one expression can serv
 from __future__ import annotations
 
 import copy
+import functools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from truto.expressions.glance import plain_path
 from truto.expressions.grammar import install as install_grammar
 from truto.expressions.grammar import repeats
-from truto.expressions.library import NULL, JException, Jsonata, Utils
+from truto.expressions.library import NULL, Functions, JException, Jsonata, Utils
 from truto.expressions.limits import Meter
 from truto.expressions.patterns import Pattern, engine
 from truto.expressions.text_form import stringify
@@ -28,6 +30,8 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
     """A compiled expression, and, once :meth:`started`, one evaluation of it."""
 
     meter: Meter
+    plain_paths: dict[Any, tuple[str, ...] | None]
+    input: Any
 
     def __init__(self, source: str, functions: Any) -> None:
         with current_kept():
@@ -44,6 +48,7 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
         running = copy.copy(self)
         running.meter = meter
         install_grammar()
+        running.plain_paths = {}
         running.parser = Jsonata.get_parser()  # one for each thread: partial application parses
         with current_kept():
             Jsonata.CURRENT.jsonata = running
@@ -61,14 +66,49 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
             scope.outer_wrapper = True
         return self.eval(self.ast, scope, frame)
 
-    def _eval(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002 (the library's name)
-        self.meter.enter()
-        try:
-            result = super()._eval(expr, input, environment)
-        finally:
-            self.meter.leave()
-        self.meter.measure(result)
+    def eval(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002 (the library's name)
+        """The value of one node; the library looks each one's kind up in a chain, and its thread's evaluation anew."""
+        leaf = _LEAVES.get(expr.type)
+        if leaf is not None and expr.predicate is None and expr.group is None:
+            self.meter.step()
+            result = leaf(self, expr, input, environment)
+        else:
+            result = self._branch(expr, input, environment)
+        if isinstance(result, list):
+            if Utils.is_sequence(result):
+                result = _unwrapped(result, expr)
+            self.meter.measure(result)
+        elif isinstance(result, dict):
+            self.meter.measure(result)
         return result
+
+    def _branch(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        outer = self.input, self.environment
+        self.input, self.environment = input, environment  # where functions look for what is current
+        self.meter.enter()
+        kind = expr.type
+        evaluate = _LEAVES.get(kind) or _BRANCHES.get(kind)
+        result = None if evaluate is None else evaluate(self, expr, input, environment)
+        for stage in expr.predicate or ():
+            result = self.evaluate_filter(stage.expr, result, environment)
+        if expr.group is not None and kind != "path":
+            result = self.evaluate_group_expression(expr.group, result, environment)
+        # What raises ends the evaluation, so that nothing has to be put back then.
+        self.meter.leave()
+        self.input, self.environment = outer
+        return result
+
+    def evaluate_path(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """A path; names of objects within objects are looked up, where the library makes two arrays for each."""
+        names = self._plain_path(expr) if type(input) is dict else None
+        found = input if names is None else _looked_up(input, names)
+        return super().evaluate_path(expr, input, environment) if isinstance(found, list) or names is None else found
+
+    def _plain_path(self, expr: Any) -> tuple[str, ...] | None:
+        try:
+            return self.plain_paths[expr]
+        except KeyError:
+            return self.plain_paths.setdefault(expr, plain_path(expr))
 
     def evaluate_binary(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """``and`` and ``or``; the library puts an error of its own in the place of whatever stops their right side."""
@@ -163,6 +203,13 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
                 joined.append(result)
         return joined
 
+    def evaluate_sort_expression(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """``^(…)``; a term is evaluated once for an element, where the library does so for each comparison."""
+        if not isinstance(input, list) or len(input) < 2 or getattr(input, "tuple_stream", False):
+            return super().evaluate_sort_expression(expr, input, environment)
+        comparing = Jsonata.ComparatorWrapper(_Remembering(self), expr, environment, False)
+        return sorted(input, key=functools.cmp_to_key(comparing.compare))
+
     def evaluate_wildcard(self, expr: Any, input: Any) -> Any:  # noqa: A002
         """``*``; the library copies the result once for each member that is an array."""
         del expr
@@ -190,6 +237,72 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
                     joined = result.setdefault(name, Utils.create_sequence())
                     joined.extend(value if isinstance(value, list) else [value])
         return result
+
+
+def _looked_up(found: Any, names: tuple[str, ...]) -> Any:
+    """What is there under *names*, one in the other; a list, where one is on the way."""
+    for name in names:
+        if not isinstance(found, dict):
+            return found if isinstance(found, list) else None
+        found = found.get(name)
+    return found
+
+
+class _Remembering:
+    """What a comparison asks of the evaluation: the values of its terms, which are the same each time."""
+
+    def __init__(self, running: Evaluator) -> None:
+        self._running = running
+        self._known: dict[tuple[int, int], Any] = {}
+
+    def eval(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        self._running.meter.step()
+        asked = id(expr), id(input)  # both live as long as the sorting does
+        if asked not in self._known:
+            self._known[asked] = self._running.eval(expr, input, environment)
+        return self._known[asked]
+
+
+def _unwrapped(sequence: Any, expr: Any) -> Any:
+    """A sequence of one is its element, and one of none is undefined."""
+    if sequence.tuple_stream:
+        return sequence
+    if expr.keep_array:
+        sequence.keep_singleton = True
+    if not sequence:
+        return None
+    return sequence if len(sequence) > 1 or sequence.keep_singleton else sequence[0]
+
+
+_Evaluation = Callable[[Evaluator, Any, Any, Any], Any]
+
+_LEAVES: dict[str, _Evaluation] = {
+    "name": lambda running, expr, scope, environment: Functions.lookup(scope, expr.value),
+    "variable": Evaluator.evaluate_variable,
+    "string": lambda running, expr, scope, environment: expr.value,
+    "number": lambda running, expr, scope, environment: expr.value,
+    "value": lambda running, expr, scope, environment: running.evaluate_literal(expr),
+    "regex": lambda running, expr, scope, environment: expr.value,
+}
+
+_BRANCHES: dict[str, _Evaluation] = {
+    "path": Evaluator.evaluate_path,
+    "binary": Evaluator.evaluate_binary,
+    "unary": Evaluator.evaluate_unary,
+    "wildcard": lambda running, expr, scope, environment: running.evaluate_wildcard(expr, scope),
+    "descendant": lambda running, expr, scope, environment: running.evaluate_descendants(expr, scope),
+    "parent": lambda running, expr, scope, environment: environment.lookup(expr.slot.label),
+    "condition": Evaluator.evaluate_condition,
+    "block": Evaluator.evaluate_block,
+    "bind": Evaluator.evaluate_bind_expression,
+    "function": lambda running, expr, scope, environment: running.evaluate_function(
+        expr, scope, environment, Utils.NONE
+    ),
+    "lambda": Evaluator.evaluate_lambda,
+    "partial": Evaluator.evaluate_partial_application,
+    "apply": Evaluator.evaluate_apply_expression,
+    "transform": Evaluator.evaluate_transform_expression,
+}
 
 
 @contextmanager

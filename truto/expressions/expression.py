@@ -86,7 +86,7 @@ class Expression:
             inputs = to_internal([scope, *names.values()], meter)
             meter.start_clock()
             result = running.run(inputs[0], dict(zip(names, inputs[1:], strict=True)))
-            return to_json(result, self.limits, meter)
+            return to_json(result, meter.limits, meter)
 
 
 def compile_expression(text: str, *, limits: Limits | None = None) -> Expression:

@@ -75,19 +75,19 @@ def _failing(node: Any) -> Callable[[Mapping[str, Any]], bool] | None:
             return None
         return lambda scope: left(scope) or right(scope)
     if node.type == "binary" and node.value == "=":
-        compared, literal = _names(node.lhs), node.rhs
+        compared, literal = plain_path(node.lhs), node.rhs
         if compared is None or literal.type not in ("string", "number"):
             return None
         return lambda scope: _differs(_find(scope, compared), literal.value)
     if node.type == "function" and node.procedure.type == "variable" and node.procedure.value == "exists":
-        asked = _names(node.arguments[0]) if len(node.arguments) == 1 else None
+        asked = plain_path(node.arguments[0]) if len(node.arguments) == 1 else None
     else:
-        asked = _names(node)
+        asked = plain_path(node)
     return None if asked is None else lambda scope: _find(scope, asked) is _MISSING
 
 
-def _names(node: Any) -> tuple[str, ...] | None:
-    """The names of a plain path, such as ``body.type``."""
+def plain_path(node: Any) -> tuple[str, ...] | None:
+    """The names of a path that is nothing else, such as ``body.type``; ``None`` for any other *node*."""
     if node.type != "path" or not all(map(_is_plain, (node, *node.steps))):
         return None
     steps = node.steps[1:] if node.steps[0].type == "variable" and node.steps[0].value == "" else node.steps

@@ -17,6 +17,8 @@ from truto.expressions.library import NULL
 from truto.expressions.limits import Limits, Meter
 
 _MAX_NESTING = 200
+_SHARED_DEPTH = 4
+_AS_IT_IS = frozenset({str, int, bool})
 
 
 class Undefined:
@@ -81,14 +83,17 @@ def truthy(value: object) -> bool:
 
 
 def to_internal(value: Any, meter: Meter) -> Any:
-    """A deep copy of plain JSON in the form jsonata-python computes with; what is not JSON raises."""
-    copied = _internal(value, meter, 0)
-    meter.measure(copied, charged=False)
+    """A deep copy of plain JSON in the form jsonata-python computes with; what is not JSON raises.
+
+    What stands under several names near the top, as a body does, is copied and counted once.
+    """
+    meter.take_input(1)
+    copied = _internal(value, meter, 0, {})
+    meter.weigh_input(copied)
     return copied
 
 
-def _internal(value: Any, meter: Meter, depth: int) -> Any:
-    meter.take_input()
+def _internal(value: Any, meter: Meter, depth: int, shared: dict[int, Any]) -> Any:
     if depth > _MAX_NESTING:
         raise ExpressionError(f"the input is nested deeper than {_MAX_NESTING} levels", code="input")
     match value:
@@ -100,12 +105,28 @@ def _internal(value: Any, meter: Meter, depth: int) -> Any:
             if math.isfinite(value):
                 return value
             raise ExpressionError("the input holds a number that is not JSON", code="input")
-        case list() | tuple():
-            return [_internal(item, meter, depth + 1) for item in value]
-        case Mapping():
-            return {_key(key): _internal(item, meter, depth + 1) for key, item in value.items()}
+        case list() | tuple() | Mapping():
+            is_near = depth <= _SHARED_DEPTH and bool(value)
+            if is_near and id(value) in shared:
+                return shared[id(value)]
+            copied = _internal_members(value, meter, depth + 1, shared)
+            if is_near:
+                shared[id(value)] = copied
+            return copied
         case _:
             raise ExpressionError(f"the input holds a {type(value).__name__}, which is not JSON", code="input")
+
+
+def _internal_members(value: Any, meter: Meter, depth: int, shared: dict[int, Any]) -> Any:
+    meter.take_input(len(value))
+    if isinstance(value, Mapping):
+        return {
+            key if type(key) is str else _key(key): item
+            if type(item) in _AS_IT_IS
+            else _internal(item, meter, depth, shared)
+            for key, item in value.items()
+        }
+    return [item if type(item) in _AS_IT_IS else _internal(item, meter, depth, shared) for item in value]
 
 
 def _key(key: object) -> str:

@@ -21,15 +21,22 @@ from truto.workflows.faults import BadWorkflow, WorkflowFailed, WorkflowFault
 from truto.workflows.scope import Scope
 from truto.workflows.tracing import TraceEntry, trace_entry, why_false
 
-LIMITS = Limits(output_bytes=128 * 1024)
+LIMITS = Limits(output_bytes=128 * 1024, max_output_bytes=128 * 1024)
 
 QUICK = Limits(
     seconds=0.005,
+    max_seconds=0.005,
     input_elements=5_000,
+    input_characters=500_000,
     elements=20_000,
+    elements_per_value=0,
+    elements_per_character=0,
     text_characters=500_000,
+    text_per_character=0,
     regex_characters=50_000,
+    max_regex_characters=50_000,
     output_bytes=128 * 1024,
+    max_output_bytes=128 * 1024,
 )
 """What may be evaluated without a thread, since it holds up a loop for some milliseconds at most."""
 

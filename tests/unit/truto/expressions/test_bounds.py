@@ -7,11 +7,17 @@ import time
 import tracemalloc
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ingress.verification.complexity import check_complexity
+from ingress.verification.expressions import LIMITS
 from tests.unit.truto.expressions.evaluating import evaluate, failure
-from truto.expressions import ExpressionError, Limits, compile_expression
+from truto.expressions import UNDEFINED, ExpressionError, Limits, compile_expression
 from truto.expressions.limits import Meter
+from truto.workflows import QUICK as QUICK_LOOK
 
 LETTERS = "x" * 400_000
 NUMBERS = list(range(20_000))
@@ -37,15 +43,17 @@ HOSTILE: list[tuple[str, str, Any]] = [
     ("limit_time", "($f := function($x) { $f($x) }; $f(1))", {}),
     ("limit_time", "n[$$.n[$$.n[1]]]", {"n": NUMBERS}),
     ("limit_time", "[1, n[$$.n[$$.n[1]]]]", {"n": NUMBERS}),
-    ("limit_time", "$map(n, $string)", {"n": NUMBERS}),
-    ("limit_time", "$sort(n, function($a, $b) { $a < $b })", {"n": NUMBERS}),
-    ("limit_time", "n^(>$)", {"n": NUMBERS}),
-    ("limit_time", "n{'k': $}", {"n": NUMBERS}),
+    ("limit_time", "n.($x := $; $$.n[$ = $x])", {"n": NUMBERS}),
+    ("limit_time", "$map(n, function($x) { $count($$.n[$ > $x]) })", {"n": NUMBERS}),
+    ("limit_time", "$filter(n, function($x) { $x in $$.n[$ > 0] })", {"n": NUMBERS}),
+    ("limit_time", "true and n[$count($$.n[$ > 1]) > 1]", {"n": NUMBERS}),
+    ("limit_time", "n^($sum($$.n[$ > 1]))", {"n": NUMBERS}),
+    ("limit_time", "n{$string($): $sum($$.n[$ > 1])}", {"n": NUMBERS}),
+    ("limit_time", "$sort(n, function($a, $b) { $a < $sum($$.n[$ > 1]) })", {"n": NUMBERS}),
+    ("limit_time", "n.($match($$.s, /x+y/))", {"n": NUMBERS, "s": LETTERS}),
     ("limit_time", "n@$a.$$.n@$b.{'a': $a}", {"n": NUMBERS}),
-    ("limit_time", "$match(s, /x/)", {"s": LETTERS}),
-    ("limit_time", "$replace(s, /x/, 'yyyyyyyyyy')", {"s": LETTERS}),
-    ("limit_time", "$split(s, /x/)", {"s": LETTERS}),
-    ("limit_time", "$recursiveCharacterTextSplitter(s, {'chunkSize': 100000, 'chunkOverlap': 99999})", {"s": LETTERS}),
+    ("limit_time", "n.($replace($$.s, /x/, 'y'))", {"n": NUMBERS[:2_000], "s": LETTERS[:100_000]}),
+    ("limit_size", "$recursiveCharacterTextSplitter(s, {'chunkSize': 100000, 'chunkOverlap': 99999})", {"s": LETTERS}),
     ("limit_time", "$mostSimilar(s, n.$string())", {"s": LETTERS, "n": NUMBERS[:500]}),
     ("limit_time", "$jsonToCsv($map([1..200], function($i) { {'k' & $i: 1} }))", {}),
     ("limit_depth", "($f := function($x) { 1 + $f($x) }; $f(1))", {}),
@@ -74,6 +82,80 @@ def test_a_hostile_expression_ends_in_our_error_within_its_bounds(code: str, tex
         expression.evaluate(scope)
     assert time.thread_time() - start < 6.0
     assert raised.value.code == code
+
+
+FLAT = {"items": list(range(30_000))}
+OBJECTS = {"items": [{"x": str(number % 10), "n": number * 7919 % 10_000} for number in range(10_000)]}
+TEXT = {"s": "ab,c " * 250_000}
+
+LINEAR: list[tuple[str, Any]] = [
+    ("$count(items[$ > 5])", FLAT),
+    ("$sum(items)", FLAT),
+    ("$count($map(items, function($i) { $i + 1 }))", FLAT),
+    ("$max(items) - $min(items) > 1 and $count(items[$ = 7]) = 1", FLAT),
+    ("{'n': items}", FLAT),
+    ("$count(items[x = '7' and n > 5].n)", OBJECTS),
+    ("items.{'a': x, 'b': n * 2}", OBJECTS),
+    ("items^(>n, x).x", OBJECTS),
+    ("$sort(items.n, function($a, $b) { $a > $b })", OBJECTS),
+    ("items{x: $sum(n)}", OBJECTS),
+    ("$map(items, function($i) { {'k': $uppercase($i.x), 'n': $string($i.n)} })", OBJECTS),
+    ("$reduce(items.n, function($a, $n) { $a + $n })", OBJECTS),
+    ("$groupBy(items, 'x').`7`[0].n", OBJECTS),
+    ("$distinct(items.x)", OBJECTS),
+    ("$merge([$$, {'raw_body': 'x'}])", OBJECTS),
+    ("$$ ~> |items|{'y': x & '-' & n}|", OBJECTS),
+    ("$length($string($))", OBJECTS),
+    ("$count(**.x)", OBJECTS),
+    ("$contains(s, /b,d/) or $contains(s, 'c a')", TEXT),
+    ("$count($split(s, ','))", TEXT),
+    ("$count($split(s, /, */))", TEXT),
+    ("$length($replace(s, /,/, ';'))", TEXT),
+    ("$uppercase(s) & s", TEXT),
+]
+
+
+@pytest.mark.parametrize(("text", "scope"), LINEAR, ids=[text for text, _ in LINEAR])
+def test_what_grows_with_its_input_passes_over_a_large_one(text: str, scope: Any) -> None:
+    assert compile_expression(text).evaluate(scope) is not UNDEFINED
+
+
+def test_the_largest_body_that_the_ingress_parses_can_be_filtered() -> None:
+    body = b'{"items":[' + b",".join([b"7"] * 999_000) + b"]}"
+    check_complexity(body)
+    payload = orjson.loads(body)
+    scope = {"body": payload, "raw_body": body.decode()}
+    bindings = {"event": payload, "body": payload}
+    assert compile_expression("$count($body.items[$ > 5])", limits=LIMITS).evaluate(scope, bindings) == 999_000
+
+
+def test_a_body_of_as_many_objects_as_the_ingress_parses_can_be_transformed() -> None:
+    body = b'{"items":[' + b",".join([b'{"x":"7"}'] * 99_000) + b"]}"
+    check_complexity(body)
+    scope = {"body": orjson.loads(body), "raw_body": body.decode()}
+    found = compile_expression("body.items.{'y': x}", limits=LIMITS).evaluate(scope)
+    assert (len(found), found[0]) == (99_000, {"y": "7"})
+
+
+def test_what_stands_under_several_names_counts_once() -> None:
+    payload = {"items": [1] * 900}
+    scope = {"event": {"payload": payload}, "payload": payload}
+    limits = Limits(input_elements=1_000)
+    assert evaluate("$count(payload.items)", scope, limits=limits, event=scope["event"]) == 900
+
+
+@given(values=st.integers(0, 5_000_000), characters=st.integers(0, 500_000_000))
+def test_limits_grow_with_the_input_and_never_beyond_their_own_bound(values: int, characters: int) -> None:
+    limits = Limits()
+    fitting = limits.fitting(values, characters)
+    assert limits.seconds <= fitting.seconds <= limits.max_seconds
+    assert limits.output_bytes <= fitting.output_bytes <= limits.max_output_bytes
+    assert limits.regex_characters <= fitting.regex_characters <= limits.max_regex_characters
+    assert fitting.seconds <= limits.fitting(values + 1, characters + 1).seconds
+
+
+def test_a_quick_look_stays_quick_whatever_the_input() -> None:
+    assert QUICK_LOOK.fitting(5_000, 500_000) == QUICK_LOOK
 
 
 @pytest.mark.parametrize(
@@ -125,11 +207,11 @@ def test_the_longest_source_compiles_in_bounded_time() -> None:
 
 @pytest.mark.parametrize(
     "scope",
-    [[[]] * 100_001, {"a": {str(number): 1 for number in range(100_001)}}],
+    [[[]] * 1_001, {"a": {str(number): 1 for number in range(1_001)}}],
     ids=["array", "object"],
 )
 def test_an_input_with_too_many_values_is_refused(scope: Any) -> None:
-    assert failure("1", scope).code == "input"
+    assert failure("1", scope, limits=Limits(input_elements=1_000)).code == "input"
 
 
 def test_an_input_that_is_nested_too_deeply_is_refused() -> None:
@@ -140,12 +222,13 @@ def test_an_input_that_is_nested_too_deeply_is_refused() -> None:
 
 
 def test_an_input_with_too_much_text_is_refused() -> None:
-    assert failure("1", {"a": "x" * 100}, limits=Limits(text_characters=99)).code == "limit_size"
-    assert failure("1", {"x" * 100: 1}, limits=Limits(text_characters=99)).code == "limit_size"
+    assert failure("1", {"a": "x" * 100}, limits=Limits(input_characters=99)).code == "input"
+    assert failure("1", {"x" * 100: 1}, limits=Limits(input_characters=99)).code == "input"
 
 
 def test_an_output_that_is_too_large_is_refused() -> None:
-    assert failure("s", {"s": "x" * 100}, limits=Limits(output_bytes=99)).code == "limit_size"
+    limits = Limits(output_bytes=99, max_output_bytes=99)
+    assert failure("s", {"s": "x" * 100}, limits=limits).code == "limit_size"
 
 
 def test_an_output_that_is_nested_too_deeply_is_refused() -> None:

@@ -137,8 +137,8 @@ def test_running_out_of_memory_or_stack_on_the_right_of_and_is_a_limit(monkeypat
         def exhausted(*_: object, error: type[Exception] = error) -> None:
             raise error
 
-        monkeypatch.setattr("truto.expressions.evaluator.Evaluator.evaluate_wildcard", exhausted)
-        assert failure("true and *").code == code
+        monkeypatch.setattr("truto.expressions.evaluator.Evaluator.evaluate_string_concat", exhausted)
+        assert failure("true and 'a' & 'b'").code == code
 
 
 @pytest.mark.parametrize(
