@@ -131,6 +131,8 @@ class Exchange(RequestResponseCycle):
                 self.keep_alive = False
             self._head = message
             return
+        if self.transport.is_closing():
+            self.disconnected = True  # the protocol is told a moment later
         head, self._head = self._head, None
         if head is not None:
             if self._send_whole(head, message):

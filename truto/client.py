@@ -460,6 +460,8 @@ class _Translating:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(exc, httpx.InvalidURL):
+            if "too long" not in str(exc):  # no head of an answer has room for that, and all else was checked
+                raise ProtocolError(f"{self._call}: a redirect to what is no URL; redirects are not followed") from None
             raise ValueError("the path and query are too long for a URL") from None
         if isinstance(exc, (httpx.RequestError, TimeoutError)):
             raise _translation(self._call, exc) from exc

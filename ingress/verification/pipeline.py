@@ -283,6 +283,8 @@ class Walk:
     def _events(self, position: int) -> list[Verified]:
         original = self.context.delivery.body
         if self.produces:
+            if self.produced is None:  # for want of events, or of anything that can be read
+                self.context.read_original()
             return self._several(self.produced, position)
         if self.transformed:
             if "body" not in self.context:

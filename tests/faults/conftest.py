@@ -6,6 +6,7 @@ import math
 import random
 import signal
 import statistics
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -64,6 +65,23 @@ def rig(request: pytest.FixtureRequest) -> Rigged:
         return rigged(setup, seed=_chosen_seed(request.config), keep=keep, on_kept=_kept.append)
 
     return make
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """What random choices are made with: that of ``--seed``, else a new one for each run."""
+    return _chosen_seed(request.config)
+
+
+@pytest.fixture
+def record(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Print a line of figures, whatever becomes of the test."""
+
+    def line(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{text}\n")
+
+    return line
 
 
 @pytest.fixture

@@ -175,17 +175,6 @@ def strangers(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-@pytest.fixture
-def record(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line of figures, whatever becomes of the test."""
-
-    def line(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n{text}\n")
-
-    return line
-
-
 FLOODS = {
     "2,000 bodies of 10 MB": (("bodies", "2000"),),
     "10,000 idle connections": (("idle", "10000"),),

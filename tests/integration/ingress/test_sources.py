@@ -504,6 +504,8 @@ class Issuer:
                 return Response(status_code=500)
             case "redirect":
                 return RedirectResponse("/other")
+            case "nowhere":
+                return RedirectResponse("mailto:x")
             case "large":
                 return Response(b"x" * 10_000_000)
             case "not-json":
@@ -565,12 +567,24 @@ async def test_a_new_key_is_fetched_beside_the_request_that_names_it(store: Stor
 
 
 @pytest.mark.bad_input(77)
-@pytest.mark.parametrize("behaviour", ["down", "redirect", "large", "not-json", "no-list"])
+@pytest.mark.parametrize("behaviour", ["down", "redirect", "nowhere", "large", "not-json", "no-list"])
 async def test_an_issuer_that_misbehaves_opens_nothing(store: Store, behaviour: str) -> None:
     issuer = Issuer(behaviour=behaviour)
     async with issuing(issuer) as url, running(store, signing(url)) as edge:
         assert (await edge.post(**token("k1"))).status_code == 401
     assert issuer.calls == 1
+
+
+@pytest.mark.bad_input(290)
+@pytest.mark.parametrize("behaviour", ["down", "nowhere", "not-json"])
+async def test_an_issuer_that_has_misbehaved_is_asked_again(store: Store, behaviour: str) -> None:
+    issuer = Issuer(behaviour=behaviour)
+    async with issuing(issuer) as url, running(store, signing(url, cooldown=1.0)) as edge:
+        assert (await edge.post(**token("k1"))).status_code == 401
+        issuer.behaviour = "good"
+        async with asyncio.timeout(5):
+            while (await edge.post(**token("k1"))).status_code != 200:  # noqa: ASYNC110  it is asked over HTTP
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.bad_input(77)

@@ -150,6 +150,23 @@ async def test_an_answer_that_does_not_come_to_an_end_is_given_up(reader: Reader
     assert server.written < 16 * MEGABYTE
 
 
+def moved_to(place: bytes) -> Behaviour:
+    return lambda exchange: exchange.send(b"HTTP/1.1 302 X\r\nlocation: %b\r\ncontent-length: 0\r\n\r\n" % place)
+
+
+NOWHERE = {"no-path": b"mailto:x", "no-port": b"http://a:b/", "half-an-address": b"http://[::1", "no-text": b"\xff\xfe"}
+
+
+@pytest.mark.bad_input(290)
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("place", NOWHERE.values(), ids=NOWHERE)
+async def test_a_redirect_to_what_is_no_url_is_one_of_our_errors(reader: Reader, place: bytes) -> None:
+    """Httpx works the address out, though nobody follows."""
+    async with rude(moved_to(place)) as server:
+        with pytest.raises((*REFUSED, *MAY_PASS)):
+            await reader(server.url, 8.0)
+
+
 @pytest.mark.bad_input(219)
 @pytest.mark.parametrize("behaviour", [endless_head, endless_line])
 async def test_a_notification_reads_no_endless_head(behaviour: Behaviour) -> None:

@@ -48,6 +48,45 @@ async def test_each_answer_is_a_packet_of_its_own() -> None:
     assert len(connection.wire.sent) == 2
 
 
+STREAMED: list[dict[str, Any]] = [
+    {"type": "http.response.start", "status": 200, "headers": []},
+    {"type": "http.response.body", "body": b"o", "more_body": True},
+    {"type": "http.response.body", "body": b"k"},
+]
+
+
+@pytest.mark.bad_input(289)
+@pytest.mark.parametrize("answer", [OK, STREAMED], ids=["whole", "streamed"])
+@pytest.mark.parametrize("packet", [GET, GET + GET, HEAD], ids=["one", "pipelined", "head"])
+async def test_an_answer_to_a_connection_that_was_reset_is_dropped_without_an_error(
+    answer: list[dict[str, Any]], packet: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The transport is closed a moment before the protocol is told."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        connection.wire.closed = True
+        for message in answer:
+            await send(dict(message))
+
+    connection = Connection(app)
+    await connection.say(packet)
+    connection.protocol.connection_lost(ConnectionResetError())
+    await settled()
+    assert connection.wire.sent == []
+    assert caplog.records == []
+
+
+async def test_what_a_reset_connection_was_answered_before_has_gone_out() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(dict(OK[0]))
+        await send(dict(OK[1]))
+        connection.wire.closed = True
+
+    connection = Connection(app)
+    await connection.say(GET + GET)
+    assert len(connection.wire.sent) == 1
+
+
 NAMES = st.sampled_from(
     [b"content-length", b"Content-Length", b"connection", b"transfer-encoding", b"x-one", b"bad name"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.sources.loading import read_source
-from ingress.verification.outcome import Accepted
-from tests.unit.ingress.sources.senders import NOW, SECRET, b64, digest, of_headers, verify
+from ingress.verification.outcome import Accepted, Ignored
+from tests.unit.ingress.sources.senders import MS, NOW, SECRET, URL, b64, digest, of_headers, verify
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -99,6 +100,36 @@ def test_one_signed_body_has_one_reading_whatever_its_header_says(body: bytes) -
     outcomes = [sent(ANY_KIND, body, kind) for kind in KINDS]
     readings = {outcome.events[0].body for outcome in outcomes if isinstance(outcome, Accepted)}
     assert len(readings) <= 1
+
+
+TRANSFORMED = {
+    "hubspot": lambda body: {
+        "x-hubspot-request-timestamp": MS,
+        "x-hubspot-signature-v3": b64(digest(SECRET, "POST", URL, body, MS)),
+    },
+    "hubspot-v1": lambda body: {"x-hubspot-signature": hashlib.sha256(SECRET.encode() + body).hexdigest()},
+}
+EACH_TRANSFORMED = pytest.mark.parametrize("preset", TRANSFORMED)
+
+
+def sent_to(preset: str, body: bytes) -> Any:
+    given = {"preset": preset, "secrets": [SECRET], "options": {"public_url": "https://you.example"}}
+    return verify(read_source("sender", given, {}), of_headers(TRANSFORMED[preset](body), body))
+
+
+@pytest.mark.bad_input(288)
+@EACH_TRANSFORMED
+@pytest.mark.parametrize("body", [b"no json", b'[{"eventId":7}', b"\x00"], ids=["text", "cut-off", "nul"])
+def test_a_signed_body_that_a_transform_cannot_read_is_not_taken_for_one_without_events(
+    preset: str, body: bytes
+) -> None:
+    assert cause(sent_to(preset, body)) == (400, "not_json")
+
+
+@EACH_TRANSFORMED
+@pytest.mark.parametrize("body", [b"[]", b"null", b""], ids=["list", "null", "empty"])
+def test_a_signed_body_without_events_is_no_fault_of_its_sender(preset: str, body: bytes) -> None:
+    assert sent_to(preset, body) == Ignored("no_events")
 
 
 @pytest.mark.bad_input(184)
