@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parts = ("ingress", "verification", "throughput", "latency", "memory", "client", "workflows")
+    parts = ("ingress", "verification", "throughput", "latency", "memory", "client", "workflows", "expressions")
     parser.add_argument("--only", choices=parts)
     options = parser.parse_args()
     workers.keep_to_load_core()
@@ -64,6 +64,11 @@ def main() -> None:
             cost = workflows.measure(folder, rounds=rounds, runs=runs, waiting=waiting)
             figures["workflows"] = cost._asdict()
             _show(console, "workflows, one worker", cost._asdict())
+        if options.only in (None, "expressions"):
+            for elements in (1_500, 20_000):
+                ratios = workflows.compare_expressions(rounds=3 if quick else 5, elements=elements)
+                figures[f"expressions over {elements}"] = ratios
+                _show(console, f"expressions over {elements:,} elements, x CPU of jsonata-python", ratios)
     if options.json:
         options.json.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2))
 

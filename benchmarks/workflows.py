@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,6 +17,9 @@ from benchmarks.backlog import happened, info, until
 from benchmarks.layout import TESTED_CORE, pin, process, redis
 from events import Store, Verified
 from truto import sample_event
+from truto.expressions import compile_expression
+from truto.expressions.evaluator import current_kept
+from truto.expressions.library import Jsonata
 from truto.workflows import Formula, Trigger, scope_of
 
 _CONFIG = (
@@ -45,6 +49,15 @@ _WAITING = {
             },
         ]
     },
+}
+
+_OVER_ITEMS = {
+    "filter": "$count(items[x = '7'])",
+    "filter by two": "$count(items[x = '7' and n > 3])",
+    "path": "items.(n * 2)",
+    "map": "$map(items, function($i) { $i.n + 1 })",
+    "sort": "items^(n).x",
+    "aggregate": "$sum(items.n)",
 }
 
 
@@ -121,6 +134,30 @@ def _wait(folder: Path, url: str, admin: Redis, count: int) -> float:
     with process("-m", "cli", "worker", environment=_environment(folder, url, _WAITING)):
         until(lambda: cast("int", admin.hlen(bucket)), count)
     return (int(info(admin, "memory")["used_memory"]) - before) / count
+
+
+def compare_expressions(*, rounds: int, elements: int) -> dict[str, float]:
+    """CPU of expressions over so many elements as multiples of jsonata-python's own; both take turns."""
+    items = [{"x": str(number % 10), "n": number * 7919 % elements} for number in range(elements)]
+    return {name: _ratio(source, {"items": items}, rounds) for name, source in _OVER_ITEMS.items()}
+
+
+def _ratio(source: str, scope: dict[str, Any], rounds: int) -> float:
+    ours = compile_expression(source)
+    with current_kept():
+        bare = Jsonata(source)
+        ratios = []
+        for _ in range(rounds):
+            Jsonata.CURRENT.jsonata = bare  # where it looks for itself
+            library = _cpu_seconds(lambda: bare.evaluate(scope))
+            ratios.append(_cpu_seconds(lambda: ours.evaluate(scope)) / library)
+    return statistics.median(ratios)
+
+
+def _cpu_seconds(evaluate: Callable[[], object]) -> float:
+    began = time.thread_time()
+    evaluate()
+    return time.thread_time() - began
 
 
 def _cost(source: str, evaluations: int = 2_000) -> float:

@@ -26,7 +26,7 @@ class Condition:
             raise ConfigError(f"when={source[:60]!r} is not valid JSONata: {exc}") from None
 
     async def check(self, event: Event) -> None:
-        """Return when the condition holds. It is evaluated in a thread, for it may take up to 0.2 s of CPU.
+        """Return when the condition holds. It is evaluated in a thread, for it may take long.
 
         Raises :class:`Discard` with what it saw when it does not hold, :class:`DeadLetter` when it fails.
         """

@@ -52,7 +52,7 @@ _UNCONFIRMED = Refusal(
 class SourceTable:
     """Looks sources up by name, and verifies what came for them.
 
-    Expressions are evaluated in threads, since one of them may take 0.2 s; most of the rest is not worth a thread.
+    Expressions are evaluated in threads, since one may take 0.2 s and more; most of the rest is not worth a thread.
     Those that run before the sender is proven have threads of their own, and each source a share of their time.
     Use :meth:`running` around the time in which sources are looked at.
     """

@@ -1,6 +1,6 @@
 """A definition with its expressions compiled, and what they decide. Pure: no I/O, no clock but JSONata's own.
 
-An evaluation takes up to 0.2 s of CPU (:class:`truto.expressions.Limits`), so a server calls these methods in a thread.
+An evaluation may take long (:class:`truto.expressions.Limits`), so a server calls these methods in a thread.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ _THREADS = 2
 class Services:
     """The handlers that can be called, the way out over HTTP, and threads for expressions.
 
-    An expression takes up to 0.2 s of CPU: in threads of their own, such do not hold up the loop.
+    An expression may take 0.2 s of CPU, and more over a large event: in threads of their own, such do not hold up the
+    loop.
     """
 
     registry: Registry
