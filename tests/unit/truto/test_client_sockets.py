@@ -103,14 +103,3 @@ async def test_a_closed_port_is_known_as_unsent() -> None:
         with pytest.raises(TransportError) as caught:
             await client.sync_job_runs.create(sync_job_id="1")
     assert not caught.value.sent
-
-
-async def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    async with (
-        serve(Starlette(routes=[Route("/ping", _echo)])) as url,
-        AsyncTruto(token="t-1", base_url=url, retry=ONCE) as client,
-    ):
-        assert (await client.request("GET", "/ping"))["path"] == "/ping"
