@@ -120,9 +120,9 @@ def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account,
     try:
         content = signed_bytes(verifier.signed, context_of(source, draft.carrying(headers).delivery(), account))
     except SignatureError as exc:
-        forms = "{{sorted_fields}}" in (block.config.verification_content or ())
-        why = "the source signs the fields of forms only" if forms else "what is signed comes out of an expression"
-        raise CannotSign(f"{why}: {exc}") from None
+        if "{{sorted_fields}}" in (block.config.verification_content or ()):
+            raise CannotSign("the source signs the fields of forms only, and a sample is JSON") from None
+        raise CannotSign(f"what is signed comes out of an expression: {exc}") from None
     digest = encoded(hmac.digest(account.secrets[0], content, verifier.algorithm), verifier.string_type)[0].decode()
     presented = entry.options.compare_prefix + digest
     if source.signature_header:

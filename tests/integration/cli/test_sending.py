@@ -132,7 +132,7 @@ def test_each_sending_is_an_event_of_its_own(commands: Commands, name: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--source", "twilio"], "twilio: the source takes forms only"),
+        (["--source", "twilio"], "twilio: the source signs the fields of forms only"),
         (["--source", "discord"], "discord: only the sender"),
         (["--source", "stripe", "--event", "x", "--data", "body.json"], "write it there instead of --event"),
         (["--source", "github", "--data", "none.json"], "--data none.json: No such file"),

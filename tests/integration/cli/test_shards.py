@@ -112,8 +112,11 @@ async def test_a_server_that_is_down_costs_nothing_but_its_own_share_waits(fleet
     fleet.servers[1].kill()
     told = await fleet.deliver("first")
     assert set(told.values()) == {"accepted", "spooled"}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient() as http, asyncio.timeout(20):
         ready = await http.get(f"http://127.0.0.1:{fleet.admin_port}/readyz")
+        while ready.json()["shards"][1]["store"]:  # what is told may be a second old
+            await asyncio.sleep(0.05)
+            ready = await http.get(f"http://127.0.0.1:{fleet.admin_port}/readyz")
         assert (await http.get(f"{fleet.url}/readyz")).json() == {"status": "ready"}
     spooled = list(told.values()).count("spooled")
     first, second = ready.json()["shards"]

@@ -20,7 +20,7 @@ from truto.expressions.limits import Meter
 from truto.workflows import QUICK as QUICK_LOOK
 
 LETTERS = "x" * 400_000
-NUMBERS = list(range(20_000))
+NUMBERS = list(range(10_000))
 QUICK = Limits(seconds=0.05)
 
 HOSTILE: list[tuple[str, str, Any]] = [
