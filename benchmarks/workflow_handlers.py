@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from worker import StepContext, action
+from workflows import StepContext, action
 
 
 @action("noop")

@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 from cli.opening import with_sources_store
 from cli.printing import at, counted, print_json, printable
-from events import Enrolment, Store
+from events import ConfigError, Enrolment, Store
 from ingress.sources.configured import ConfiguredSource, SecretState
 from ingress.sources.faults import did_you_mean
-from worker.errors import ConfigError
 
 MAX_WINDOW_SECONDS = 24 * 3600
 """How long a stranger may have to be first, at most."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.errors import ConfigError
+from events import ConfigError
 
 if TYPE_CHECKING:
     from cli.selection import Selection

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from cli.printing import print_json, printable
 from cli.settings import KeySettings, read_settings
+from events import ConfigError
 from truto.outgoing import host_name
 from truto.signing_keys import Purpose, SigningKeys
-from worker.errors import ConfigError
 
 
 def show_keys(*, tenant: str | None, host: str | None, as_json: bool) -> None:

@@ -10,9 +10,9 @@ import structlog
 import uvicorn
 
 from cli.logs import configure_logging
+from events import ConfigError
 from ingress.wire import WholeAnswersProtocol
 from sandbox import SandboxConfig, StateFileError, create_app
-from worker.errors import ConfigError
 
 log = structlog.get_logger("cli")
 

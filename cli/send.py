@@ -15,10 +15,10 @@ import orjson
 from rich.console import Console
 
 from cli.dev import read_dev_secret
+from events import ConfigError
 from ingress.sources.faults import did_you_mean
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, DeliveryAnswer, deliver, delivery_client, sample_event
 from truto.delivery import post
-from worker.errors import ConfigError
 
 if TYPE_CHECKING:  # a delivery of Truto needs none of the sources
     from ingress.sources.sampling import Sample

@@ -19,19 +19,18 @@ import structlog
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
 from cli.store_check import checked
-from events import ParkedLimit, Shard, Spool, SpoolUnusable, Store
+from events import ConfigError, ParkedLimit, Shard, Spool, SpoolUnusable, Store
 from events.beside import beside
 from truto import AsyncTruto
 from truto.signing_keys import SigningKeys
-from worker.cause import Describer
-from worker.errors import ConfigError
 
 if TYPE_CHECKING:
     from ingress import Limits, Source
     from ingress.sources.configured import ConfiguredSource
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
-    from worker.workflows.loading import WorkflowFile
+    from worker.cause import Describer
+    from workflows.definitions import WorkflowFile
 
 log = structlog.get_logger("cli")
 
@@ -183,7 +182,7 @@ def _read_worker() -> tuple[WorkerSettings, list[WorkflowFile]]:
     except ConfigError as exc:
         faults.append(str(exc))
     if settings is not None and settings.workflows_dir is not None:
-        from worker.workflows.loading import load_workflows
+        from workflows.definitions import load_workflows
 
         try:
             workflows = load_workflows(settings.workflows_dir)
@@ -203,10 +202,10 @@ async def _registered(
         yield
         return
     from worker.registry import registry
-    from worker.workflows.http import HttpRequests
-    from worker.workflows.loading import register_workflows
-    from worker.workflows.network import Allowed
-    from worker.workflows.services import Services
+    from workflows.definitions import register_workflows
+    from workflows.http import HttpRequests
+    from workflows.network import Allowed
+    from workflows.services import Services
 
     secret = settings.workflows_http_secret
     http = HttpRequests(
@@ -224,6 +223,7 @@ async def _work(
     settings: WorkerSettings, workflows: list[WorkflowFile], signing: Iterable[SigningKeys], *, suggest: bool
 ) -> None:
     from worker.api_budget import ApiBudget
+    from worker.cause import Describer
     from worker.dispatch import Dispatcher
     from worker.engine import Engine
     from worker.notify import Notifier, TenantEndpoint

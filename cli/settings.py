@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from events import ConfigError
 from events.connecting import check_url
 from truto.secret_text import wrapping
 from truto.signing_keys import Purpose, SigningKeys
-from worker.errors import ConfigError
-from worker.notify import TenantEndpoint, operators_at
 
 DEFAULT_SOURCES = Path("sources.yaml")
 DEFAULT_WORKFLOWS = Path("workflows")
@@ -216,13 +215,17 @@ class WorkerSettings(StoreSettings):
     @field_validator("workflows_dir")
     @classmethod
     def _is_used_where_it_lies(cls, value: Path | None) -> Path | None:
-        return DEFAULT_WORKFLOWS if value is None and DEFAULT_WORKFLOWS.is_dir() else value
+        if value is not None or not DEFAULT_WORKFLOWS.is_dir():
+            return value
+        from truto.documents import document_paths
+
+        return DEFAULT_WORKFLOWS if document_paths(DEFAULT_WORKFLOWS) else None
 
     @field_validator("workflows_http_allow")
     @classmethod
     def _names_places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value:
-            from worker.workflows.network import Allowed
+            from workflows.network import Allowed
 
             _translated(lambda: Allowed.parse(value))
         return value
@@ -234,13 +237,18 @@ class WorkerSettings(StoreSettings):
         if (url is None) != (value is None):
             raise ValueError("belongs together with TENANT_NOTIFY_URL: set both or neither")
         if url is not None and value is not None:
+            from worker.notify import TenantEndpoint
+
             _translated(lambda: TenantEndpoint(url, value.get_secret_value()))
         return value
 
     @field_validator("notify_urls")
     @classmethod
     def _reaches_operators(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        _translated(lambda: operators_at([url.get_secret_value() for url in value]))
+        if value:
+            from worker.notify import operators_at
+
+            _translated(lambda: operators_at([url.get_secret_value() for url in value]))
         return value
 
 

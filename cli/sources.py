@@ -17,7 +17,7 @@ from cli.enrolment import SecretStanding, no_such_source
 from cli.opening import read_enrolments, with_sources_store
 from cli.printing import at, counted, print_json, printable
 from cli.settings import DEFAULT_SOURCES
-from events import Enrolment, Store
+from events import ConfigError, Enrolment, Store
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.drafting import draft
 from ingress.sources.faults import BadSources, Faults, SourceFault
@@ -29,7 +29,6 @@ from ingress.sources.schema import Entry
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import Explanation, explain_delivery
 from ingress.verification.pipeline import Walk, context_of
-from worker.errors import ConfigError
 
 if TYPE_CHECKING:  # it brings httpx, which most commands never load
     from truto.jwks import JwksClient

@@ -9,9 +9,8 @@ from typing import Literal
 
 import structlog
 
-from events import Store, StoreUnavailable
+from events import ConfigError, Store, StoreUnavailable
 from events.beside import beside
-from worker.errors import ConfigError
 
 log = structlog.get_logger("cli")
 

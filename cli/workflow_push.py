@@ -16,11 +16,11 @@ from pydantic import Field, SecretStr
 from cli.printing import print_json, printable
 from cli.settings import DEFAULT_WORKFLOWS, ProcessSettings, read_settings
 from cli.workflows import read_files
+from events import ConfigError
 from truto import ApiError, AsyncTruto, TrutoError, Workflow
-from truto.documents import write_document
+from truto.documents import document_paths, write_document
 from truto.workflows import BadWorkflow, Definition, read_definition, truto_refusals
-from worker.errors import ConfigError
-from worker.workflows.loading import WorkflowFile, workflow_paths
+from workflows.definitions import WorkflowFile
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _COMPARED = ("trigger_name", "label", "config")
@@ -147,7 +147,7 @@ def pull_workflows(folder: Path | None, *, force: bool, as_json: bool) -> int:
 def _ids_in(folder: Path) -> dict[str, Path]:
     """Which file holds which row."""
     found = {}
-    for path in workflow_paths(folder):
+    for path in document_paths(folder):
         try:
             (file,) = read_files([path])
         except ConfigError:

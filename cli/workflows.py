@@ -14,7 +14,7 @@ import orjson
 from cli.opening import with_store
 from cli.printing import at, counted, print_json, printable, printable_json
 from cli.settings import DEFAULT_WORKFLOWS, WorkerSettings
-from events import Run, Store
+from events import ConfigError, Run, Store
 from truto import EVENT_TYPES, parse_time, sample_event
 from truto.workflows import (
     ACTIVE,
@@ -29,10 +29,9 @@ from truto.workflows import (
     sync_job_cron_trigger,
     truto_refusals,
 )
-from worker.errors import ConfigError
 from worker.loading import load_handlers
-from worker.workflows.actions import actions
-from worker.workflows.loading import WorkflowFile, load_workflows, read_workflow_file
+from workflows.actions import actions
+from workflows.definitions import WorkflowFile, load_workflows, read_workflow_file
 
 UNKNOWN = {"dry_run": True}
 """What stands in for the result of a step that was not run."""

@@ -2,7 +2,15 @@
 
 from events.accepting import Acceptance
 from events.budgets import Budget
-from events.errors import BadStoreURL, CorruptEvent, EventsError, MalformedEvent, SpoolUnusable, StoreUnavailable
+from events.errors import (
+    BadStoreURL,
+    ConfigError,
+    CorruptEvent,
+    EventsError,
+    MalformedEvent,
+    SpoolUnusable,
+    StoreUnavailable,
+)
 from events.event import Event, Verified
 from events.inspection import Ended, HistoryEntry, Kept, Overview
 from events.intake import Intake
@@ -23,6 +31,7 @@ __all__ = [
     "Begun",
     "Budget",
     "Claim",
+    "ConfigError",
     "CorruptEvent",
     "End",
     "Ended",

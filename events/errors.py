@@ -3,13 +3,14 @@
 ::
 
     EventsError
-    ├── BadStoreURL         the URL names no Redis: do not start
+    ├── ConfigError         a setting is missing or wrong: do not start
+    │   ├── BadStoreURL     … the URL names no Redis
+    │   └── SpoolUnusable   … the folder cannot hold a spool
     ├── MalformedEvent      the body is authentic but holds no event: refuse it
     ├── CorruptEvent        what Redis kept is not what was put there: a person has to look
     ├── StoreUnavailable    the store did not confirm: never report success, try again later
-    ├── SpoolUnavailable    the local disk did not confirm either: the same
-    │   └── SpoolFull       nor will it, until deliveries have been brought over to the store
-    └── SpoolUnusable       the folder cannot hold a spool: do not start
+    └── SpoolUnavailable    the local disk did not confirm either: the same
+        └── SpoolFull       nor will it, until deliveries have been brought over to the store
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ class EventsError(Exception):
     """Base of everything raised here on purpose; catching it never hides a bug."""
 
 
-class BadStoreURL(EventsError, ValueError):
+class ConfigError(EventsError):
+    """The environment does not describe a service that can run. The message says which setting, and what to do."""
+
+
+class BadStoreURL(ConfigError, ValueError):
     """The URL names no Redis. The message says what it should look like and repeats nothing of it."""
+
+
+class SpoolUnusable(ConfigError):
+    """A folder cannot hold this process's spool. The message names it and says what to do."""
 
 
 class MalformedEvent(EventsError):
@@ -45,7 +54,3 @@ class SpoolUnavailable(EventsError):
 
 class SpoolFull(SpoolUnavailable):
     """The spool has no room for a delivery."""
-
-
-class SpoolUnusable(EventsError):
-    """A folder cannot hold this process's spool. The message names it and says what to do."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from truto.errors import TrutoError
 
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+
 _MOST_VALUES = 100_000
 
 
 class NotADocument(TrutoError):
     """The text is not YAML, or holds something twice; the message names the line."""
+
+
+def document_paths(folder: Path) -> list[Path]:
+    """The files of *folder* that are YAML or JSON, by name; hidden ones are not. None where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".") and p.is_file())
 
 
 class UniqueKeys(yaml.SafeLoader):

@@ -1,17 +1,10 @@
-"""The arq worker and what handler modules are written with: ``on``, ``Context`` and the outcomes.
+"""The arq worker and what handler modules are written with: ``on``, ``Context`` and the outcomes."""
 
-``action`` and ``StepContext`` are for workflows. They bring JSONata with them, so they are imported when asked for.
-"""
-
-from typing import TYPE_CHECKING, Any
-
+from events import ConfigError
 from worker.context import Context
-from worker.errors import BadStep, ConfigError, DeadLetter, Discard, LeaseLost, NotifyError, Retry
+from worker.errors import BadStep, DeadLetter, Discard, LeaseLost, NotifyError, Retry
 from worker.registry import ignore, on
 from worker.retry import Backoff
-
-if TYPE_CHECKING:
-    from worker.workflows import StepContext, action
 
 __all__ = [
     "Backoff",
@@ -23,16 +16,6 @@ __all__ = [
     "LeaseLost",
     "NotifyError",
     "Retry",
-    "StepContext",
-    "action",
     "ignore",
     "on",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in ("StepContext", "action"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import worker.workflows
-
-    return getattr(worker.workflows, name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from events import Event
+from events import ConfigError, Event
 from truto.expressions import ExpressionError
 from truto.workflows import EvaluationFailed, Formula, Trigger, scope_of
-from worker.errors import ConfigError, DeadLetter, Discard
+from worker.errors import DeadLetter, Discard
 
 
 def trigger_of(event: Event) -> Trigger:

@@ -1,9 +1,8 @@
-"""What a handler may raise to say how its work ends, and what keeps a worker from starting.
+"""What a handler may raise to say how its work ends, and what the worker's own tools raise.
 
 ::
 
     WorkerError
-    ├── ConfigError       a setting is missing or wrong: do not start
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
     ├── LeaseLost         the work is another worker's by now: stop
     ├── PutAside          the work waits in Redis by now, and is not leased any more: stop
@@ -24,10 +23,6 @@ import math
 
 class WorkerError(Exception):
     """Base of everything raised here on purpose; catching it never hides a bug."""
-
-
-class ConfigError(WorkerError):
-    """The environment does not describe a worker that can run. The message says which setting, and what to do."""
 
 
 class NotifyError(WorkerError):

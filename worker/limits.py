@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from events import NO_LANE, Event, Lane, lane_name
-from worker.errors import ConfigError
+from events import NO_LANE, ConfigError, Event, Lane, lane_name
 
 Key: TypeAlias = "Literal['account', 'tenant'] | Callable[[Event], str | None]"
 """Which events belong together: those of one account, of one tenant, or with one answer of a function."""

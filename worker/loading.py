@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from worker.errors import ConfigError
+from events import ConfigError
 
 
 def load_handlers(packages: Iterable[str]) -> list[str]:

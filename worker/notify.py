@@ -17,9 +17,10 @@ import httpx
 import orjson
 import structlog
 
+from events import ConfigError
 from truto.outgoing import outgoing_client
 from truto.signing_keys import SigningKeys
-from worker.errors import ConfigError, NotifyError
+from worker.errors import NotifyError
 from worker.signing import signed_headers
 from worker.steps import CallKeys
 

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from events import Event, OrderedPattern
-from worker.errors import ConfigError
+from events import ConfigError, Event, OrderedPattern
 from worker.limits import Key, Limits
 from worker.retry import Backoff
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ MAY_IMPORT = {
     "events": {"truto"},
     "worker": {"events", "truto"},
     "ingress": {"events", "truto"},
-    "handlers": {"worker", "events", "truto"},
+    "workflows": {"worker", "events", "truto"},
+    "handlers": {"workflows", "worker", "events", "truto"},
     "sandbox": {"truto"},
-    "cli": {"ingress", "handlers", "sandbox", "worker", "events", "truto"},
+    "cli": {"ingress", "handlers", "workflows", "sandbox", "worker", "events", "truto"},
 }
 
 ONLY_IN = {
@@ -27,18 +28,15 @@ ONLY_IN = {
     "cronsim": {"truto"},
     "cryptography": {"ingress.verification.asymmetric", "ingress.verification.certificates", "truto"},
     "httptools": {"ingress"},
-    "httpcore": {"worker.workflows.network"},
-    "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.workflows.http", "worker.workflows.network"},
+    "httpcore": {"workflows.network"},
+    "httpx": {"cli.notify_key", "truto", "worker.notify", "workflows"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},
     "pydantic": {
         "truto",
         "ingress",
         "cli",
-        "worker.workflows.actions",
-        "worker.workflows.builtin",
-        "worker.workflows.http",
-        "worker.workflows.waiting",
+        "workflows",
     },
     "pydantic_settings": {"cli"},
     "python_multipart": {"ingress"},
@@ -128,6 +126,8 @@ def test_arq_is_imported_by_exactly_one_module() -> None:
         ("ingress.app", "from worker import on"),
         ("ingress.app", "import handlers.record"),
         ("worker.engine", "from cli.settings import read_settings"),
+        ("worker.engine", "from workflows import action"),
+        ("ingress.app", "from workflows.network import Allowed"),
         ("sandbox.app", "from events import Store"),
         ("handlers.record", "from sandbox import create_app"),
         ("handlers.record", "from worker.registry import registry"),
@@ -154,6 +154,7 @@ def test_the_check_finds_a_forbidden_import(module: str, source: str) -> None:
     [
         ("handlers.record", "from events import Event\nfrom worker import Context, on\nfrom truto import NotFound"),
         ("handlers.record", "from handlers.integrated_account import SYNC_JOBS"),
+        ("handlers.record", "from workflows import StepContext, action"),
         ("worker.engine", "from arq.worker import Worker\nfrom events import Lease\nfrom .outcome import Policy"),
         ("worker.notify", "import httpx"),
         ("cli.dev", "from worker.loading import load_handlers\nimport asyncio"),
@@ -162,6 +163,40 @@ def test_the_check_finds_a_forbidden_import(module: str, source: str) -> None:
 )
 def test_the_check_lets_an_allowed_import_pass(module: str, source: str) -> None:
     assert violations(module, source) == []
+
+
+def imported_files(found: dict[str, Path]) -> dict[str, set[str]]:
+    """For each module of *found*, those of them that it imports itself, wherever in its text."""
+    graph = {}
+    for module, path in found.items():
+        names = imported(module, path.read_text(), is_package=path.name == "__init__.py")
+        targets = (f"{target}.{name}" if f"{target}.{name}" in found else target for target, name in names)
+        graph[module] = {target for target in targets if target in found} - {module}
+    return graph
+
+
+def circles(graph: Mapping[str, Collection[str]]) -> list[str]:
+    """The modules of *graph* that are reached from themselves."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = list(graph[start])
+        while ahead:
+            if (module := ahead.pop()) not in seen:
+                seen.add(module)
+                ahead.extend(graph[module])
+        return seen
+
+    return [module for module in graph if module in reached(module)]
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    assert circles(imported_files(modules())) == []
+
+
+def test_the_check_finds_a_circle() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles(graph) == ["b", "c"]
 
 
 def test_nothing_of_ours_reads_pickles() -> None:

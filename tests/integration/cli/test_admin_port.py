@@ -18,10 +18,10 @@ from structlog.testing import capture_logs
 from cli.processes import Process, Processes
 from cli.serving import _listen_for_operators
 from cli.settings import IngressSettings
+from events import ConfigError
 from events.embedded import EmbeddedRedis
 from tests.integration.ingress.edge import SECRET
 from tests.servers import free_port
-from worker.errors import ConfigError
 
 
 @contextmanager

@@ -9,11 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from cli.store_check import checked
-from events import Store
+from events import ConfigError, Store
 from tests.integration.cli.commands import Commands
 from tests.redis_nodes import Node
 from tests.servers import free_port, quick_folder
-from worker.errors import ConfigError
 
 SERVICES = {
     "ingress": {"TRUTO_WEBHOOK_SECRET": "0123456789abcdef"},

@@ -11,8 +11,8 @@ from truto.jwks import JwksClient
 from truto.workflows import WorkflowFailed
 from worker.errors import NotifyError
 from worker.notify import Notifier, TenantEndpoint
-from worker.workflows.http import HttpRequest, HttpRequests
-from worker.workflows.network import Allowed, HttpRequestFailed
+from workflows.http import HttpRequest, HttpRequests
+from workflows.network import Allowed, HttpRequestFailed
 
 Reader: TypeAlias = Callable[[str, float], Awaitable[Any]]
 

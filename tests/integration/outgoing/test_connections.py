@@ -20,8 +20,8 @@ from tests.integration.truto.rude import rude
 from tests.integration.truto.test_tls import Handshakes, certificate, serving
 from tests.integration.worker.workshop import plain
 from truto.workflows import WorkflowFailed
-from worker.workflows.http import HttpRequest, HttpRequests
-from worker.workflows.network import Allowed, HttpRequestFailed
+from workflows.http import HttpRequest, HttpRequests
+from workflows.network import Allowed, HttpRequestFailed
 
 LOOPBACK = Allowed.parse(["127.0.0.1"])
 

@@ -14,7 +14,7 @@ from tests.integration.worker.workshop import delivered, ended, eventually, is_e
 from truto.errors import NeedsReauth
 from worker import Context
 from worker.registry import Registry
-from worker.workflows import StepContext
+from workflows import StepContext
 
 ACCOUNT = "79a39d69-e27e-49cb-b9a9-79f5eea7aa26"
 OTHER = "0b0d2b54-9a0c-4c6e-9d0a-3a1c1e7d9a11"

@@ -30,9 +30,9 @@ from truto.signing_keys import SigningKeys
 from worker.context import Context
 from worker.notify import Notifier, TenantEndpoint
 from worker.registry import Registry
-from worker.workflows.builtin import MOST_EMITTED
-from worker.workflows.http import MAX_RESPONSE_BYTES, HttpRequests
-from worker.workflows.network import Allowed
+from workflows.builtin import MOST_EMITTED
+from workflows.http import MAX_RESPONSE_BYTES, HttpRequests
+from workflows.network import Allowed
 
 CONFIG = (
     '( $sync_job_id := $mapValues(integration.name,{ "calcom": "51b79ace-a7b4-4077-93ba-8048a06ece2b" }); '

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from events import Event, Store
+from events import ConfigError, Event, Store
 from tests.integration.worker.workflow_shop import Shop, flow, run_ends, say
 from tests.integration.worker.workshop import delivered, ended, story, working
 from truto.workflows import BadWorkflow, compile_workflow
 from worker.context import Context
-from worker.errors import ConfigError
 from worker.registry import Registry
 
 HOSTILE = {

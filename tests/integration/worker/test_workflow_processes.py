@@ -13,7 +13,7 @@ from tests.integration.worker.workflow_shop import results, run_ends
 from tests.integration.worker.workshop import delivered, eventually, is_empty
 
 ACTIONS = """
-from worker import action
+from workflows import action
 
 
 @action("say")

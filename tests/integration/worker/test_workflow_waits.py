@@ -17,7 +17,7 @@ from tests.integration.worker.workflow_shop import Shop, flow, results, run_ends
 from tests.integration.worker.workshop import delivered, ended, eventually, is_empty, story, working
 from tests.servers import quick_redis
 from worker.registry import Registry
-from worker.workflows.running import run_id_of
+from workflows.running import run_id_of
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from tests.integration.worker.workshop import eventually
 from truto.workflows import compile_workflow
 from worker.errors import DeadLetter, Discard
 from worker.registry import Registry
-from worker.workflows import Actions, StepContext, actions
-from worker.workflows.http import HttpRequests
-from worker.workflows.loading import WorkflowFile, register_workflows
-from worker.workflows.running import run_id_of
-from worker.workflows.services import Services
+from workflows import Actions, StepContext, actions
+from workflows.definitions import WorkflowFile, register_workflows
+from workflows.http import HttpRequests
+from workflows.running import run_id_of
+from workflows.services import Services
 
 
 class Shop:

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from cli.serving import warn_of_expired
 from cli.settings import IngressSettings, ProcessSettings, StoreSettings, WorkerSettings, read_settings
+from events import ConfigError
 from truto.signing_keys import SigningKeys
-from worker.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 INGRESS = {"REDIS_URL": "redis://localhost", "TRUTO_WEBHOOK_SECRET": "0123456789abcdef"}
@@ -265,9 +265,20 @@ def test_workflows_are_used_where_they_lie(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.chdir(tmp_path)
     assert read_settings(WorkerSettings).workflows_dir is None
     (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "first.yaml").touch()
     assert read_settings(WorkerSettings).workflows_dir == Path("workflows")
     put(monkeypatch, {"WORKFLOWS_DIR": "elsewhere"})
     assert read_settings(WorkerSettings).workflows_dir == Path("elsewhere")
+
+
+def test_a_folder_of_that_name_without_workflows_is_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(monkeypatch, WORKER)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows" / "__init__.py").touch()
+    assert read_settings(WorkerSettings).workflows_dir is None
 
 
 @pytest.mark.parametrize("name", ["TENANT_NOTIFY_SECRET", "WORKFLOWS_HTTP_SECRET"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 import pytest
 
 from tests.unit.deploy.tree import ROOT, Instruction, of_kind, project_version, stages
 from tests.unit.deploy.tree import compose as compose_file
+from tests.unit.test_imports import MAY_IMPORT
 
 
 def _last(word: str, stage: list[Instruction]) -> Instruction:
@@ -63,7 +65,9 @@ def test_output_is_not_buffered() -> None:
 
 
 def test_every_package_of_the_wheel_is_copied_and_admitted_to_the_build() -> None:
-    packages = {"truto", "events", "ingress", "worker", "handlers", "sandbox", "cli"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert packages == set(MAY_IMPORT)
     copied = {instruction.rest.split()[0].rstrip("/") for instruction in stages()[0] if instruction.word == "COPY"}
     admitted = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert packages <= copied

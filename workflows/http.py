@@ -1,13 +1,12 @@
 """``http_request``: HTTP to where a workflow's author says, and to nowhere inside our own network.
 
-Connections are kept for a scheme, host and port; :mod:`worker.workflows.network` decides where they may lead. Redirects
+Connections are kept for a scheme, host and port; :mod:`workflows.network` decides where they may lead. Redirects
 are not followed, and what is answered is read within bounds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -19,15 +18,12 @@ from truto.outgoing import host_name, outgoing_client, read_capped, unpacked
 from truto.signing_keys import SigningKeys
 from truto.workflows import WorkflowFailed
 from worker.signing import signed_headers
-from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config
-from worker.workflows.network import AddressRefused, Allowed, HttpRequestFailed, restricted
+from workflows.config import ActionConfig
+from workflows.network import AddressRefused, Allowed, HttpRequestFailed, restricted
 
 MAX_RESPONSE_BYTES = 128 * 1024
 _TIMEOUT_SECONDS = 30.0
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SET_BY_US = frozenset({"host", "content-length", "transfer-encoding", "connection"}) | frozenset(
-    {"webhook-id", "webhook-timestamp", "webhook-signature"}
-)
 
 
 class HttpRequests:
@@ -125,30 +121,3 @@ class HttpRequest(ActionConfig):
         if self.json_ is not None:
             return orjson.dumps(self.json_)
         return (self.body or "").encode()
-
-
-@action("http_request", check=checked_by(HttpRequest))
-async def http_request(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
-    """Send one HTTP request, signed where ``WORKFLOWS_HTTP_SECRET`` is set; its result is the answer."""
-    request = read_config(HttpRequest, config, step.at)
-    _check(request, step.at)
-    if request.json_ is not None and not any(name.lower() == "content-type" for name in request.headers):
-        request = request.model_copy(update={"headers": {**request.headers, "content-type": "application/json"}})
-    digest = hashlib.blake2b(f"{step.run_id}:{step.number}".encode(), digest_size=16).hexdigest()
-    return await step.services.http.send(request, f"msg_{digest}", step.at)
-
-
-def _check(request: HttpRequest, at: str) -> None:
-    try:
-        url = httpx.URL(request.url)
-    except httpx.InvalidURL:
-        raise WorkflowFailed("is not a URL", at=f"{at}.url") from None
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise WorkflowFailed("must be an http or https URL without credentials in it", at=f"{at}.url")
-    if request.json_ is not None and request.body is not None:
-        raise WorkflowFailed("cannot go with json", at=f"{at}.body")
-    for name, value in request.headers.items():
-        if name.lower() in _SET_BY_US:
-            raise WorkflowFailed("is set by the worker", at=f"{at}.headers.{name[:40]}")
-        if not (name.isascii() and value.isascii() and name.isprintable() and value.isprintable() and name.strip()):
-            raise WorkflowFailed("a header has printable ASCII characters only", at=f"{at}.headers")

@@ -38,8 +38,8 @@ from worker.context import Context
 from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, PutAside
 from worker.retry import Backoff
 from worker.steps import confirmed, encode_result
-from worker.workflows.actions import DEFAULT_TIMEOUT_SECONDS, Action, Actions, StepContext
-from worker.workflows.services import Services
+from workflows.actions import DEFAULT_TIMEOUT_SECONDS, Action, Actions, StepContext
+from workflows.services import Services
 
 _NAMESPACE = uuid.UUID("b3b6f5c1-64a2-4f0e-8a43-1f6f0c9c7d2e")
 _MOST_RECORD_BYTES = 1024 * 1024

@@ -5,17 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from events import Event
-from truto.workflows import Step, WorkflowFailed
+from events import ConfigError, Event
+from truto.workflows import Step
 from worker.context import Context
-from worker.errors import ConfigError
-
-if TYPE_CHECKING:
-    from worker.workflows.services import Services
+from workflows.services import Services
 
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
@@ -50,7 +45,7 @@ _Function = TypeVar("_Function", bound=ActionFunction)
 class Action:
     """A registered action. A ``durable`` one gives its lease back while it waits, so it must not run inside a step.
 
-    ``check`` looks at a definition before anything runs and raises :class:`WorkflowFailed`.
+    ``check`` looks at a definition before anything runs and raises :class:`truto.workflows.WorkflowFailed`.
     """
 
     name: str
@@ -104,39 +99,3 @@ actions = Actions()
 """The registry behind :func:`action`; the actions that come with the worker are in it once they are imported."""
 
 action = actions.action
-
-
-class ActionConfig(BaseModel):
-    """Base of the configs that the actions here take: unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-ConfigT = TypeVar("ConfigT", bound=ActionConfig)
-
-
-def read_config(kind: type[ConfigT], config: Mapping[str, Any], at: str) -> ConfigT:
-    """*config* as a *kind*. Raises :class:`WorkflowFailed` naming the first fault by its place."""
-    try:
-        return kind.model_validate(dict(config))
-    except ValidationError as exc:
-        error = exc.errors(include_input=False, include_url=False)[0]
-        path = ".".join([at, *map(str, error["loc"])])
-        match error["type"]:
-            case "extra_forbidden":
-                reason = f"is not known here; known are {', '.join(sorted(kind.model_fields))}"
-            case "missing":
-                reason = "is missing"
-            case _:
-                reason = str(error["msg"]).removeprefix("Value error, ")
-        raise WorkflowFailed(reason, at=path) from None
-
-
-def checked_by(kind: type[ActionConfig]) -> Callable[[Step, str], None]:
-    """A check of configs that hold neither JSONata nor placeholders, whose values are known before anything runs."""
-
-    def check(step: Step, at: str) -> None:
-        if isinstance(step.config, dict) and "{{" not in repr(step.config):
-            read_config(kind, step.config, at)
-
-    return check

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from worker.errors import ConfigError
-from worker.workflows.network import AddressRefused, Allowed, CheckedNetwork, HttpRequestFailed, is_public, restricted
+from events import ConfigError
+from workflows.network import AddressRefused, Allowed, CheckedNetwork, HttpRequestFailed, is_public, restricted
 
 PUBLIC = "93.184.216.34"
 INSIDE = [

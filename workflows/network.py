@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from worker.errors import ConfigError, WorkerError
+from events import ConfigError
+from worker.errors import WorkerError
 
 _MAX_TRIED = 4
 

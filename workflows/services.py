@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from worker.cause import Describer
 from worker.registry import Registry
-from worker.workflows.http import HttpRequests
+from workflows.http import HttpRequests
 
 _Answer = TypeVar("_Answer")
 

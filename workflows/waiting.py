@@ -25,8 +25,9 @@ from worker.condition import trigger_of
 from worker.context import Context
 from worker.errors import LeaseLost, Postponed, PutAside
 from worker.steps import confirmed
-from worker.workflows.actions import ActionConfig, StepContext, action, read_config
-from worker.workflows.services import Services
+from workflows.actions import StepContext, action
+from workflows.config import ActionConfig, read_config
+from workflows.services import Services
 
 WAKER = "workflows:wait_for_event"
 """The name of the handler that wakes what waits."""

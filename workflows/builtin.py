@@ -1,12 +1,14 @@
-"""The actions that come with the worker, apart from waiting (``waiting.py``) and HTTP (``http.py``)."""
+"""The actions that come with the worker, apart from waiting (``waiting.py``)."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import orjson
 from pydantic import Field
 
@@ -23,11 +25,16 @@ from truto.workflows import (
 )
 from worker.condition import trigger_of
 from worker.errors import DeadLetter
-from worker.workflows.actions import ActionConfig, StepContext, action, checked_by, read_config
+from workflows.actions import StepContext, action
+from workflows.config import ActionConfig, checked_by, read_config
+from workflows.http import HttpRequest
 
 MOST_EMITTED = 8
 """How many events may have emitted each other in a row: where it ends, two workflows most likely start each other."""
 
+_SET_BY_US = frozenset({"host", "content-length", "transfer-encoding", "connection"}) | frozenset(
+    {"webhook-id", "webhook-timestamp", "webhook-signature"}
+)
 _DEPTH = "x-workflow-depth"
 _NAMESPACE = uuid.UUID("6f1a1d6e-51d3-4d0a-9a55-0a5d6a0f2c11")
 
@@ -138,6 +145,33 @@ def _route(call: CallTruto, at: str) -> tuple[str, str]:
     if call.method in _VERBS:
         return _VERBS[call.method], base
     return "POST", f"{base}/{segment(call.method)}"
+
+
+@action("http_request", check=checked_by(HttpRequest))
+async def http_request(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
+    """Send one HTTP request, signed where ``WORKFLOWS_HTTP_SECRET`` is set; its result is the answer."""
+    request = read_config(HttpRequest, config, step.at)
+    _check_request(request, step.at)
+    if request.json_ is not None and not any(name.lower() == "content-type" for name in request.headers):
+        request = request.model_copy(update={"headers": {**request.headers, "content-type": "application/json"}})
+    digest = hashlib.blake2b(f"{step.run_id}:{step.number}".encode(), digest_size=16).hexdigest()
+    return await step.services.http.send(request, f"msg_{digest}", step.at)
+
+
+def _check_request(request: HttpRequest, at: str) -> None:
+    try:
+        url = httpx.URL(request.url)
+    except httpx.InvalidURL:
+        raise WorkflowFailed("is not a URL", at=f"{at}.url") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise WorkflowFailed("must be an http or https URL without credentials in it", at=f"{at}.url")
+    if request.json_ is not None and request.body is not None:
+        raise WorkflowFailed("cannot go with json", at=f"{at}.body")
+    for name, value in request.headers.items():
+        if name.lower() in _SET_BY_US:
+            raise WorkflowFailed("is set by the worker", at=f"{at}.headers.{name[:40]}")
+        if not (name.isascii() and value.isascii() and name.isprintable() and value.isprintable() and name.strip()):
+            raise WorkflowFailed("a header has printable ASCII characters only", at=f"{at}.headers")
 
 
 class NotifyTenant(ActionConfig):

@@ -7,16 +7,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from truto.documents import NotADocument, read_document
+from events import ConfigError
+from truto.documents import NotADocument, document_paths, read_document
 from truto.workflows import BadWorkflow, CompiledWorkflow, WorkflowFailed, WorkflowFault, compile_workflow, patterns_of
-from worker.errors import ConfigError
 from worker.registry import Handler, Registry
-from worker.workflows.actions import Actions, actions
-from worker.workflows.running import WorkflowHandler
-from worker.workflows.services import Services
-from worker.workflows.waiting import WAKER, awaited_type, wake_waiting
-
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+from workflows.actions import Actions, actions
+from workflows.running import WorkflowHandler
+from workflows.services import Services
+from workflows.waiting import WAKER, awaited_type, wake_waiting
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_BYTES = 1024 * 1024
@@ -65,18 +63,13 @@ def _action_faults(compiled: CompiledWorkflow, known: Actions) -> list[WorkflowF
     return faults
 
 
-def workflow_paths(folder: Path) -> list[Path]:
-    """The files of *folder* that are workflows, by name; hidden ones are not."""
-    return sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".") and p.is_file())
-
-
 def load_workflows(folder: Path, known: Actions = actions) -> list[WorkflowFile]:
     """All workflows of *folder*. Raises :class:`ConfigError` naming every fault by file and keys."""
     if not folder.is_dir():
         raise ConfigError(f"WORKFLOWS_DIR: {folder} is no folder")
     found: dict[str, WorkflowFile] = {}
     faults = []
-    for path in workflow_paths(folder):
+    for path in document_paths(folder):
         try:
             file = read_workflow_file(path, known)
         except BadWorkflow as exc:
