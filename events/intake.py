@@ -15,8 +15,12 @@ from events.event import Verified
 from events.spool import Spool
 from events.store import Store
 from events.usage import PendingLimit
+from truto.backoff import Backoff
 
 log = structlog.get_logger("events")
+
+OUTAGE_BACKOFF = Backoff(0.5, 5.0)
+"""How long (s) nobody asks a store that does not answer; without jitter, for one process asks for all it does."""
 
 _MOST_EVENTS = 128
 _MOST_BYTES = 4 * 1024 * 1024
@@ -39,8 +43,7 @@ class Intake:
         spool: Spool,
         *,
         patience_seconds: float = 2.0,
-        first_pause: float = 0.5,
-        longest_pause: float = 5.0,
+        backoff: Backoff = OUTAGE_BACKOFF,
     ) -> None:
         self.spool = spool
         self.spooled = 0
@@ -49,8 +52,8 @@ class Intake:
         """Events brought over since the start, by what the store made of them."""
         self._store = store
         self._patience = patience_seconds
-        self._first_pause = self._pause = first_pause
-        self._longest_pause = longest_pause
+        self._backoff = backoff
+        self._failures = 0
         self._store_answers = True
         self._wake = asyncio.Event()
         self._unsent: list[list[Verified]] | None = None
@@ -102,10 +105,10 @@ class Intake:
                 self._wake.clear()
                 await self._wake.wait()
             if await self._catch_up():
-                self._pause = self._first_pause
+                self._failures = 0
             else:
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, self._longest_pause)
+                self._failures += 1
+                await asyncio.sleep(self._backoff.longest(self._failures))
 
     async def _catch_up(self) -> bool:
         """Bring everything over, or stop where something fails; whether nothing did."""
@@ -134,7 +137,7 @@ class Intake:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 answers = await self._store.accept(events)
             # Progress, so a store that keeps failing half-way is asked again soon.
-            self._pause = self._first_pause
+            self._failures = 0
             self._count(answers)
             del self._unsent[:count]
         await self.spool.drop_oldest()

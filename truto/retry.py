@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
+from truto.backoff import longest_delay
+
 RATE_LIMIT_SECONDS = 10.0
 """The wait after a 429 that names none: Truto's own limits answer ``Retry-After: 10`` (skill: rate limits)."""
 
@@ -24,8 +26,6 @@ _IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _KEYED_ROUTES = frozenset({"unified", "proxy", "custom", "batch-request"})
 _KEYED_METHODS = frozenset({"POST", "PATCH"})
 _ACCOUNT_ROUTES = frozenset({"unified", "proxy", "custom"})
-# Beyond this the cap has long taken over; without it 2.0**n would overflow.
-_MAX_EXPONENT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,7 @@ def wait_before_next(
     """
     if attempt >= policy.attempts:
         return None
-    ceiling = min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(attempt - 1, _MAX_EXPONENT))
-    backoff = draw * ceiling
+    backoff = draw * longest_delay(policy.base_seconds, policy.cap_seconds, attempt)
     match failure.status:
         case None:
             return backoff if repeatable or not failure.sent else None

@@ -1,10 +1,10 @@
 """The arq worker and what handler modules are written with: ``on``, ``Context`` and the outcomes."""
 
 from events import ConfigError
+from truto.backoff import Backoff
 from worker.context import Context
 from worker.errors import BadStep, DeadLetter, Discard, LeaseLost, NotifyError, Retry
 from worker.registry import ignore, on
-from worker.retry import Backoff
 
 __all__ = [
     "Backoff",

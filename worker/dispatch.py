@@ -16,7 +16,7 @@ from worker.context import Context
 from worker.errors import PutAside
 from worker.limits import Limits
 from worker.notify import Notifier
-from worker.outcome import MOST_CRASHES, Policy, end_of_attempt, end_of_poison
+from worker.outcome import MAX_CRASHES, Policy, end_of_attempt, end_of_poison
 from worker.registry import Handler, Registry
 from worker.suggestion import suggest_handler
 
@@ -65,7 +65,7 @@ class Dispatcher:
         Raises ``CancelledError`` when the worker takes the work away from the handler, and nothing else that a
         handler does.
         """
-        if lease.crashes >= MOST_CRASHES:
+        if lease.crashes >= MAX_CRASHES:
             return end_of_poison(self._suspect(lease), lease.crashes)
         try:
             return await self._dispatch(lease)

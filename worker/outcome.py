@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from events import End, until_reconnected
+from truto.backoff import Backoff
 from truto.errors import NeedsReauth, RateLimited
 from worker.cause import Describer
 from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, Retry
 from worker.registry import Handler
-from worker.retry import Backoff
 
-MOST_CRASHES = 3
+MAX_CRASHES = 3
 """A handler whose claims were never finished so often is poisonous: it takes the worker down with it."""
 
 _LONGEST_RATE_LIMIT_SECONDS = 60.0

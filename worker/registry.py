@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from events import ConfigError, Event, OrderedPattern
+from truto.backoff import Backoff
 from worker.limits import Key, Limits
-from worker.retry import Backoff
 
 if TYPE_CHECKING:
     from worker.condition import Condition

@@ -14,6 +14,7 @@ import orjson
 import structlog
 
 from events import Lease, Store, StoreUnavailable
+from truto.backoff import Backoff
 from worker.errors import BadStep, LeaseLost
 
 log = structlog.get_logger("worker")
@@ -22,8 +23,7 @@ MOST_RESULT_BYTES = 256 * 1024
 """The longest JSON that a step may return."""
 
 _LONGEST_NAME = 100
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 2.0
+_BACKOFF = Backoff(0.1, 2.0)
 
 _Answer = TypeVar("_Answer")
 
@@ -148,11 +148,12 @@ def encode_result(name: str, result: object) -> bytes:
 
 async def confirmed(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """Ask the store until Redis answers; the attempt's time limit ends it."""
-    pause = _FIRST_PAUSE_SECONDS
+    failures = 0
     while True:
         try:
             return await ask()
         except StoreUnavailable as exc:
-            log.warning("step_waits_for_store", error=str(exc), again_in_seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            failures += 1
+            delay = _BACKOFF.longest(failures)
+            log.warning("step_waits_for_store", error=str(exc), again_in_seconds=delay)
+            await asyncio.sleep(delay)

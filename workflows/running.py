@@ -19,6 +19,7 @@ import orjson
 
 from events import Begun, Event, RunStatus
 from truto import BadRequest, Forbidden, NeedsReauth, NotFound, RateLimited
+from truto.backoff import Backoff
 from truto.workflows import (
     QUICK,
     BadWorkflow,
@@ -36,7 +37,6 @@ from truto.workflows import (
 from worker.condition import trigger_of
 from worker.context import Context
 from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, PutAside
-from worker.retry import Backoff
 from worker.steps import confirmed, encode_result
 from workflows.actions import DEFAULT_TIMEOUT_SECONDS, Action, Actions, StepContext
 from workflows.services import Services

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import handlers.integrated_account
-import worker.engine
+import worker.loop
 from events import HistoryEntry, Store, Verified
 from handlers.integrated_account import SyncJobs
 from sandbox import SandboxConfig, create_app
@@ -82,7 +82,7 @@ def _one_sync_job(monkeypatch: pytest.MonkeyPatch) -> None:
     load_handlers(["handlers"])
     jobs = SyncJobs.parse(f"calcom={SYNC_JOB_ID}")
     monkeypatch.setattr(handlers.integrated_account, "SYNC_JOBS", jobs)
-    monkeypatch.setattr(worker.engine, "_POLL_SECONDS", 0.05)  # retries are the sooner done
+    monkeypatch.setattr(worker.loop, "_POLL_SECONDS", 0.05)  # retries are the sooner done
 
 
 @asynccontextmanager

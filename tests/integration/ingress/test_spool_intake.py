@@ -16,6 +16,7 @@ from events.client import StoreClient
 from events.errors import SpoolUnavailable
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import delivered
+from truto.backoff import Backoff
 
 A, D, S = Acceptance.ACCEPTED, Acceptance.DUPLICATE, Acceptance.SPOOLED
 
@@ -63,7 +64,7 @@ def moody(make_store: MakeStore) -> Moody:
 @asynccontextmanager
 async def intake_of(store: Store, folder: Path, *, segment_bytes: int = 1 << 20) -> AsyncIterator[Intake]:
     spool = Spool.open(folder, segment_bytes=segment_bytes)
-    intake = Intake(store, spool, patience_seconds=0.1, first_pause=0.02, longest_pause=0.05)
+    intake = Intake(store, spool, patience_seconds=0.1, backoff=Backoff(0.02, 0.05))
     running = asyncio.create_task(intake.run())
     try:
         yield intake

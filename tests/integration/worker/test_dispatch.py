@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import LogCapture
 
-import worker.engine
+import worker.loop
 from events import Event, Store
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import (
@@ -34,7 +34,7 @@ from worker.registry import Registry
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short fallback poll, so that tests of retries are done sooner."""
-    monkeypatch.setattr(worker.engine, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(worker.loop, "_POLL_SECONDS", 0.05)
 
 
 class RustPanicError(BaseException):

@@ -190,7 +190,7 @@ async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
         await _give(giving, "first")
         await eventually(lambda: len(busy.tasks) == 1)
         await _give(giving, "second")
-        await eventually(lambda: bool(busy._held_back))  # noqa: SLF001  nothing else tells
+        await eventually(lambda: bool(busy._slots.waiting))  # noqa: SLF001  nothing else tells
         async with working(make_store(lease_seconds=1), elsewhere):
             await eventually(lambda: recorder.runs == ["second"])
         holding.may_end.set()
@@ -259,7 +259,7 @@ async def test_who_was_given_all_it_wanted_partly_before_the_answer_claims_again
     store = GivesBeforeItAnswers(StoreClient(make_store().redis))
     async with working(store, registry, concurrency=4):
         await eventually(lambda: _is_done(store, "first"))
-        monkeypatch.setattr("worker.engine._POLL_SECONDS", 30)
+        monkeypatch.setattr("worker.loop._POLL_SECONDS", 30)
         await eventually(lambda: _waits(store))
         await asyncio.sleep(0.1)
         await store.accept([delivered(event_id="second")])

@@ -9,19 +9,21 @@ import pytest
 from structlog.testing import LogCapture
 
 import worker.engine
+import worker.reporter
 from events import End, Event, Lease, Store, StoreUnavailable
 from events.client import StoreClient
 from events.embedded import EmbeddedRedis
 from tests.conftest import MakeStore
 from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
-from worker import Context
+from worker import Backoff, Context
 from worker.registry import Registry
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest pauses are a second, so that the tests are done sooner."""
-    monkeypatch.setattr(worker.engine, "_LONGEST_PAUSE_SECONDS", 1.0)
+    monkeypatch.setattr(worker.engine, "OUTAGE_BACKOFF", Backoff(0.5, 1.0))
+    monkeypatch.setattr(worker.reporter, "OUTAGE_BACKOFF", Backoff(0.5, 1.0))
     monkeypatch.setattr(worker.engine, "_CLOSE_SECONDS", 1.0)
 
 
@@ -190,7 +192,7 @@ class FirstEndUnheard(Store):
 async def test_an_end_is_said_again_as_soon_as_the_store_answers_a_claim(
     make_store: MakeStore, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engine._FIRST_PAUSE_SECONDS", 60.0)
+    monkeypatch.setattr("worker.reporter.OUTAGE_BACKOFF", Backoff(60.0, 60.0))
     registry.on("*")(recorder.handle)
     store = FirstEndUnheard(StoreClient(make_store().redis))
     event = delivered()
@@ -210,4 +212,4 @@ async def test_a_worker_that_cannot_be_told_of_work_says_so_once(
 
     async with working(Deaf(StoreClient(make_store().redis)), registry):
         await asyncio.sleep(1.2)
-    assert [entry["event"] for entry in logs.entries].count("hears_of_no_work") == 1
+    assert [entry["event"] for entry in logs.entries].count("subscription_lost") == 1

@@ -9,10 +9,10 @@ from typing import cast
 from events import End, Event, Lease, Store, Verified
 from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, working
 from worker import Context
-from worker.outcome import MOST_CRASHES
+from worker.outcome import MAX_CRASHES
 from worker.registry import Registry
 
-SUSPECT = MOST_CRASHES - 1
+SUSPECT = MAX_CRASHES - 1
 
 
 async def lose(store: Store, times: int, most: int = 10) -> list[Lease]:
@@ -76,7 +76,7 @@ async def test_a_suspect_that_was_lost_after_it_began_counts_one(short: Store) -
     assert await short.begin(lease)
     await asyncio.sleep(short.lease_seconds + 0.05)
     (again,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
-    assert again.crashes == MOST_CRASHES
+    assert again.crashes == MAX_CRASHES
 
 
 async def test_a_suspect_whose_lease_was_lost_cannot_begin(short: Store) -> None:

@@ -26,7 +26,7 @@ SIGNATURES = {
     "close": "(self) -> None",
 }
 COROUTINES = {"main", "async_run", "_poll_iteration", "_wait_for_tasks_to_complete", "close"}
-OPTIONS = {"on_startup", "max_jobs", "job_completion_wait", "handle_signals"}
+OPTIONS = {"max_jobs", "job_completion_wait", "handle_signals"}
 
 
 async def nothing(ctx: dict[Any, Any]) -> None:

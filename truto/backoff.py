@@ -1,10 +1,18 @@
-"""When to try again: pure arithmetic."""
+"""How long to wait before the next try, after so many failures: pure arithmetic, and the only place for it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+
+# Beyond this the cap has long taken over; without it 2.0**n would overflow.
+_MAX_EXPONENT = 64
+
+
+def longest_delay(base: float, cap: float, failures: int) -> float:
+    """The seconds that double with each of *failures*, from *base* to *cap*; the failure just seen counts."""
+    return min(cap, base * 2.0 ** min(failures - 1, _MAX_EXPONENT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,10 @@ class Backoff:
         if not 0 < self.base <= self.cap:
             raise ValueError(f"backoff needs 0 < base <= cap, not base={self.base}, cap={self.cap}")
 
+    def longest(self, failures: int) -> float:
+        """Seconds to wait after so many *failures* where nobody else waits for the same: without jitter."""
+        return longest_delay(self.base, self.cap, failures)
+
     def delay(self, failures: int, pick: Callable[[float, float], float] = random.uniform) -> float:
         """Seconds to wait after so many *failures*, the one just seen included."""
-        # The exponent is bounded because 2.0**1024 overflows long after the cap has been reached.
-        return pick(0.0, min(self.cap, self.base * 2.0 ** min(failures - 1, 64)))
+        return pick(0.0, self.longest(failures))

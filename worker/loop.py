@@ -1,0 +1,244 @@
+"""Get work for free slots: claimed from the store, or pushed by it to a worker that is subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import structlog
+
+from events import Claim, Lease, Store, StoreUnavailable
+from worker.outcome import MAX_CRASHES
+from worker.reporter import SHUTDOWN, Reporter, happens
+from worker.slots import Slots
+
+log = structlog.get_logger("worker")
+
+MAX_CLAIMED = 128
+"""How much work one claim leases, and how many events are pushed without a claim: Redis holds them until read."""
+
+_POLL_SECONDS = 1.0
+_RESUBSCRIBE_SECONDS = 0.5
+_LEAVE_SECONDS = 1.0
+_SUSPECT = MAX_CRASHES - 1
+
+
+class _PendingClaim(NamedTuple):
+    """A claim for *most* pieces that is not answered yet; *ahead*, if others were to start meanwhile."""
+
+    most: int
+    ahead: bool
+    answer: asyncio.Task[Claim]
+
+
+class ClaimLoop:
+    """Claims due work for *owner* as slots become free, and starts what the store pushes in between.
+
+    Of large bodies it holds *max_bytes* at once, or a single larger one.
+    """
+
+    def __init__(self, store: Store, slots: Slots, reporter: Reporter, owner: str, *, max_bytes: int) -> None:
+        self._store = store
+        self._slots = slots
+        self._reporter = reporter
+        self._owner = owner
+        self._max_bytes = max_bytes
+        self._wake = asyncio.Event()  # there may be more to claim
+        self._subscription: asyncio.Task[None] | None = None
+        self._credit = 0  # how many events the store may push before the next claim
+        self._pending: _PendingClaim | None = None
+        self._runs_suspect = False
+        self._wants_suspect = True
+        self._is_draining = False
+        slots.ended = self._task_ended
+
+    def subscribe(self) -> None:
+        """Receive what the store pushes, from now until :meth:`close`."""
+        self._subscription = asyncio.create_task(self._keep_subscribed(), name="keep-subscribed")
+
+    async def iterate(self) -> None:
+        """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
+        if self._is_draining and self._pending is None:
+            if self._subscription is not None:  # until now, because the answer to a claim would subscribe again
+                await self._unsubscribe()
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+        elif self._slots.waiting and self._free > 0:
+            self._slots.start_next()
+        elif self._pending is None and self._free <= 0:
+            self._slots.freed.clear()
+            await self._slots.freed.wait()
+        else:
+            if self._pending is None:
+                self._claim_half(self._free, (), ahead=False)
+            await self._start_claimed()
+
+    def _task_ended(self, lease: Lease) -> None:
+        if lease.body_bytes:
+            self._wake.set()  # there may be work that was left for lack of room
+
+    def drain(self) -> None:
+        """Claim no more, and release what waits for a slot. What is pushed until :meth:`close` is released too."""
+        self._is_draining = True
+        self._reporter.release(self._slots.take_waiting(), SHUTDOWN)
+        self._wake.set()
+        self._slots.freed.set()
+
+    async def close(self, *, within: float) -> None:
+        """Release what a claim under way brings, or it would count as a crash, and end the subscription.
+
+        That claim is waited for so many seconds at most.
+        """
+        if self._pending is not None:
+            with contextlib.suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(within):
+                    self._reporter.release((await self._pending.answer).leases, SHUTDOWN)
+        await self._unsubscribe()
+
+    async def _unsubscribe(self) -> None:
+        """Read the last of what was pushed to this worker, and release it."""
+        self._is_draining = True
+        self._reporter.release(self._slots.take_waiting(), SHUTDOWN)
+        if self._subscription is None:
+            return
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._store.leave(self._owner)
+                await asyncio.wait([self._subscription])
+        self._subscription.cancel()
+        self._subscription = None
+
+    @property
+    def _free(self) -> int:
+        # An end that is not confirmed takes no slot, unless so many are not that Redis must be slow.
+        return self._slots.capacity - max(self._slots.running, self._reporter.unconfirmed - self._slots.capacity)
+
+    def _claim_half(self, free: int, starting: Sequence[Lease], *, ahead: bool) -> None:
+        # Half of the slots at a time: Redis leases the second half while this process works on the first.
+        most = min(free, (self._slots.capacity + 1) // 2, MAX_CLAIMED)
+        self._begin_claim(most, starting, free=most, ahead=ahead)
+
+    def _begin_claim(self, most: int, starting: Sequence[Lease], *, free: int, ahead: bool) -> None:
+        self._wake.clear()
+        self._credit = free  # what is pushed before the answer may count for this claim, or for the last
+        wants_suspect, self._wants_suspect = self._wants_suspect, True
+        held = sum(lease.body_bytes for lease in chain(self._slots.leases.values(), starting))
+        answer = asyncio.create_task(self._claim(most, free, wants_suspect, held), name="claim")
+        self._pending = _PendingClaim(most, ahead, answer)
+
+    async def _claim(self, most: int, free: int, wants_suspect: bool, held_bytes: int) -> Claim:
+        if self._reporter.is_late:
+            await self._reporter.renew()  # or this worker would claim what it still runs, and what has just ended
+        return await self._store.claim(
+            most,
+            self._owner,
+            free=free,
+            suspect=_SUSPECT,
+            wants_suspect=wants_suspect,
+            held_bytes=held_bytes,
+            most_bytes=self._max_bytes,
+        )
+
+    async def _start_claimed(self) -> None:
+        assert self._pending is not None
+        most, ahead, answer = self._pending
+        try:
+            leases, next_due = await asyncio.shield(answer)
+        except StoreUnavailable:
+            self._pending = None
+            raise
+        self._reporter.store_answered.set()
+        self._pending = None  # but not when this is cancelled, even if there is an answer: it has to be released
+        self._credit -= len(leases)
+        if self._is_draining:
+            self._reporter.release(leases, SHUTDOWN)
+        elif leases and leases[0].crashes == _SUSPECT:
+            await self._run_suspect(leases[0])
+        elif len(leases) < most:
+            self._start_all(leases)
+            if self._credit <= 0:
+                self._wake.set()
+            await happens(self._wake, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+        else:
+            # The next one is under way before this process has its hands full.
+            self._claim_ahead(leases, waited=ahead and self._slots.running == 0)
+            self._start_all(leases)
+
+    def _claim_ahead(self, starting: Sequence[Lease], *, waited: bool) -> None:
+        if waited:
+            # What was started when this claim began was done before Redis answered, so more is asked for at a time.
+            # Some of it may have to wait for its slot.
+            most = min(self._slots.capacity, MAX_CLAIMED)
+            self._begin_claim(most, starting, free=min(self._slots.capacity - len(starting), most), ahead=True)
+        elif (free := self._free - len(starting)) > 0:
+            self._claim_half(free, starting, ahead=True)
+
+    def _start_all(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self._start_or_wait(lease)
+
+    def _start_or_wait(self, lease: Lease) -> None:
+        if self._slots.is_full or self._runs_suspect:
+            self._slots.wait(lease)
+            self._wake.set()
+        else:
+            self._slots.start(lease)
+
+    async def _keep_subscribed(self) -> None:
+        """Receive what the store pushes. While it cannot, the claims of every second find the work."""
+        is_lost = False
+        while True:
+            try:
+                async with contextlib.aclosing(self._store.listen(self._owner)) as messages:
+                    async for lease in messages:
+                        self._receive(lease)
+                        is_lost = False
+            except StoreUnavailable as exc:
+                if not is_lost:
+                    log.warning("subscription_lost", error=str(exc), hint="work is claimed once a second meanwhile")
+                is_lost = True
+                await asyncio.sleep(_RESUBSCRIBE_SECONDS)
+            else:
+                return
+
+    def _receive(self, lease: Lease | None) -> None:
+        self._credit -= 1
+        if lease is None or self._credit <= 0:
+            self._wake.set()  # nothing more is pushed before the next claim
+        if lease is None:
+            return
+        if self._is_draining:
+            self._reporter.release([lease], SHUTDOWN)
+        else:
+            self._start_or_wait(lease)
+
+    async def _run_suspect(self, lease: Lease) -> None:
+        """Run work that was lost twice with nothing beside it, so that a third loss convicts it and nobody else.
+
+        What runs is waited for, and the suspect itself, for a lease each: a slow handler must not hold up the rest for
+        longer. Nor must many suspects: between two of them other work is claimed.
+        """
+        self._wants_suspect = False
+        self._slots.hold(lease)
+        self._runs_suspect = True
+        try:
+            await self._begin_suspect(lease)
+        finally:
+            self._runs_suspect = False
+
+    async def _begin_suspect(self, lease: Lease) -> None:
+        try:
+            await self._slots.until_idle(within=self._store.lease_seconds)
+            await self._slots.until_not_overfull()  # with events that were pushed meanwhile
+            begun = await self._store.begin(lease)
+        except StoreUnavailable:
+            # Whether the claim was counted is unknown: nobody is convicted on that.
+            self._reporter.release([lease], "store_unavailable")
+            raise
+        finally:
+            self._slots.give_up(lease)
+        if begun:
+            await asyncio.wait([self._slots.start(lease)], timeout=self._store.lease_seconds)

@@ -1,0 +1,159 @@
+"""Tell the store about leases: that they are still held, and how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import structlog
+
+from events import End, Lease, Store, StoreUnavailable
+from truto.backoff import Backoff
+from worker.slots import Slots
+
+log = structlog.get_logger("worker")
+
+OUTAGE_BACKOFF = Backoff(0.5, 5.0)
+"""How long (s) a store that does not answer is left alone; without jitter, for one process asks for all it does."""
+
+MAX_ENDS = 128
+"""How many ends go into one round trip."""
+
+RENEWALS_PER_LEASE = 3
+
+SHUTDOWN = "shutdown"
+"""Why leases are released by a worker that is being stopped."""
+
+_COMPUTED = "a handler computes: let it do so in a process of its own"
+_WAITED = "a handler waits without await (use asyncio.to_thread), or the machine gave this process no time"
+
+
+class Reporter:
+    """Renews what *slots* hold until :meth:`end` was called for it and the store has confirmed that end."""
+
+    def __init__(self, store: Store, slots: Slots, owner: str) -> None:
+        self.store_answered = asyncio.Event()
+        """Set by whoever gets an answer of the store, so that ends which wait for one are sent at once."""
+        self._store = store
+        self._slots = slots
+        self._owner = owner
+        self._ends: deque[tuple[Lease, End]] = deque()
+        self._finisher: asyncio.Task[None] | None = None
+        self._renewed = time.monotonic()
+
+    @property
+    def unconfirmed(self) -> int:
+        """How many ends the store has not confirmed."""
+        return len(self._ends)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether leases may have run out, because this process was blocked."""
+        return time.monotonic() - self._renewed > self._store.lease_seconds
+
+    def end(self, lease: Lease, end: End) -> None:
+        """Free the slot of *lease* and send how it ended, together with other ends of the moment.
+
+        The lease is renewed until that is confirmed, but a renewal that crosses the end has no say.
+        """
+        self._slots.give_up(lease)
+        self._ends.append((lease, end))
+        if self._finisher is None:
+            self._finisher = asyncio.create_task(self._finish(), name="finish")
+
+    def release(self, leases: Iterable[Lease], why: str) -> None:
+        """Let other workers have *leases*; no attempt is used up."""
+        for lease in leases:
+            self.end(lease, released(lease, why))
+
+    async def holds(self, lease: Lease) -> bool:
+        """Whether *lease* is still ours; it is renewed, or let go of."""
+        (held,) = await self._store.renew([lease])
+        if not held:
+            self._slots.lose(lease)
+        return held
+
+    async def renew(self) -> None:
+        """Renew what is held and what has ended unconfirmed, and stop work on what was lost."""
+        held = [*self._slots.leases.values(), *(lease for lease, _ in self._ends)]
+        began = time.monotonic()
+        if held:
+            try:
+                kept = await self._store.renew(held)
+            except StoreUnavailable as exc:
+                log.error("leases_not_renewed", error=str(exc), leases=len(held))
+                return
+            for lease, still_held in zip(held, kept, strict=True):
+                if not still_held:
+                    self._slots.lose(lease)
+        self._renewed = began
+
+    async def keep_renewing(self) -> None:
+        """Renew leases well before they run out, until cancelled. What waits for a slot meanwhile is released."""
+        period = self._store.lease_seconds / RENEWALS_PER_LEASE
+        while True:
+            asleep, used = time.monotonic(), time.process_time()
+            await asyncio.sleep(period)
+            late = time.monotonic() - asleep - period
+            if late > self._store.lease_seconds - period:
+                self._log_blocked(late, time.process_time() - used)
+            self.release(self._slots.take_waiting(), "no_slot")  # whoever has a slot can start it sooner
+            await self.renew()
+
+    async def close(self, *, within: float) -> None:
+        """Wait until every end is confirmed, or for so many seconds."""
+        if self._finisher is not None:
+            await asyncio.wait([self._finisher], timeout=within)
+
+    async def _finish(self) -> None:
+        """Send ends, many at a time, through an outage if need be: unsent, the work would be repeated."""
+        failures = 0
+        try:
+            while self._ends:
+                batch = list(islice(self._ends, MAX_ENDS))
+                try:
+                    answers = await self._store.finish_all(batch)
+                except StoreUnavailable:
+                    failures += 1
+                    self.store_answered.clear()
+                    await happens(self.store_answered, within=OUTAGE_BACKOFF.longest(failures))
+                    continue
+                except Exception as exc:  # noqa: BLE001  our own defect must not hold up every later end
+                    log.error("finish_failed", error=type(exc).__name__, ends=len(batch))
+                    answers = [True] * len(batch)  # their leases run out, and the work is done again
+                failures = 0
+                self._confirmed(batch, answers)
+        finally:
+            self._finisher = None
+
+    def _confirmed(self, batch: Sequence[tuple[Lease, End]], answers: Sequence[bool]) -> None:
+        for (lease, end), ended in zip(batch, answers, strict=True):
+            self._ends.popleft()
+            if not ended:
+                log.warning("lease_lost", event_id=lease.event.id, event_type=lease.event.type, end=end.kind)
+        self._slots.freed.set()
+
+    def _log_blocked(self, seconds: float, cpu_seconds: float) -> None:
+        log.error(
+            "event_loop_blocked",
+            worker=self._owner,
+            seconds=round(seconds, 1),
+            cpu_seconds=round(cpu_seconds, 1),
+            hint=_COMPUTED if cpu_seconds > seconds / 2 else _WAITED,
+        )
+
+
+def released(lease: Lease, why: str, delay: float = 0.0) -> End:
+    """The end of a lease that others may have, *delay* (s) from now."""
+    return End("released", lease.handler, delay, {"why": why})
+
+
+async def happens(event: asyncio.Event, *, within: float) -> None:
+    """Return when *event* is set, or after so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
