@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from events import ConfigError
 from events.connecting import check_url
-from truto.secret_text import wrapping
+from truto.secret_text import MAX_SECRETS, wrapping
 from truto.signing_keys import Purpose, SigningKeys
 
 DEFAULT_SOURCES = Path("sources.yaml")
@@ -173,6 +173,8 @@ class IngressSettings(StoreSettings):
                 "is not set: the secret Truto showed when the webhook was created; several, newest first, with commas "
                 "(it may be left out with a SOURCES_FILE)"
             )
+        if len(value) > MAX_SECRETS:
+            raise ValueError(f"holds more than {MAX_SECRETS} secrets, each of which costs every delivery a digest")
         return value
 
     @field_validator("admin_port", mode="before")

@@ -31,11 +31,13 @@ class UniqueKeys(yaml.SafeLoader):
 
 def _mapping(loader: UniqueKeys, node: yaml.MappingNode) -> dict[str, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    known: set[str] = set()
     for key in keys:
         if not isinstance(key, str):
             raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text", problem_mark=node.start_mark)
-        if keys.count(key) > 1:
+        if key in known:
             raise yaml.MarkedYAMLError(problem=f"the key {key!r} is there twice", problem_mark=node.start_mark)
+        known.add(key)
     return dict(loader.construct_pairs(node, deep=True))
 
 

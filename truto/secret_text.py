@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MAX_SECRETS = 50
+"""Of one source, live at the same time: each costs every delivery a digest of its body, a stranger's too."""
+
 
 def wrapping(secret: str) -> str:
     """What stands around *secret* and is no part of it, as the end of a sentence; ``""`` where nothing does."""

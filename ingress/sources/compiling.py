@@ -58,6 +58,7 @@ from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerif
 from ingress.verification.words import BasicVerifier, BearerVerifier
 from truto.errors import SignatureError
 from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
+from truto.secret_text import MAX_SECRETS
 
 if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never load
     from ingress.verification.expressions import Step as CompiledStep
@@ -82,6 +83,8 @@ _CALLERS_HOST = frozenset(
 _GIVEN = frozenset({"raw_body", "webhook_type", "method", *URLS, "path", *_WHOLE})
 _WRITES_BODY = re.compile(r"['\"]body['\"]\s*:")
 _REPLACES = re.compile(r"['\"](raw_body|headers)['\"]\s*:")
+_AS_IT_CAME = _GIVEN - {".", "body", "webhook_type"}
+"""What only a transform that writes it itself changes; the body may come out of it otherwise."""
 _FIXED = {"method": "POST", "path": "/", "webhook_type": "payload"}
 """What is the same for all deliveries that bring an event."""
 
@@ -120,6 +123,8 @@ class _Compiler:
         verifier, credentials = self._verification()
         transform = self._expression("payload_transform", webhook.payload_transform)
         handle = self._expression("handle_verification", webhook.handle_verification)
+        writes = self._transform_writes(transform)
+        apart = self._is_apart(writes)
         source = ConfiguredSource(
             name=self.name,
             description=self.entry.description,
@@ -127,10 +132,11 @@ class _Compiler:
             credentials=credentials,
             steps=_STEPS[options.order],
             transform=transform,
-            transform_writes=self._transform_writes(transform),
+            transform_writes=writes,
+            transform_apart=apart,
             handle=handle,
             handle_reads_body=handle is not None and handle.reads_body,
-            signature_headers=self._signature_headers(verifier),
+            signature_headers=self._signature_headers(verifier, apart=apart),
             freshness=self._freshness(),
             media_types=frozenset(media for kind in options.media_types for media in _MEDIA_TYPES[kind]),
             handshake_methods=frozenset([*options.handshake_methods, *(["GET"] if options.get_handshake else [])]),
@@ -212,6 +218,8 @@ class _Compiler:
             self._fault(("options", "verified_by_expression"), "contradicts webhook.signature_verification")
         if not self.entry.webhook.handle_verification:
             self._fault(("options", "verified_by_expression"), "needs webhook.handle_verification")
+        if len(self.entry.secrets) > MAX_CHECKS:
+            self._fault(("secrets",), f"are more than {MAX_CHECKS}, for each of which the expression is evaluated")
         if self.options.order in ("signature_first", "handshake_last"):
             self._fault(("options", "order"), "puts a signature first that this source does not have")
         return self._credentials(f"{{{{context.{WEBHOOK_SECRET}}}}}")
@@ -400,6 +408,9 @@ class _Compiler:
     def _check_secrets(self, source: ConfiguredSource) -> None:
         """Refuse what will never be a secret. One that a handshake is going to bring may be missing."""
         credentials = source.credentials
+        if len(credentials.given) > MAX_SECRETS:
+            self._fault(("secrets",), f"are more than {MAX_SECRETS}, each of which costs every delivery a check")
+            return
         for index, text in enumerate(credentials.given):
             alone = Credentials((text,), (), credentials.read, credentials.least_bytes)
             self._try(lambda alone=alone: alone.secrets({}), (), "secrets", str(index))  # type: ignore[misc]  # binds the credential
@@ -460,9 +471,21 @@ class _Compiler:
             )
         return output.written if (asked or told) == "context" else None
 
-    def _signature_headers(self, verifier: Verifier | None) -> frozenset[bytes]:
+    def _is_apart(self, writes: frozenset[str] | None) -> bool:
+        """Whether the proof is the same before and after a transform that *writes* these members of the context."""
+        if writes is None:
+            return True
+        block = self.entry.webhook.signature_verification
+        if isinstance(block, Sns | Adyen) or (isinstance(block, Rsa) and block.config.certificate_url is not None):
+            return False  # they read more than their templates name
+        moment = [compile_reference(self.options.timestamp)] if self.options.timestamp and not self.faults else []
+        named = {path.partition(".")[0] for names in named_in([*self.proving, *moment]) for path in names}
+        read = named | {"raw_body", "headers"}
+        return read <= _AS_IT_CAME and not read & writes
+
+    def _signature_headers(self, verifier: Verifier | None, *, apart: bool) -> frozenset[bytes]:
         """The headers of which an authentic delivery has at least one; none where that cannot be told."""
-        if verifier is None or (self.entry.webhook.payload_transform and _STEPS[self.options.order][0] == "transform"):
+        if verifier is None or (_STEPS[self.options.order][0] == "transform" and not apart):
             return frozenset()
         if isinstance(verifier, TrutoVerifier | StandardWebhooksVerifier):
             return verifier.headers

@@ -39,8 +39,11 @@ class Expression(Protocol):
         """Whether its value costs an evaluation; that of most handshakes does not for most deliveries."""
         ...
 
-    def evaluate(self, context: DeliveryContext) -> Any:
-        """Its value as plain JSON, ``None`` for undefined. Raises :class:`~ingress.verification.outcome.Unusable`."""
+    def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
+        """Its value as plain JSON, ``None`` for undefined. Raises :class:`~ingress.verification.outcome.Unusable`.
+
+        Less time is spent on it as long as the sender is not *proven*.
+        """
         ...
 
 
@@ -128,9 +131,10 @@ class ConfiguredSource:
     """A sender as ``sources.yaml`` describes it; immutable.
 
     Without a *verifier*, ``handle_verification`` itself decides whether a delivery is authentic. *transform_writes* are
-    the members of the context that the transform writes; without them, it gives events. One of *signature_headers* has
-    to be in an authentic delivery. With *certified*, the delivery names the certificate that its key is in; with
-    *confirms*, the confirmation of a subscription is answered by calling the address in it.
+    the members of the context that the transform writes; without them, it gives events. With *transform_apart*, the
+    proof reads nothing that the transform makes. One of *signature_headers* has to be in an authentic delivery. With
+    *certified*, the delivery names the certificate that its key is in; with *confirms*, the confirmation of a
+    subscription is answered by calling the address in it.
     """
 
     name: str
@@ -140,6 +144,7 @@ class ConfiguredSource:
     steps: tuple[Step, ...] = ("transform", "handshake", "signature")
     transform: Expression | None = field(default=None, repr=False)
     transform_writes: frozenset[str] | None = None
+    transform_apart: bool = False
     handle: Expression | None = field(default=None, repr=False)
     handle_reads_body: bool = True
     signature_headers: frozenset[bytes] = frozenset()
@@ -189,7 +194,8 @@ class ConfiguredSource:
     @property
     def proves_early(self) -> bool:
         """Whether the sender can be proven before any expression is evaluated."""
-        return self.verifier is not None and (self.transform is None or self.steps[0] != "transform")
+        makes_the_proof = self.transform is not None and self.steps[0] == "transform" and not self.transform_apart
+        return self.verifier is not None and not makes_the_proof
 
     @property
     def shakes_hands_first(self) -> bool:

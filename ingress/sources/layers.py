@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -27,6 +29,7 @@ _INTEGRATION_KEYS = frozenset(
 Json = dict[str, Any]
 
 
+@functools.cache
 def presets() -> tuple[str, ...]:
     """The names of all presets."""
     folder = resources.files("ingress.sources") / "presets"
@@ -37,6 +40,11 @@ def read_preset(name: str) -> Json:
     """The preset *name*. Raises :class:`KeyError` when there is none."""
     if name not in presets():
         raise KeyError(name)
+    return copy.deepcopy(_preset(name))
+
+
+@functools.cache  # a file may have thousands of sources of one preset
+def _preset(name: str) -> Json:
     preset = read_yaml((resources.files("ingress.sources") / "presets" / f"{name}.yaml").read_text())
     assert isinstance(preset, dict)
     return preset

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ingress.verification.context import DeliveryContext
@@ -27,6 +29,12 @@ _IN_THE_HEAD = frozenset({"headers", "method", "path", "query", "url", "context"
 LIMITS = Limits(text_characters=8_000_000)
 """A delivery's: tighter than usual, since strangers choose the input. Any body that is let in has to fit."""
 
+UNPROVEN_SECONDS = 2.0
+"""CPU time of one evaluation before the sender is proven, however large its input.
+
+What grows with the largest body as that does takes about one; whoever wants to cost more has to be proven.
+"""
+
 
 _ROOT = re.compile(r"\$\$\s*\.\s*([\w.`-]+)|\$lookup\(\s*\$\$\s*,\s*['\"](\w+)['\"]")
 
@@ -36,22 +44,34 @@ def _from_root(source: str) -> Iterator[tuple[str, ...]]:
         yield tuple(part.strip("`") for part in (path or name).split("."))
 
 
+# Thousands of sources may be of one preset: they share its expressions, and what is told of them.
+_remembered = functools.lru_cache(maxsize=256)
+_inputs = _remembered(Expression.inputs)
+_reach = _remembered(Expression.reach)
+
+
+@_remembered
+def _compiled(source: str, limits: Limits) -> Expression:
+    return compile_expression(source, limits=limits)
+
+
 class Step:
     """One compiled expression over a delivery's context. Raises :class:`ValueError` when it is not valid."""
 
     def __init__(self, source: str) -> None:
         try:
-            self._expression: Expression = compile_expression(source, limits=LIMITS)
+            self._expression: Expression = _compiled(source, LIMITS)
         except ExpressionError as exc:
             raise ValueError(str(exc)) from None
+        self._unproven = self._expression.within(replace(LIMITS, max_seconds=UNPROVEN_SECONDS))
 
     def paths(self) -> set[tuple[str, ...]]:
         """The paths it reads of a context, as far as its text tells; told anew each time."""
-        return {*self._expression.inputs().paths, *_from_root(self._expression.source)}
+        return {*_inputs(self._expression).paths, *_from_root(self._expression.source)}
 
     def reach(self, members: Iterable[tuple[str, ...]]) -> Reach:
         """How it may read *members* of the context, given as paths."""
-        return self._expression.reach(members)
+        return _reach(self._expression, frozenset(members))
 
     def output(self) -> Output:
         """Whether it gives a context, told from its source alone, or events."""
@@ -60,15 +80,17 @@ class Step:
     @property
     def reads_body(self) -> bool:
         """Whether its value may depend on the body."""
-        inputs = self._expression.inputs()
+        inputs = _inputs(self._expression)
         return inputs.whole or not inputs.roots <= _IN_THE_HEAD
 
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         """Whether JSONata has to be asked for the value; else a glance at *context* tells it."""
         return self._expression.glance(context) is UNTOLD
 
-    def evaluate(self, context: DeliveryContext) -> Any:
+    def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
         """The value of the expression, ``None`` for ``null`` and undefined alike.
+
+        Without a *proven* sender, the time for it does not grow beyond :data:`UNPROVEN_SECONDS`.
 
         ``$header`` and ``$headers`` are the headers, ``$event`` and ``$body`` the body, as some of Truto's samples
         write them (skill: admin-commands). Raises :class:`Unusable`.
@@ -79,7 +101,7 @@ class Step:
         scope = context.plain()
         headers, body = scope["headers"], scope.get("body")
         try:
-            value = self._expression.evaluate(
+            value = (self._expression if proven else self._unproven).evaluate(
                 scope, {"header": headers, "headers": headers, "event": body, "body": body, "query": scope["query"]}
             )
         except ExpressionError as exc:

@@ -183,7 +183,7 @@ class Walk:
         source = self.source
         if source.transform is None:
             return
-        value = source.transform.evaluate(self._seen())
+        value = source.transform.evaluate(self._seen(), proven=self.proven)
         if source.transform_writes is not None:
             self._take_context(value, source.transform_writes)
         elif value is None or isinstance(value, Mapping | list):
@@ -217,7 +217,7 @@ class Walk:
         if handle is None:
             return _GO_ON
         if self.source.verifier is not None:
-            return read_decision(handle.evaluate(self._seen()))
+            return read_decision(handle.evaluate(self._seen(), proven=self.proven))
         return self._deciding(handle)
 
     def _deciding(self, handle: Expression) -> Decision:
@@ -232,13 +232,13 @@ class Walk:
             raise SignatureError(account.fault or "no_secret", account.detail)
         for position, secret in enumerate(secrets):
             known = replace(account, context={**account.context, WEBHOOK_SECRET: secret})
-            decision = _said(handle.evaluate(self.context.known_to(known)))
+            decision = _said(handle.evaluate(self.context.known_to(known), proven=False))
             if decision.type == "payload":
                 self.position = position
                 return decision
             if decision.answer is None or decision.answer.status < 400:
                 break
-        decision = _said(handle.evaluate(self.context.concealed()))
+        decision = _said(handle.evaluate(self.context.concealed(), proven=False))
         if decision.type == "payload":
             raise SignatureError("not_verified", "handle_verification says `payload` without the secret alone")
         return decision

@@ -234,10 +234,10 @@ class Watched:
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         return True
 
-    def evaluate(self, context: DeliveryContext) -> Any:
+    def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
         self.evaluating = True
         try:
-            return self._expression.evaluate(context)
+            return self._expression.evaluate(context, proven=proven)
         finally:
             self.evaluating = False
 
@@ -270,7 +270,7 @@ class Waiting:
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         return True
 
-    def evaluate(self, context: DeliveryContext) -> Any:
+    def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
         assert self.answered.wait(10)
         return {"type": "meta"}
 
@@ -414,7 +414,7 @@ async def test_one_source_s_unproven_work_is_that_source_s_alone(store: Store) -
 
 @pytest.mark.bad_input(163)
 async def test_deliveries_that_prove_themselves_do_not_live_on_that_share(store: Store) -> None:
-    on = source("s", payload_transform="$merge([$$, {'seen': 1}])")
+    on = source("s", payload_transform="$merge([$$, {'raw_body': raw_body}])")
     async with running(store, on) as edge:
         for number in range(30):
             assert (await edge.post(event(str(number)))).status_code == 200
@@ -423,6 +423,25 @@ async def test_deliveries_that_prove_themselves_do_not_live_on_that_share(store:
         share._seconds = -1.0  # noqa: SLF001
         answered = await edge.post()
     assert (answered.status_code, answered.headers["connection"]) == (503, "close")
+
+
+@pytest.mark.bad_input(163)
+async def test_what_is_hostile_to_two_sources_keeps_no_third_one_waiting(store: Store) -> None:
+    """Two threads are there for what nothing proves yet."""
+    quadratic = "{'raw_body': raw_body, 'body': {'event': 'x', 'found': body.items[id in $$.body.wanted]}}"
+    rows = [{"id": f"id-{number}", "tags": ["a", "b"]} for number in range(11_000)]
+    hostile = orjson.dumps({"items": rows, "wanted": [f"no-{number}" for number in range(60_000)]})
+    attacked = [source(name, payload_transform=quadratic) for name in ("a", "b")]
+    async with running(store, *attacked, preset("monday")) as edge:
+        attack = asyncio.gather(*(edge.post(hostile, to=to) for to in ("a", "b") * 5))
+        headers = {"content-type": "application/json"}
+        began = time.monotonic()
+        asked = await edge.http.post("/webhooks/monday", content=b'{"challenge":"c"}', headers=headers)
+        assert asked.json() == {"challenge": "c"}
+        waited = time.monotonic() - began
+        statuses = [answer.status_code for answer in await attack]
+    assert waited < 15  # of CPU, one evaluation takes two seconds at most; there would be minutes of them
+    assert sorted(statuses) == [400] * 2 + [503] * 8
 
 
 # -- exchanging the sources --------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> N
         ("CONFIRM_REPLICAS", "-1"),
         ("TRUTO_WEBHOOK_SECRET", "too short"),
         ("TRUTO_WEBHOOK_SECRET", "0123456789abcdef,"),
+        ("TRUTO_WEBHOOK_SECRET", ",".join(f"0123456789abcdef{place}" for place in range(51))),
         ("LINK_TOKEN_KEY", "0123456789abcdef"),
         ("PORT", "70000"),
         ("MAX_BODY_BYTES", "0"),

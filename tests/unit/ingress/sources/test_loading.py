@@ -458,3 +458,18 @@ def test_a_token_without_exp_is_taken_where_the_source_says_so() -> None:
     refused = explain_delivery(strict, delivery, strict.account({}), now=1_700_000_000.0)
     taken = explain_delivery(lenient, delivery, lenient.account({}), now=1_700_000_000.0)
     assert (refused.taken, taken.taken) == (False, True)
+
+
+def test_thousands_of_sources_of_one_preset_share_its_expressions() -> None:
+    """Each is compiled once, and kept once."""
+    text = yaml.safe_dump({f"s{place}": {"preset": "slack", "secrets": [SECRET]} for place in range(300)})
+    handles = [source.handle for source in read_sources(text, {}).values()]
+    assert len({id(handle._expression) for handle in handles}) == 1  # type: ignore[union-attr]  # noqa: SLF001
+
+
+def test_what_one_source_adds_to_its_preset_is_no_other_s() -> None:
+    added = {"preset": "slack", "secrets": [SECRET], "context": {"mine": {"a": 1}}, "options": {"headers": ["X-Mine"]}}
+    text = yaml.safe_dump({"one": added, "two": {"preset": "slack", "secrets": [SECRET]}})
+    one, two = read_sources(text, {}).values()
+    assert (one.context, two.context) == ({"mine": {"a": 1}}, {})
+    assert (one.kept_headers, b"x-mine" in two.kept_headers) == (frozenset({b"x-mine"}), False)

@@ -286,7 +286,7 @@ def test_the_older_hubspot_signatures_are_compared_by_their_expression(
     def decided(signature: str) -> Any:
         delivery = of_headers({"x-hubspot-signature": signature}, body.encode(), method=method, path="/webhook_uri")
         assert source.handle is not None
-        return source.handle.evaluate(context_of(source, delivery, source.account({})))
+        return source.handle.evaluate(context_of(source, delivery, source.account({})), proven=False)
 
     assert decided(digest) == {"type": "payload"}
     assert decided(digest[::-1])["verification_response"] == {"status_code": 401}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,6 +22,7 @@ from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
 from ingress.sources.source import truto_source
 from ingress.verification import check_delivery
+from ingress.verification.expressions import LIMITS, UNPROVEN_SECONDS
 from ingress.verification.outcome import Accepted, Handshake, Ignored
 from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, of_headers, verify
 
@@ -387,6 +390,144 @@ def test_a_large_delivery_of_such_a_sender_is_taken() -> None:
     assert isinstance(verify(sender.source(), sender.delivery(body, sender.secret)), Accepted)
 
 
+# -- what unproven expressions may cost --------------------------------------------------------------------------------
+
+MAKES_WHAT_IS_SIGNED = "{'raw_body': raw_body, 'body': {'event': 'x', 'found': body.items[id in $$.body.wanted].id}}"
+"""Grows with the product of two lists."""
+LEAVES_WHAT_IS_SIGNED = "$merge([$$, {'body': {'event': 'x', 'found': body.items[id in $$.body.wanted].id}}])"
+COMPARES = (
+    "$count(body.items[id in $$.body.wanted]) = 0 and headers.`x-key` = context.webhook_secret"
+    " ? {'type': 'payload'} : {'type': 'verify', 'verification_response': {'status_code': 401}}"
+)
+
+
+def lists(items: int, wanted: int) -> bytes:
+    rows = [{"id": f"id-{number}", "name": f"Name {number}", "tags": ["a", "b"]} for number in range(items)]
+    return orjson.dumps({"event": "x", "items": rows, "wanted": [f"no-{number}" for number in range(wanted)]})
+
+
+LARGE = lists(11_000, 60_000)
+
+
+@pytest.mark.bad_input(301)
+@pytest.mark.parametrize("signature", [{}, {"x-signature": "0" * 64}, signed(LARGE)], ids=["none", "forged", "genuine"])
+def test_what_comes_before_the_proof_ends_after_two_seconds(signature: dict[str, str]) -> None:
+    on = source({"payload_transform": MAKES_WHAT_IS_SIGNED})
+    began = time.thread_time()
+    outcome = verify(on, of_headers(signature, LARGE))
+    assert cause(outcome) == (400, "expression_failed")
+    assert "limit_time" in outcome.detail  # type: ignore[union-attr]  # a refusal
+    assert time.thread_time() - began < 2 * UNPROVEN_SECONDS
+
+
+@pytest.mark.bad_input(301)
+def test_an_expression_that_is_the_proof_ends_after_two_seconds() -> None:
+    on = source(
+        {"signature_verification": None, "handle_verification": COMPARES},
+        verified_by_expression=True,
+        order="transform_last",
+    )
+    assert isinstance(verify(on, of_headers({"x-key": SECRET}, lists(10, 10))), Accepted)
+    began = time.thread_time()
+    assert cause(verify(on, of_headers({"x-key": "x"}, LARGE)))[1] == "expression_failed"
+    assert time.thread_time() - began < 2 * UNPROVEN_SECONDS
+
+
+def test_a_large_delivery_whose_transform_makes_what_is_signed_is_taken() -> None:
+    """It takes more than a small one may."""
+    each = "{'raw_body': raw_body, 'body': {'event': 'x', 'found': body.items.(id & ' ' & name & ' ' & $join(tags))}}"
+    body = lists(11_000, 0)
+    began = time.thread_time()
+    assert isinstance(verify(source({"payload_transform": each}), of_headers(signed(body), body)), Accepted)
+    assert time.thread_time() - began > LIMITS.seconds
+
+
+@pytest.mark.parametrize("order", ["truto", "transform_last"])
+def test_once_the_sender_is_proven_an_expression_has_all_its_time(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingress.verification.expressions.UNPROVEN_SECONDS", LIMITS.seconds)
+    body = lists(2_000, 8_000)
+    proven, unproven = (
+        source({"payload_transform": transform}, order=order if transform == LEAVES_WHAT_IS_SIGNED else "truto")
+        for transform in (LEAVES_WHAT_IS_SIGNED, MAKES_WHAT_IS_SIGNED)
+    )
+    assert isinstance(verify(proven, of_headers(signed(body), body)), Accepted)
+    assert cause(verify(unproven, of_headers(signed(body), body))) == (400, "expression_failed")
+
+
+# -- transforms that make nothing of the proof -------------------------------------------------------------------------
+
+
+class Counted:
+    """An expression that counts how often it is evaluated."""
+
+    def __init__(self, expression: Any) -> None:
+        self.expression = expression
+        self.evaluations = 0
+
+    def needs_evaluation(self, context: Any) -> bool:
+        return True
+
+    def evaluate(self, context: Any, *, proven: bool) -> Any:
+        self.evaluations += 1
+        return self.expression.evaluate(context, proven=proven)
+
+
+APART = {
+    "events": "body",
+    "the body": "$merge([$$, {'body': body.data}])",
+    "a context by name": "{'body': body.data}",
+}
+
+
+@pytest.mark.parametrize("transform", APART.values(), ids=APART)
+def test_a_transform_that_makes_nothing_of_the_proof_is_evaluated_for_no_stranger(transform: str) -> None:
+    on = source({"payload_transform": transform})
+    counted = Counted(on.transform)
+    on = replace(on, transform=counted)
+    body = orjson.dumps({"event": "x", "data": {"event": "y"}})
+    assert cause(verify(on, of_headers({"x-signature": "0" * 64}, body))) == (401, "signature_mismatch")
+    assert counted.evaluations == 0
+    assert isinstance(verify(on, of_headers(signed(body), body)), Accepted)
+    assert counted.evaluations == 1
+
+
+MAKES = {
+    "raw_body": ("{'raw_body': body.inner}", HMAC),
+    "headers": ("$merge([$$, {'headers': {'x-signature': body.sig}}])", HMAC),
+    "a signed field of the body": (
+        "$merge([$$, {'body': body.data}])",
+        {"format": "hmac", "config": {"compare_with": "{{headers.x-signature}}", "parts": ["body.inner"]}},
+    ),
+    "fields of the signature": (
+        "$merge([$$, {'signature_fields': {'v': body.sig}}])",
+        {"format": "hmac", "config": {"compare_with": "{{signature_fields.v}}", "parts": ["raw_body"]}},
+    ),
+    "a token in the body": (
+        "$merge([$$, {'body': body.data}])",
+        {"format": "bearer", "config": {"compare_with": "{{body.token}}"}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("transform", "block"), MAKES.values(), ids=MAKES)
+def test_a_transform_that_makes_what_is_signed_still_comes_before_the_proof(
+    transform: str, block: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {"signature_fields": "x-signature"} if "signature_fields" in str(block) else {}
+    on = source({"payload_transform": transform, "signature_verification": block}, **options)
+    assert not on.proves_early
+
+
+def test_a_body_that_is_decoded_first_is_verified_as_it_was_signed() -> None:
+    inner = orjson.dumps({"event": "y"}).decode()
+    on = source({"payload_transform": "{'raw_body': body.inner, 'headers': headers}"})
+    body = orjson.dumps({"inner": inner})
+    outcome = verify(on, of_headers(signed(inner.encode()), body))
+    assert isinstance(outcome, Accepted)
+    assert [event.type for event in outcome.events] == ["y"]
+    assert cause(verify(on, of_headers(signed(body), body)))[0] == 401
+
+
 # -- nothing but refusals leaves ---------------------------------------------------------------------------------------
 
 
@@ -402,8 +543,6 @@ class Broken:
 
 @pytest.mark.bad_input(159)
 def test_a_defect_of_verification_is_a_refusal_that_quotes_nothing() -> None:
-    from dataclasses import replace
-
     outcome = verify(replace(source({}), verifier=Broken()), of_headers(signed(GENUINE), GENUINE))
     assert cause(outcome) == (401, "verification_failed")
     assert isinstance(outcome, Refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.unit.ingress.sources.senders import of_headers, verify
 from tests.unit.ingress.verification.test_tokens import RSA, pem
 from tests.unit.ingress.verification.test_tokens import source as token_source
 from truto.errors import SignatureError
+from truto.secret_text import MAX_SECRETS
 
 BODY = b'{"event":"ping"}'
 KEYS = [Ed25519PrivateKey.generate() for _ in range(MAX_CHECKS + 1)]
@@ -40,6 +42,39 @@ def sent(on: ConfiguredSource, *signatures: bytes) -> Any:
 
 
 WRONG, RIGHT = bytes(64), KEYS[0].sign(BODY)
+
+
+def faults_of(given: dict[str, Any]) -> str:
+    with pytest.raises(Faults) as caught:
+        read_source("s", given, {})
+    return str(caught.value)
+
+
+def shared(number: int) -> dict[str, Any]:
+    return {"preset": "github", "secrets": [f"a secret of more than sixteen bytes {place}" for place in range(number)]}
+
+
+@pytest.mark.bad_input(300)
+@pytest.mark.parametrize("number", [MAX_SECRETS + 1, 10_000])
+def test_a_source_with_more_secrets_than_every_delivery_can_be_tried_with_does_not_start(number: int) -> None:
+    told = faults_of(shared(number))
+    assert f"s.secrets: are more than {MAX_SECRETS}" in told
+    assert "a secret of" not in told
+
+
+@pytest.mark.bad_input(300)
+def test_an_expression_is_evaluated_for_few_secrets() -> None:
+    told = faults_of({**shared(MAX_CHECKS + 1), "preset": "hubspot-v1"})
+    assert f"s.secrets: are more than {MAX_CHECKS}" in told
+
+
+def test_as_many_secrets_as_a_rotation_of_many_customers_needs_are_tried() -> None:
+    given = shared(MAX_SECRETS)
+    signature = hmac.digest(given["secrets"][-1].encode(), BODY, "sha256").hex()
+    on = read_source("s", given, {})
+    outcome = verify(on, of_headers({"x-github-event": "ping", "x-hub-signature-256": f"sha256={signature}"}, BODY))
+    assert isinstance(outcome, Accepted)
+    assert outcome.secret_position == MAX_SECRETS - 1
 
 
 @pytest.mark.bad_input(178)
