@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -203,6 +204,44 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
                 joined.append(result)
         return joined
 
+    def evaluate_tuple_step(self, expr: Any, input: Any, tuple_bindings: Any, environment: Any) -> Any:  # noqa: A002
+        """One step of a join; what it pairs is measured for each binding before it is made, as the library does not."""
+        if expr.type == "sort":
+            return super().evaluate_tuple_step(expr, input, tuple_bindings, environment)
+        joined = Utils.create_sequence()
+        joined.tuple_stream = True
+        for binding in [{"@": item} for item in input] if tuple_bindings is None else tuple_bindings:
+            found = self.eval(expr, binding["@"], self.create_frame_from_tuple(environment, binding))
+            items = found if isinstance(found, list) else () if found is None else (found,)
+            self.meter.make_elements(len(items))
+            self.meter.steps(len(items))
+            streamed = getattr(found, "tuple_stream", False)
+            for place, item in enumerate(items):
+                joined.append({**binding, **(item if streamed else _bound(expr, binding["@"], place, item))})
+        return joined if expr.stages is None else self.evaluate_stages(expr.stages, joined, environment)
+
+    def evaluate_filter(self, predicate: Any, input: Any, environment: Any) -> Any:  # noqa: A002
+        """``a[…]``; a fraction is rounded down, where the library rounds it towards zero."""
+        items = input if isinstance(input, list) else () if input is None else (input,)
+        streamed = getattr(input, "tuple_stream", False)
+        kept = Utils.create_sequence()
+        kept.tuple_stream = streamed
+        if predicate.type == "number":
+            place = _place(predicate.value, items)
+            found = items[place] if 0 <= place < len(items) else None
+            return found if isinstance(found, list) else _with(kept, found)
+        for place, item in enumerate(items):
+            context, frame = item, environment
+            if streamed:
+                context, frame = item["@"], self.create_frame_from_tuple(environment, item)
+            found = self.eval(predicate, context, frame)
+            indexes = None if isinstance(found, bool) else _indexes(found)
+            if indexes is not None:
+                kept.extend(item for index in indexes if _place(index, items) == place)
+            elif Jsonata.boolize(found):
+                kept.append(item)
+        return kept
+
     def evaluate_sort_expression(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """``^(…)``; a term is evaluated once for an element, where the library does so for each comparison."""
         if not isinstance(input, list) or len(input) < 2 or getattr(input, "tuple_stream", False):
@@ -237,6 +276,35 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
                     joined = result.setdefault(name, Utils.create_sequence())
                     joined.extend(value if isinstance(value, list) else [value])
         return result
+
+
+def _bound(expr: Any, scope: Any, place: int, item: Any) -> dict[str, Any]:
+    """What a step of a join binds for one *item* that it found at *scope*."""
+    bound = {"@": item} if expr.focus is None else {"@": scope, expr.focus: item}
+    if expr.index is not None:
+        bound[expr.index] = place
+    if expr.ancestor is not None:
+        bound[expr.ancestor.label] = scope
+    return bound
+
+
+def _indexes(found: Any) -> Any:
+    """The numbers among which a place has to be, where a predicate gives numbers; else ``None``."""
+    if Utils.is_numeric(found):
+        return (found,)
+    return found if Utils.is_array_of_numbers(found) else None
+
+
+def _place(index: float, items: Sequence[Any]) -> int:
+    """Where *index* points to; a negative one counts from the end."""
+    whole = math.floor(index)
+    return whole + len(items) if whole < 0 else whole
+
+
+def _with(sequence: Any, item: Any) -> Any:
+    if item is not None:
+        sequence.append(item)
+    return sequence
 
 
 def _looked_up(found: Any, names: tuple[str, ...]) -> Any:

@@ -2,12 +2,11 @@ r"""jsonata-python's parser, where it differs from JSONata's.
 
 It analyses the left side of ``?:`` and ``??`` twice, once as the condition and once as the value; each time negates
 literal numbers and adds predicates again, so that ``-5 ?: 9`` was 5. It leaves the halves of a character that is
-escaped as ``\ud83d\ude00`` apart, and rounds a fraction between brackets towards zero.
+escaped as ``\ud83d\ude00`` apart.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from truto.expressions.library import Jsonata, Parser
@@ -22,8 +21,6 @@ class Grammar(Parser):  # type: ignore[misc] # the library has no types
         kind = getattr(expr, "type", None)
         if kind == "string":
             expr.value = _joined(expr.value)
-        elif kind == "binary" and str(expr.value) == "[":
-            _round_down(expr.rhs)
         elif kind == "condition" and repeats(expr):
             return self._process_default(expr)
         result = super().process_ast(expr)
@@ -73,11 +70,3 @@ def _joined(text: str) -> str:
     if text.isascii() or not any("\ud800" <= character <= "\udbff" for character in text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-
-
-def _round_down(index: Any) -> None:
-    """Make a literal index whole; it is negative where a minus stands before it."""
-    if index.type == "number":
-        index.value = math.floor(index.value)
-    elif index.type == "unary" and str(index.value) == "-" and index.expression.type == "number":
-        index.expression.value = math.ceil(index.expression.value)

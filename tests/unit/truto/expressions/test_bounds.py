@@ -20,8 +20,9 @@ from truto.expressions.limits import Meter
 from truto.workflows import QUICK as QUICK_LOOK
 
 LETTERS = "x" * 400_000
-NUMBERS = list(range(10_000))
-QUICK = Limits(seconds=0.05)
+NUMBERS = list(range(20_000))
+# Many elements, so that what repeats a loop runs into the time, whichever of the two would be first.
+QUICK = Limits(seconds=0.05, elements=50_000_000)
 
 HOSTILE: list[tuple[str, str, Any]] = [
     ("limit_size", "[1..10000000]", {}),
@@ -51,7 +52,11 @@ HOSTILE: list[tuple[str, str, Any]] = [
     ("limit_time", "n{$string($): $sum($$.n[$ > 1])}", {"n": NUMBERS}),
     ("limit_time", "$sort(n, function($a, $b) { $a < $sum($$.n[$ > 1]) })", {"n": NUMBERS}),
     ("limit_time", "n.($match($$.s, /x+y/))", {"n": NUMBERS, "s": LETTERS}),
-    ("limit_time", "n@$a.$$.n@$b.{'a': $a}", {"n": NUMBERS}),
+    ("limit_size", "n@$a.$$.n@$b", {"n": NUMBERS}),
+    ("limit_size", "n@$a.$$.n@$b.{'a': $a}", {"n": NUMBERS}),
+    ("limit_size", "n#$i.$$.n#$j", {"n": NUMBERS}),
+    ("limit_size", "n@$a.$$.n@$b[$a = $b]", {"n": NUMBERS}),
+    ("limit_time", "n@$a.$$.n@$b", {"n": NUMBERS[:2_000]}),
     ("limit_time", "n.($replace($$.s, /x/, 'y'))", {"n": NUMBERS[:2_000], "s": LETTERS[:100_000]}),
     ("limit_size", "$recursiveCharacterTextSplitter(s, {'chunkSize': 100000, 'chunkOverlap': 99999})", {"s": LETTERS}),
     ("limit_time", "$mostSimilar(s, n.$string())", {"s": LETTERS, "n": NUMBERS[:500]}),
@@ -184,6 +189,21 @@ def test_a_pattern_that_would_hang_a_backtracking_engine_answers_at_once(text: s
     start = time.thread_time()
     assert evaluate(text, {"v": "a" * 50_000 + "!"}) is found
     assert time.thread_time() - start < 1.0
+
+
+def test_a_join_overruns_its_time_by_no_more_than_one_step() -> None:
+    limits = Limits(seconds=0.3, seconds_per_value=0, elements=50_000_000)
+    expression = compile_expression("n@$a.$$.n@$b", limits=limits)
+    start = time.thread_time()
+    with pytest.raises(ExpressionError) as raised:
+        expression.evaluate({"n": NUMBERS})
+    assert raised.value.code == "limit_time"
+    assert time.thread_time() - start < 1.2
+
+
+def test_a_join_of_two_small_lists_gives_every_pair() -> None:
+    pairs = evaluate("n@$a.$$.n@$b.{'a': $a, 'b': $b}", {"n": NUMBERS[:100]})
+    assert (len(pairs), pairs[0], pairs[-1]) == (10_000, {"a": 0, "b": 0}, {"a": 99, "b": 99})
 
 
 @pytest.mark.parametrize("text", ["$distinct(n)", "$sort(n)", "$spread(o)", "o.*", "$keys(o)", "$clone(o)"], ids=str)

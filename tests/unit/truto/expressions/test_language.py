@@ -338,3 +338,43 @@ def test_any_source_evaluates_or_raises_our_own_error(text: str) -> None:
     except ExpressionError:
         return
     assert value is UNDEFINED or isinstance(value, str | int | float | list | Mapping | None)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a[-1.2]", 3),
+        ("a[(-1.2)]", 3),
+        ("a[(-0.5)]", 4),
+        ("a[(1.7)]", 2),
+        ("a[$$.i]", 3),
+        ("a[[0.5, -0.5]]", [1, 4]),
+        ("(a)[(-1.2)]", 3),
+        ("a[(-9.5)] ?: 'none'", "none"),
+        ("a[$ > 1.5 and $ < 3.5]", [2, 3]),
+        ("a[0]", 1),
+        ("a[-1]", 4),
+    ],
+    ids=str,
+)
+def test_an_index_is_rounded_down_however_it_is_written(text: str, value: object) -> None:
+    assert evaluate(text, {"a": [1, 2, 3, 4], "i": -1.2}) == value
+
+
+def test_a_null_is_kept_by_an_index_and_by_a_condition() -> None:
+    assert evaluate("[a[1], a[$ = null]]", {"a": [1, None]}) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("loans@$l.$$.books@$b[$l.isbn = $b.isbn].{$b.t: $l.by}", [{"A": 1}, {"B": 2}]),
+        ("loans@$l.$$.books@$b[$l.isbn = $b.isbn][1].$b.t", "B"),
+        ("loans#$i.{'i': $i, 'by': by}", [{"i": 0, "by": 1}, {"i": 1, "by": 2}]),
+        ("books.t.{'t': $, 'isbn': %.isbn}", [{"t": "A", "isbn": 7}, {"t": "B", "isbn": 8}]),
+    ],
+    ids=["on a condition", "by its place", "positions", "parents"],
+)
+def test_joins_bind_what_they_pair(text: str, value: object) -> None:
+    loans, books = [{"isbn": 7, "by": 1}, {"isbn": 8, "by": 2}], [{"isbn": 7, "t": "A"}, {"isbn": 8, "t": "B"}]
+    assert evaluate(text, {"loans": loans, "books": books}) == value
