@@ -16,6 +16,7 @@ from truto.secret_text import wrapping
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
 
+_FORMS = ("preset", "webhook", "integration")
 _INSTEAD = {"parts": "verification_content", "verification_content": "parts"}
 
 _INTEGRATION_KEYS = frozenset(
@@ -57,9 +58,10 @@ def resolve(name: str, given: Any, environment: Mapping[str, str]) -> Json:
     """
     if not isinstance(given, dict):
         raise Faults([SourceFault((name,), "must be an object with `preset`, `webhook` or `integration`")])
-    forms = [key for key in ("preset", "webhook", "integration") if key in given]
+    forms = [key for key in _FORMS if key in given]
     if len(forms) != 1:
-        raise Faults([SourceFault((name,), "needs exactly one of `preset`, `webhook` and `integration`")])
+        meant = next((meant for key in given if key not in _FORMS and (meant := did_you_mean(key, _FORMS))), "")
+        raise Faults([SourceFault((name,), f"needs exactly one of `preset`, `webhook` and `integration`{meant}")])
     expanded: Json = _expand(given, environment, (name,))
     match forms[0]:
         case "preset":

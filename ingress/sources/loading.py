@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE
 from ingress.refusals import NO_SOURCE
 from ingress.sources.compiling import compile_source
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import BadSources, Faults, SourceFault
+from ingress.sources.faults import BadSources, Faults, SourceFault, did_you_mean
 from ingress.sources.layers import resolve
 from ingress.sources.schema import Entry
 from truto.documents import read_yaml
@@ -111,11 +111,12 @@ def read_entry(name: str, given: Any, environment: Mapping[str, str], *, taken: 
 
 def _fault(name: str, error: dict[str, Any]) -> SourceFault:
     path = [str(key) for key in error["loc"] if key not in _BRANCHES]
+    within, given = path[:-1], path[-1:]
     if len(path) > 2 and path[1] == "signature_verification" and path[2] in _FORMATS:
         del path[2]  # pydantic names the branch it took
     match error["type"]:
         case "extra_forbidden":
-            reason = "is not known here"
+            reason = f"is not known here{did_you_mean(''.join(given), _known_keys(within))}"
         case "missing":
             reason = "is missing"
         case "union_tag_invalid" | "union_tag_not_found":
@@ -124,3 +125,23 @@ def _fault(name: str, error: dict[str, Any]) -> SourceFault:
         case _:
             reason = str(error["msg"]).removeprefix("Value error, ")
     return SourceFault((name, *path), reason)
+
+
+def _known_keys(path: Iterable[str]) -> set[str]:
+    """What may stand in a source behind the keys of *path*, in which pydantic names the format that it took."""
+    models: list[type[BaseModel]] = [Entry]
+    for key in path:
+        fields = [model.model_fields[key] for model in models if key in model.model_fields]
+        tagged = [model for model in models if key in _tags(model)]
+        models = tagged or [model for field in fields for model in _models(field.annotation)]
+    return {key for model in models for key in model.model_fields}
+
+
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    return get_args(model.model_fields["format"].annotation) if "format" in model.model_fields else ()
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

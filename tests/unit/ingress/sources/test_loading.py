@@ -473,3 +473,35 @@ def test_what_one_source_adds_to_its_preset_is_no_other_s() -> None:
     one, two = read_sources(text, {}).values()
     assert (one.context, two.context) == ({"mine": {"a": 1}}, {})
     assert (one.kept_headers, b"x-mine" in two.kept_headers) == (frozenset({b"x-mine"}), False)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (changed("options", "tolerence_seconds", value=3), "did you mean tolerance_seconds?"),
+        (changed("options", "quota", value={"deliverys": 1}), "did you mean deliveries?"),
+        (changed("options", "jwt", value={"algorithm": ["HS256"]}), "did you mean algorithms?"),
+        (changed(secret=[SECRET]), "did you mean secrets?"),
+        (changed("webhook", "payload_transfrom", value="$"), "did you mean payload_transform?"),
+        (changed("webhook", "signature_verification", "config", "algoritm", value="x"), "did you mean algorithm?"),
+        ({"preest": "github"}, "did you mean preset?"),
+        ({"preset": "stripe", "secrets": [SECRET], "options": {"evnt": {}}}, "did you mean event?"),
+    ],
+    ids=lambda value: value[13:-1] if isinstance(value, str) else "",
+)
+def test_a_misspelt_key_is_told_the_one_it_was_meant_to_be(given: Any, told: str) -> None:
+    with pytest.raises(Faults, match=re.escape(told)):
+        read_source("s", given, {})
+
+
+def test_a_key_of_another_format_is_not_suggested() -> None:
+    given = changed("webhook", "signature_verification", "config", "public_kye", value="x")
+    with pytest.raises(Faults) as raised:
+        read_source("s", given, {})
+    assert "did you mean" not in str(raised.value)
+
+
+def test_a_key_that_is_like_no_other_is_told_as_unknown_alone() -> None:
+    with pytest.raises(Faults) as raised:
+        read_source("s", changed(colour="red"), {})
+    assert str(raised.value) == "s.colour: is not known here"
