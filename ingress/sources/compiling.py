@@ -68,6 +68,9 @@ _MAX_ANSWER_BYTES = 16 * 1024
 _CREDENTIAL = re.compile(r"auth|cookie|credential|hmac|key|passw|secret|sig(n|-|$)|token", re.IGNORECASE)
 _NO_CREDENTIAL = re.compile(r"idempotency-(key|token)", re.IGNORECASE)
 
+_OTHERWISE = {"either_port": ("{{url}}", "{{url_other_port}}"), "either_encoding": ("{{raw_body}}", "{{low_bytes}}")}
+"""The options by which a sender may have signed something else in the place of one piece."""
+
 _STEPS: dict[str, tuple[Step, ...]] = {
     "truto": ("transform", "handshake", "signature"),
     "transform_last": ("handshake", "signature", "transform"),
@@ -231,17 +234,21 @@ class _Compiler:
         signed = self._signed(config.parts, config.verification_content)
         encoding = self.options.secret_encoding
         credentials = self._credentials(config.secret, read=lambda text: decoded(text, encoding))
-        otherwise = self._with_other_port(config) if self.options.either_port else ()
+        otherwise = self._signed_otherwise(config)
         return HmacVerifier(
             algorithm, string_type, signed, self._presented(config.compare_with), otherwise
         ), credentials
 
-    def _with_other_port(self, config: HmacConfig) -> Sequence[Template]:
-        content = config.verification_content or ()
-        if "{{url}}" not in content:
-            self._fault(("options", "either_port"), "has no meaning where `verification_content` has no `{{url}}`")
-        other = ["{{url_other_port}}" if piece == "{{url}}" else piece for piece in content]
-        return [compile_reference(piece) for piece in other] if not self.faults else ()
+    def _signed_otherwise(self, config: HmacConfig) -> Sequence[Template]:
+        content = config.verification_content or [f"{{{{{part}}}}}" for part in config.parts or ()]
+        for option, (piece, other) in _OTHERWISE.items():
+            if not getattr(self.options, option):
+                continue
+            if piece not in content:
+                self._fault(("options", option), f"has no meaning where no piece of what is signed is `{piece}`")
+            elif not self.faults:
+                return [compile_reference(other if one == piece else one) for one in content]
+        return ()
 
     def _basic(self, block: Basic) -> tuple[Verifier, Credentials]:
         templates = [

@@ -20,6 +20,7 @@ _FORMATS: dict[str, frozenset[str]] = {
     "secret_encoding": frozenset({"hmac"}),
     "allow_md5": frozenset({"hmac"}),
     "either_port": frozenset({"hmac"}),
+    "either_encoding": frozenset({"hmac"}),
     "allow_short_secret": frozenset({"hmac", "basic", "bearer", "jwt", "standard_webhooks", "adyen", "truto", ""}),
     "confirm_subscriptions": frozenset({"sns"}),
     "jwt": frozenset({"jwt"}),
@@ -79,6 +80,8 @@ def _within_a_format(entry: Entry, given: frozenset[str]) -> Iterator[Fault]:
         and "md5" not in block.config.algorithm.lower()
     ):
         yield ("options", "allow_md5"), f"has no meaning for {block.config.algorithm}; leave it out"
+    if options.either_port and options.either_encoding:
+        yield ("options", "either_encoding"), "cannot stand beside `either_port`: one of them is for the sender"
     if options.allow_short_secret and (options.jwt.public_keys or options.jwt.jwks_url):
         yield ("options", "allow_short_secret"), "has no meaning for public keys; leave it out"
     if options.form_field and "form" not in options.media_types:

@@ -284,6 +284,7 @@ class Options(Strict):
     get_handshake: bool = False
     form_field: str = ""
     either_port: bool = False
+    either_encoding: bool = False
     max_body_bytes: int | None = Field(default=None, ge=1024, le=512 * 1024 * 1024)
     headers: list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]] = Field(default=[], max_length=20)
     handshake_methods: list[Literal["GET", "HEAD", "OPTIONS"]] = []

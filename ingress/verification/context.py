@@ -221,6 +221,11 @@ def _read_contents(context: DeliveryContext) -> Any:
         raise KeyError("body") from None
 
 
+def _read_low_bytes(context: DeliveryContext) -> bytes:
+    """The body as Node.js knows it as a binary string: of each UTF-16 unit of its text, the lower byte."""
+    return context["raw_body"].decode("utf-8", "replace").encode("utf-16-le", "surrogatepass")[::2]  # type: ignore[no-any-return]
+
+
 def _read_webhook_type(context: DeliveryContext) -> str:
     """``verify`` for a challenge, else ``payload``.
 
@@ -280,9 +285,10 @@ _FIELDS: Mapping[str, Callable[[DeliveryContext], Any]] = {
     "webhook_type": _read_webhook_type,
     "signature_fields": _read_signature_fields,
     "sorted_fields": _read_sorted_fields,
+    "low_bytes": _read_low_bytes,
     "crc32": lambda context: str(zlib.crc32(context["raw_body"])),
 }
 ROOTS = frozenset({*_FIELDS, "raw_body", "context", "environment_variables"})
 """What every delivery's context can hold."""
-_FOR_TEMPLATES = frozenset({"sorted_fields", "crc32", *(URLS - {"url"})})
+_FOR_TEMPLATES = frozenset({"sorted_fields", "low_bytes", "crc32", *(URLS - {"url"})})
 """What is there for signatures alone; the first is bytes, which expressions do not take."""

@@ -155,6 +155,15 @@ def mailgun(n: int, attempt: int) -> tuple[Any, Mapping[str, str]]:
 ATTIO = {"webhook_id": "w", "events": [{"event_type": "record.created"}]}
 STAGE = {"action": "candidateStageChange"}
 
+
+def cloudevent(n: int, attempt: int) -> tuple[Any, Mapping[str, str]]:
+    """In binary mode: the body is the data, and all else is in headers."""
+    named = {"ce-specversion": "1.0", "ce-type": "com.example.made", "ce-source": "/shop", "ce-id": f"ce-{n}"}
+    return {"id": "the same", "type": "of the data"}, {**named, "content-type": "application/json"}
+
+
+TRELLO = {"type": "updateCard", "date": "2026-01-31T12:00:00.000Z"}
+
 FACTS = [
     Facts("airtable", plain(lambda n, _: {"base": {"id": "a"}, "webhook": {"id": "w"}, "timestamp": moment(n)})),
     Facts("ashby", plain(lambda n, _: {**STAGE, "webhookActionId": f"uuid-{n}"})),
@@ -164,6 +173,16 @@ FACTS = [
     Facts("cal-com", plain(lambda n, _: {"triggerEvent": "BOOKING_CREATED", "createdAt": moment(n), "payload": {}})),
     Facts("chargebee", plain(lambda n, _: {"id": f"ev_{n}", "event_type": "subscription_changed"})),
     Facts("clickup", plain(lambda n, _: {"event": "taskMoved", "webhook_id": "w", "history_items": [{"id": str(n)}]})),
+    Facts(
+        "cloudevents",
+        plain(
+            lambda n, _: {"specversion": "1.0", "type": "com.example.made", "source": "/s", "id": f"ce-{n}", "data": {}}
+        ),
+        "structured",
+    ),
+    Facts("cloudevents", cloudevent, "binary"),
+    Facts("trello", plain(lambda n, _: {"action": {**TRELLO, "id": f"a{n}"}, "model": {"id": "m-1"}}), "an action"),
+    Facts("trello", plain(lambda n, _: {"action": {**TRELLO, "id": "a"}, "model": {"id": f"m{n}"}}), "two webhooks"),
     Facts("close", plain(lambda n, _: {"event": {"id": f"ev_{n}", "object_type": "lead", "action": "updated"}})),
     Facts(
         "deel",

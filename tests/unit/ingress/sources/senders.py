@@ -331,6 +331,7 @@ HUBSPOT = [{"eventId": 7, "subscriptionId": 5, "occurredAt": 9, "objectId": 3, "
 PING = {"type": "event_callback", "event_id": "Ev1", "event": {"type": "message"}}
 MS = str(int(NOW * 1000))
 ISO = datetime.fromtimestamp(NOW, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+TOKEN, OTHER_TOKEN = "a-token-of-more-than-sixteen-bytes", "another-token-of-sixteen-bytes"
 USER, OTHER_USER = f"user:{SECRET}", f"user:{OTHER}"
 
 SENDERS = [
@@ -686,6 +687,24 @@ SENDERS = [
         "1JE4291016473214C",
         "2AB4291016473214C",
         keys=CERTIFICATES,
+    ),
+    Sender(
+        "cloudevents",
+        lambda body, secret: {"authorization": f"Bearer {secret}"},
+        {"specversion": "1.0", "type": "com.example.made", "source": "/shop", "id": "ce-1", "data": {}},
+        "com.example.made",
+        "/shop:ce-1",
+        TOKEN,
+        OTHER_TOKEN,
+        binds=False,
+        content_type="application/cloudevents+json; charset=utf-8",
+    ),
+    Sender(
+        "trello",
+        lambda body, secret: {"x-trello-webhook": b64(digest(secret, body, URL, algorithm="sha1"))},
+        {"action": {"id": "a-1", "type": "updateCard"}, "model": {"id": "m-1"}},
+        "updateCard",
+        "a-1:m-1",
     ),
     Sender(
         "aws-sns",

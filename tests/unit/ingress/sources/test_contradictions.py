@@ -57,6 +57,7 @@ MEANT: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "get_handshake": ({"get_handshake": True}, {"expression"}),
     "either_port": ({"either_port": True}, set()),
+    "either_encoding": ({"either_encoding": True}, {"hmac"}),
     "form_field": ({"form_field": "payload"}, set()),
     "handshake_methods": ({"handshake_methods": ["HEAD"]}, {"expression"}),
     "allow_context_overwrite": ({"allow_context_overwrite": True}, {"expression"}),
@@ -137,3 +138,20 @@ def test_options_that_belong_together_are_taken(name: str, options: dict[str, An
     }
     webhook = config if name == "hmac" else {}
     assert faults_of(described(name, options, **webhook)) == ""
+
+
+def test_an_encoding_of_the_body_has_to_be_a_piece_of_what_is_signed() -> None:
+    given = described("hmac", {"either_encoding": True})
+    given["webhook"]["signature_verification"]["config"] = {**COMPARED, "verification_content": ["{{method}}"]}
+    assert "s.options.either_encoding: has no meaning where no piece of what is signed is `{{raw_body}}`" in faults_of(
+        given
+    )
+
+
+def test_either_port_and_either_encoding_exclude_each_other() -> None:
+    given = described("hmac", {"either_port": True, "either_encoding": True, "public_url": "https://you.example"})
+    given["webhook"]["signature_verification"]["config"] = {
+        **COMPARED,
+        "verification_content": ["{{raw_body}}", "{{url}}"],
+    }
+    assert "s.options.either_encoding: cannot stand beside `either_port`" in faults_of(given)

@@ -9,6 +9,7 @@ import pytest
 
 from ingress.answers import Refusal
 from ingress.sources.faults import Faults
+from ingress.sources.layers import read_preset
 from ingress.sources.loading import read_source
 from ingress.verification.context import Delivery
 from ingress.verification.outcome import Accepted, Handshake, Outcome
@@ -251,6 +252,108 @@ def test_gong_s_token_counts_until_it_expires() -> None:
     delivery = CALL.delivery(CALL.raw, CALL.secret)
     assert isinstance(CALL.verify(delivery, now=NOW + 60), Accepted)
     assert cause_of(CALL.verify(delivery, now=NOW + 120)) == "jwt_expired"
+
+
+# -- CloudEvents -------------------------------------------------------------------------------------------------------
+
+CLOUD = sender("cloudevents")
+BINARY: dict[str, Any] = {"ce-specversion": "1.0", "ce-type": "com.example.made", "ce-source": "/shop", "ce-id": "ce-1"}
+
+
+def asked(preset: str, method: str, **headers: str) -> Outcome:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return sender(preset).verify(of_headers(named, b"", method=method))
+
+
+def test_cloudevents_ask_by_options_whether_they_may_come() -> None:
+    outcome = asked("cloudevents", "OPTIONS", webhook_request_origin="events.example", webhook_request_rate="120")
+    assert isinstance(outcome, Handshake)
+    assert outcome.status == 200
+    assert (outcome.headers["webhook-allowed-origin"], outcome.headers["webhook-allowed-rate"]) == ("*", "*")
+    assert outcome.headers["allow"] == "POST"
+
+
+def test_an_options_request_that_asks_for_nothing_is_no_handshake() -> None:
+    outcome = asked("cloudevents", "OPTIONS")
+    assert isinstance(outcome, Refusal)
+    assert outcome.status in (401, 405)
+
+
+@pytest.mark.parametrize("data", [{"total": 7}, {"id": "of the data", "type": "of.the.data"}], ids=["plain", "alike"])
+def test_a_cloudevent_in_binary_mode_is_named_by_its_headers(data: dict[str, Any]) -> None:
+    outcome = CLOUD.verify(CLOUD.delivery(orjson.dumps(data), CLOUD.secret, **BINARY))
+    assert isinstance(outcome, Accepted)
+    (event,) = outcome.events
+    assert (event.type, event.id, orjson.loads(event.body)) == ("com.example.made", "/shop:ce-1", data)
+    assert event.headers["ce-source"] == "/shop"
+
+
+def test_one_cloudevent_is_the_same_in_either_mode() -> None:
+    structured = CLOUD.verify(CLOUD.delivery(CLOUD.raw, CLOUD.secret))
+    binary = CLOUD.verify(CLOUD.delivery(b"{}", CLOUD.secret, **BINARY))
+    assert isinstance(structured, Accepted)
+    assert isinstance(binary, Accepted)
+    assert structured.events[0].key == binary.events[0].key
+
+
+def test_a_cloudevent_of_another_source_with_the_same_id_is_another_event() -> None:
+    keys = set()
+    for place in ("/shop", "/other"):
+        outcome = CLOUD.verify(CLOUD.delivery(b"{}", CLOUD.secret, **{**BINARY, "ce-source": place}))
+        assert isinstance(outcome, Accepted)
+        keys.add(outcome.events[0].key)
+    assert len(keys) == 2
+
+
+def test_cloudevents_with_their_token_in_the_address_are_taken_by_a_source_of_one_s_own() -> None:
+    preset = read_preset("cloudevents")
+    del preset["documents"]
+    preset["webhook"]["signature_verification"]["config"]["compare_with"] = "Bearer {{query.access_token}}"
+    source = read_source("s", {**preset, "secrets": [CLOUD.secret]}, {})
+    right, wrong = (
+        verify(source, of_headers({"content-type": CLOUD.content_type}, CLOUD.raw, query=b"access_token=" + token))
+        for token in (CLOUD.secret.encode(), b"a" * 20)
+    )
+    assert isinstance(right, Accepted)
+    assert cause_of(wrong) == "signature_mismatch"
+
+
+# -- Trello ------------------------------------------------------------------------------------------------------------
+
+DASH = {"action": {"id": "a-1", "type": "updateCard", "data": {"name": "en \u2013 dash, \U0001f600"}}}
+
+
+def of_trello(signed: bytes, body: bytes) -> Delivery:
+    made = digest(SECRET, signed, b"https://you.example/webhooks/sender", algorithm="sha1")
+    return of_headers({"content-type": "application/json", "x-trello-webhook": b64(made)}, body)
+
+
+def test_trello_asks_by_head_whether_the_address_is_there() -> None:
+    outcome = asked("trello", "HEAD")
+    assert isinstance(outcome, Handshake)
+    assert outcome.status == 200
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["utf-8", "binary"])
+def test_trello_s_text_may_be_signed_as_node_s_binary_string_or_as_utf_8(cut: bool) -> None:
+    """Trello's documents: "if you take the en-dash character, … it will show up as a buffer of [19]"."""
+    body = orjson.dumps(DASH)
+    units = body.decode().encode("utf-16-le")
+    signed = bytes(units[place] for place in range(0, len(units), 2)) if cut else body
+    assert (b"en \x13 dash" in signed) is cut
+    assert isinstance(sender("trello").verify(of_trello(signed, body)), Accepted)
+
+
+def test_trello_s_signature_does_not_tell_characters_with_one_low_byte_apart() -> None:
+    """What its scheme leaves open; docs/security.md says so."""
+    signed, other = b'{"action":{"id":"A"}}', '{"action":{"id":"\u0141"}}'.encode()
+    assert isinstance(sender("trello").verify(of_trello(signed, other)), Accepted)
+
+
+def test_another_text_of_trello_s_is_refused() -> None:
+    body = orjson.dumps(DASH)
+    outcome = sender("trello").verify(of_trello(body, body.replace("\u2013".encode(), b"-")))
+    assert cause_of(outcome) == "signature_mismatch"
 
 
 # -- two signatures ----------------------------------------------------------------------------------------------------

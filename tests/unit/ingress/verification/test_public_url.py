@@ -22,7 +22,7 @@ from ingress.sources.reloading import SourcesFile
 from ingress.verification.outcome import Accepted, Handshake
 from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, b64, digest, of_headers, verify
 
-URL_SIGNERS = ("hubspot", "hubspot-v2", "square", "twilio")
+URL_SIGNERS = ("hubspot", "hubspot-v2", "square", "trello", "twilio")
 OURS = "https://you.example"
 THEIRS = "https://partner.example"
 FORM = b"AccountSid=AC1&Body=hi&From=%2B1"
@@ -44,6 +44,8 @@ def delivered(preset: str, base: str, *, query: bytes = b"", **headers: str) -> 
             signed = {"x-twilio-signature": b64(made), "content-type": "application/x-www-form-urlencoded"}
         case "square":
             signed = {"x-square-hmacsha256-signature": b64(digest(SECRET, url, JSON))}
+        case "trello":
+            signed = {"x-trello-webhook": b64(digest(SECRET, JSON, url, algorithm="sha1"))}
         case "hubspot":
             made = digest(SECRET, "POST", url, b"[" + JSON + b"]", MS)
             signed = {"x-hubspot-signature-v3": b64(made), "x-hubspot-request-timestamp": MS}
