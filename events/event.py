@@ -25,7 +25,7 @@ MAX_INLINE_BYTES = 64 * 1024
 """A body that is larger, with its delivery's own one, is stored under a key of its own, and read when it is needed."""
 
 PENDING_OVERHEAD_BYTES = 1024
-"""What an event that is not over takes of Redis besides its bodies: keys, places in the queue, its history."""
+"""What an event that is not over takes of Redis besides bodies and headers: keys, places in the queue, its history."""
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
 _LONGEST_NAME = 256
@@ -74,7 +74,12 @@ class Verified(NamedTuple):
     @property
     def size(self) -> int:
         """The bytes that the event counts for in the store, as long as it is not over."""
-        return (self.bytes_apart or len(self.body) + len(self.raw)) + PENDING_OVERHEAD_BYTES
+        return (self.bytes_apart or len(self.body) + len(self.raw)) + self.head_bytes + PENDING_OVERHEAD_BYTES
+
+    @property
+    def head_bytes(self) -> int:
+        """The bytes of the headers that it keeps."""
+        return sum(map(len, self.headers.values()))
 
     @property
     def meta(self) -> bytes:

@@ -180,7 +180,9 @@ class Receiver:
 
     async def _accept_made(self, source: AnySource, events: Sequence[Verified], size: int, scope: Scope) -> Response:
         """As :meth:`_accept`, for events that were made out of a body of *size* bytes and may hold more than it."""
-        more = max(0, sum(len(verified.body) + len(verified.raw) for verified in events) - size)
+        made = sum(len(verified.body) + len(verified.raw) for verified in events)
+        # Each event is written with the headers of its delivery.
+        more = max(0, made + sum(verified.head_bytes for verified in events[1:]) - size)
         if not self._budget.hold(more, first=False):
             return self._refuse(source, MEMORY_EXHAUSTED)
         try:

@@ -65,6 +65,9 @@ local function is_same(event, known, over)
   return (first or event.digest) == event.digest and has_same_body(event.key, known, event.body, event.raw)
 end
 
+-- Without the headers: whoever sends the same again and again would fill the history with them.
+local function without_headers(meta) return (string.gsub(meta, ',"headers":{.*$', '}')) end
+
 -- Told in the history even before the first claim has begun it.
 local function note_conflict(key, known, meta)
   local history = P .. 'history:' .. key
@@ -73,7 +76,7 @@ local function note_conflict(key, known, meta)
     local received, first = string.match(known, '^(%d+)\n([^\n]*)\n')
     if received then redis.call('RPUSH', history, received .. ' received ' .. without_digest(first)) end
   end
-  note(key, 'conflict ' .. meta)
+  note(key, 'conflict ' .. without_headers(meta))
 end
 
 -- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so

@@ -1,4 +1,4 @@
-"""What deliveries that nothing proves yet may cost: a small share for each source, which no other source lives on."""
+"""What expressions of one source may cost: a thread at a time, and a small share of CPU time for what is not proven."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ BUSY = Refusal(
 CPU_SECONDS_PER_SECOND = 0.05
 BURST_CPU_SECONDS = 0.5
 MAX_WAITING = 16
+MAX_PROVEN_WAITING = 64
 
 
 class Share:
-    """The CPU time that one source's unproven deliveries may take, one evaluation at a time.
+    """The CPU time that one source's unproven deliveries may take, one evaluation at a time in *threads*.
 
-    What is used up comes back slowly. A delivery that turns out to be authentic is free.
+    What is used up comes back slowly. A delivery that is or turns out to be authentic is free, and waits for its turn:
+    *max_waiting* may.
     """
 
-    def __init__(self, threads: Executor) -> None:
+    def __init__(self, threads: Executor, max_waiting: int = MAX_WAITING) -> None:
         self._threads = threads
+        self._max_waiting = max_waiting
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._seconds = BURST_CPU_SECONDS
@@ -41,7 +44,7 @@ class Share:
 
     async def outcome(self, walk: Walk) -> Outcome:
         """What *walk* comes to, or :data:`BUSY`."""
-        if self.is_exhausted() or self._waiting >= MAX_WAITING:
+        if self.is_exhausted() or self._waiting >= self._max_waiting:
             return BUSY
         self._waiting += 1
         try:

@@ -18,7 +18,7 @@ from events.beside import beside
 from ingress.answers import RETRY_AFTER_SECONDS, Refusal, not_authentic
 from ingress.sources.certificates import Certificates
 from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource, Jwks
-from ingress.sources.shares import BUSY, Share
+from ingress.sources.shares import BUSY, MAX_PROVEN_WAITING, MAX_WAITING, Share
 from ingress.sources.source import Source
 from ingress.verification.context import Account, Delivery
 from ingress.verification.evidence import CERTIFICATE_UNKNOWN
@@ -38,7 +38,6 @@ _CONTEXT_COOLDOWN_SECONDS = 1.0
 _THREADS = 2
 _UNPROVEN_THREADS = 2
 _SWITCH_SECONDS = 0.0005
-_MOST_WAITING = 64
 _WORTH_A_THREAD = 256 * 1024
 _RETRY = {"retry-after": str(RETRY_AFTER_SECONDS)}
 _UNCERTIFIED = Refusal(
@@ -53,7 +52,8 @@ class SourceTable:
     """Looks sources up by name, and verifies what came for them.
 
     Expressions are evaluated in threads, since one may take 0.2 s and more; most of the rest is not worth a thread.
-    Those that run before the sender is proven have threads of their own, and each source a share of their time.
+    Those that run before the sender is proven have threads of their own, and each source a share of their time. No
+    source has two of them evaluated at once, so that others need not wait for it.
     Use :meth:`running` around the time in which sources are looked at.
     """
 
@@ -71,9 +71,8 @@ class SourceTable:
         self._client = client
         self._certificates = Certificates(self._jwks_client)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
-        self._waiting = 0
         self._unproven_threads = ThreadPoolExecutor(_UNPROVEN_THREADS, thread_name_prefix="unproven")
-        self._shares: dict[str, Share] = {}
+        self._shares: dict[tuple[str, bool], Share] = {}
         self._adopt({source.name: source for source in sources})
 
     def get(self, name: str) -> Source | ConfiguredSource | None:
@@ -231,7 +230,7 @@ class SourceTable:
                 ended = walk.outcome()
         if ended is not None:
             return ended
-        return await (self._evaluate(walk) if walk.proven else self._share(source).outcome(walk))
+        return await self._share(source, proven=walk.proven).outcome(walk)
 
     def _walk(self, source: ConfiguredSource, delivery: Delivery) -> Walk:
         account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
@@ -240,19 +239,12 @@ class SourceTable:
             keys = self._keys[source.jwks.url].keys
         return Walk(source, context_of(source, delivery, account), now=time.time(), keys=keys)
 
-    def _share(self, source: ConfiguredSource) -> Share:
-        if (share := self._shares.get(source.name)) is None:
-            share = self._shares[source.name] = Share(self._unproven_threads)
+    def _share(self, source: ConfiguredSource, *, proven: bool = False) -> Share:
+        """Where expressions of *source* are evaluated; what is *proven* has threads of its own."""
+        if (share := self._shares.get((source.name, proven))) is None:
+            threads = self._threads if proven else self._unproven_threads
+            share = self._shares[source.name, proven] = Share(threads, MAX_PROVEN_WAITING if proven else MAX_WAITING)
         return share
-
-    async def _evaluate(self, walk: Walk) -> Outcome:
-        if self._waiting >= _MOST_WAITING:
-            return BUSY
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, walk.outcome)
-        finally:
-            self._waiting -= 1
 
     async def _learns_more(self, source: ConfiguredSource) -> bool:
         """Whether another process has kept something for *source* since this one looked."""

@@ -76,10 +76,10 @@ def media_type(headers: RawHeaders) -> str:
 
 
 def kept(headers: RawHeaders, also: frozenset[bytes] = frozenset()) -> dict[str, str]:
-    """The headers an event keeps: the usual ones, and those of *also* that have at most 1 KiB."""
-    found = {key.decode("latin-1"): value.decode("latin-1") for key, value in headers if key in _KEPT}
-    if also:
-        for key, value in headers:
-            if key in also and len(value) <= _MAX_KEPT_BYTES:
-                found[key.decode("latin-1")] = value.decode("latin-1")
-    return found
+    """The headers an event keeps: the usual ones and those of *also*, where they have at most 1 KiB."""
+    wanted = _KEPT | also if also else _KEPT
+    return {
+        key.decode("latin-1"): value.decode("latin-1")
+        for key, value in headers
+        if key in wanted and len(value) <= _MAX_KEPT_BYTES
+    }

@@ -31,6 +31,9 @@ from truto.placeholders import Template, UnusableValue
 UNNAMED = "unnamed"
 """The type of an event that neither its body nor its source's configuration names."""
 
+MAX_CONTEXT_NAMES = 100
+"""Of one source: every ingress reads them all once a second, and names may come out of a delivery."""
+
 _MOST_EVENTS = 1000
 _GO_ON = Decision("payload")
 _SIGNED_OVER = frozenset({"raw_body", "headers"})
@@ -274,6 +277,8 @@ class Walk:
         fixed = self.source.account(NOTHING).context if self.position is None else account.context
         if not self.source.may_overwrite and any(name in fixed for name in new):
             raise SignatureError("context_overwrite", "update_context would overwrite what is known already")
+        if len(account.context.keys() | new.keys()) > max(MAX_CONTEXT_NAMES, len(account.context)):
+            raise SignatureError("context_full", "update_context would leave more names than a source may have")
         if fault := self.source.account({**account.context, **new}).fault:
             raise SignatureError("secret_unusable", f"update_context would leave no usable secret ({fault})")
         return new

@@ -28,6 +28,17 @@ async def test_a_conflict_is_told_in_the_history_of_a_handled_event(store: Store
     assert (conflict["type"], conflict["digest"]) == ("ping", delivered(n=2).digest)
 
 
+@pytest.mark.bad_input(305)
+async def test_conflicts_leave_no_headers_in_the_history(store: Store) -> None:
+    """A partner sends as many as it likes."""
+    await accept(store)
+    odd = 'a,"headers":{'
+    headers = {"user-agent": "u" * 1000, "x-request-id": '"headers":{}'}
+    await accept(store, delivered(n=2)._replace(headers=headers, type=odd))
+    conflict = (await store.history("truto", "e-1"))[-1].detail
+    assert (conflict["type"], "headers" in conflict) == (odd, False)
+
+
 async def test_a_conflict_before_the_first_claim_is_told_as_well_and_the_beginning_once(store: Store) -> None:
     await accept(store)
     await accept(store, delivered(n=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -48,6 +49,23 @@ async def test_what_is_not_over_bounds_what_more_is_taken(store: Store) -> None:
         for lease in (await store.claim(2, "worker-1")).leases:
             await store.finish(lease, End("done"))
         assert (await ingress.post(flood(9))).status_code == 200
+
+
+@pytest.mark.bad_input(303)
+async def test_headers_count_for_each_event_that_is_stored_with_them(store: Store) -> None:
+    """One delivery makes up to a thousand events, whose bodies are small."""
+    options = {"quota": {"pending_bytes": 200_000}, "headers": ["X-More"], "event": {"id": "{{body.id}}"}}
+    on = source("s", payload_transform="body.items", options=options)
+    large = dict.fromkeys(("user_agent", "traceparent", "x_more", "tracestate"), "h" * 1000)
+    async with running(store, on) as ingress:
+        for place, headers, statuses in ((0, {}, [200, 200]), (10, large, [200, 503])):
+            bodies = [
+                orjson.dumps({"items": [{"event": "x", "id": f"{place + turn}-{number}"} for number in range(50)]})
+                for turn in range(2)
+            ]
+            assert [(await ingress.post(body, **headers)).status_code for body in bodies] == statuses
+    pending = (await store.redis.hget("tw:usage", "s|pending")) or 0  # type: ignore[misc]  # redis' own types
+    assert int(pending) % 2**40 > 50 * 4000
 
 
 @pytest.mark.bad_input(207)

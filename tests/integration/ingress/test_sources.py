@@ -265,14 +265,32 @@ class Waiting:
     """An expression that has a value only once *answered* is set, which the event loop has to do."""
 
     def __init__(self) -> None:
+        self.begun = threading.Event()
         self.answered = threading.Event()
 
     def needs_evaluation(self, context: DeliveryContext) -> bool:
         return True
 
     def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
+        self.begun.set()
         assert self.answered.wait(10)
         return {"type": "meta"}
+
+
+@pytest.mark.bad_input(302)
+async def test_a_partner_s_evaluations_leave_a_thread_to_other_sources(store: Store) -> None:
+    """What a source has signed may take long, and come often; it waits for itself alone."""
+    waiting = Waiting()
+    hoarder = replace(source("bad", options={"order": "signature_first"}), handle=waiting)
+    handle = "body.n = 1 ? {'type': 'meta'} : {'type': 'payload'}"
+    good = source("good", handle_verification=handle, options={"order": "signature_first"})
+    async with running(store, hoarder, good) as edge:
+        held = [asyncio.create_task(edge.post(event(str(number)), to="bad")) for number in range(10)]
+        await until(waiting.begun.is_set)
+        assert (await edge.post(event(n=1), to="good")).json()["status"] == "ignored"
+        assert not any(one.done() for one in held)
+        waiting.answered.set()
+        assert {(await one).json()["status"] for one in held} == {"ignored"}
 
 
 async def test_an_evaluation_that_waits_for_another_delivery_sees_it_answered(store: Store) -> None:
@@ -290,10 +308,11 @@ async def test_deliveries_that_are_no_handshake_do_not_wait_for_those_that_are(s
     slack = read_source("slack", {"preset": "slack", "secrets": [SECRET]}, {})
     challenge = b'{"type":"url_verification","challenge":"c"}'
     async with running(store, slack) as edge:
-        edge.table._waiting = 64  # noqa: SLF001  as many as may wait
+        share = edge.table._share(slack, proven=True)  # noqa: SLF001
+        share._waiting = shares.MAX_PROVEN_WAITING  # noqa: SLF001  as many as may wait
         assert (await edge.post(to="slack", **as_slack(BODY))).status_code == 200
         assert (await edge.post(challenge, to="slack", **as_slack(challenge))).status_code == 503
-        edge.table._waiting = 0  # noqa: SLF001
+        share._waiting = 0  # noqa: SLF001
         assert (await edge.post(challenge, to="slack", **as_slack(challenge))).json() == {"challenge": "c"}
 
 
@@ -308,10 +327,10 @@ async def test_a_large_delivery_is_looked_at_beside_the_others(store: Store, han
 
 async def test_more_evaluations_than_can_wait_are_sent_away_to_come_again(store: Store) -> None:
     slow = "($f := function($n) { $f($n) }; $f(1))"
-    async with running(store, source(handle_verification=slow)) as edge:
-        edge.table._waiting = 64  # noqa: SLF001
+    on = source(handle_verification=slow)
+    async with running(store, on) as edge:
+        edge.table._share(on, proven=True)._waiting = shares.MAX_PROVEN_WAITING  # noqa: SLF001
         answered = await edge.post()
-        edge.table._waiting = 0  # noqa: SLF001
     assert (answered.status_code, answered.json()["reason"]) == (503, "busy")
     assert answered.headers["retry-after"] == "2"
 

@@ -209,6 +209,15 @@ def test_only_harmless_headers_are_kept() -> None:
     assert verified.headers == {name: "kept é" for name in KEPT_HEADERS if name != "content-type"}
 
 
+@pytest.mark.bad_input(303)
+def test_of_the_usual_headers_an_event_keeps_a_kilobyte_each() -> None:
+    """Every event of a delivery is stored with them."""
+    large = [(name.encode(), b"x" * 1025) for name in KEPT_HEADERS if name != "content-type"]
+    assert taken([*large, signature(BODY)], BODY).headers == {}
+    fitting = [(name, value[:1024]) for name, value in large]
+    assert len(taken([*fitting, signature(BODY)], BODY).headers) == len(large)
+
+
 @given(
     st.lists(
         st.tuples(

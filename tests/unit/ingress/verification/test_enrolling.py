@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.sources.loading import read_source
-from ingress.verification.outcome import Handshake, Ignored
+from ingress.verification.outcome import Accepted, Handshake, Ignored
+from ingress.verification.pipeline import MAX_CONTEXT_NAMES
 from tests.unit.ingress.sources.senders import OTHER, SECRET, of_headers, verify
 from tests.unit.ingress.verification.test_pipeline import BODY, cause, signed, source
 
@@ -86,6 +87,30 @@ def test_a_proven_handshake_cannot_leave_an_unusable_secret() -> None:
         context={"webhook_secret": SECRET},
     )
     assert cause(verify(on, of_headers(signed(body), body))) == (401, "secret_unusable")
+
+
+NAMES_IT_READS = "{'type': 'payload', 'update_context': {body.name: body.event}}"
+MANY: dict[str, Any] = {f"name-{number}": "x" for number in range(MAX_CONTEXT_NAMES)}
+
+
+def naming(name: str) -> bytes:
+    return orjson.dumps({"event": "ping", "name": name})
+
+
+@pytest.mark.bad_input(304)
+@pytest.mark.parametrize("order", ["signature_first", "truto"])
+def test_a_proven_sender_cannot_fill_the_context_with_names(order: str) -> None:
+    on = source({"handle_verification": NAMES_IT_READS}, order=order)
+    body = naming("another")
+    assert cause(verify(on, of_headers(signed(body), body), **MANY)) == (401, "context_full")
+
+
+def test_a_full_context_takes_what_it_has_already() -> None:
+    on = source({"handle_verification": NAMES_IT_READS}, order="signature_first", allow_context_overwrite=True)
+    body = naming("name-7")
+    outcome = verify(on, of_headers(signed(body), body), **MANY)
+    assert isinstance(outcome, Accepted)
+    assert outcome.update_context == {"name-7": "ping"}
 
 
 UNUSABLE = {
