@@ -21,7 +21,7 @@ def list_dead_letters(*, limit: int, as_json: bool) -> int:
 
     async def work(store: Store) -> int:
         letters: list[dict[str, Any]] = []
-        async for kept in store.each_kept("dead"):
+        async for kept in store.inspection.each_kept("dead"):
             if limit and len(letters) >= limit:
                 break
             if as_json:
@@ -32,7 +32,7 @@ def list_dead_letters(*, limit: int, as_json: bool) -> int:
         if as_json:
             print_json(letters)
         else:
-            _tell_rest(len(letters), (await store.overview()).dead)
+            _tell_rest(len(letters), (await store.inspection.overview()).dead)
         return 0
 
     return with_store(work)
@@ -43,7 +43,7 @@ def group_dead_letters(*, as_json: bool) -> int:
 
     async def work(store: Store) -> int:
         groups: dict[str, Group] = {}
-        async for kept in store.each_kept("dead"):
+        async for kept in store.inspection.each_kept("dead"):
             groups.setdefault(fingerprint_of(kept), Group()).add(kept)
         ordered = sorted(groups.items(), key=lambda item: item[1].count, reverse=True)
         if as_json:
@@ -63,7 +63,7 @@ def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> in
         members = [kept.member for kept in letters]
         gone = 0
         for start in range(0, len(members), _CHUNK):
-            gone += await store.discard(members[start : start + _CHUNK], why)
+            gone += await store.inspection.discard(members[start : start + _CHUNK], why)
         missing = selection.missing(letters)
         if as_json:
             print_json({"discarded": gone, "missing": missing})

@@ -165,7 +165,7 @@ def _notification(truto: AsyncTruto) -> Callable[[], Awaitable[dict[str, Any] | 
 
 def _ended(store: Store, event_id: str) -> Callable[[], Awaitable[list[HistoryEntry] | None]]:
     async def look() -> list[HistoryEntry] | None:
-        history = await store.history("truto", event_id)
+        history = await store.inspection.history("truto", event_id)
         return history if history and history[-1].what in {"done", "discarded"} else None
 
     return look

@@ -97,8 +97,8 @@ def open_enrolment(source: ConfiguredSource, *, seconds: int, as_json: bool) -> 
         )
 
     async def work(store: Store) -> int:
-        until = await store.open_enrolment(source.name, seconds)
-        (enrolment,) = await store.enrolments([source.name])
+        until = await store.notes.open_enrolment(source.name, seconds)
+        (enrolment,) = await store.notes.enrolments([source.name])
         if as_json:
             print_json({"source": source.name, "open_until": until, "enrolled_since": enrolment.since})
         else:
@@ -127,13 +127,13 @@ def forget_source(
     by_name = {source.name: source for source in sources}
 
     async def work(store: Store) -> int:
-        (enrolment,) = await store.enrolments([name])
+        (enrolment,) = await store.notes.enrolments([name])
         if name not in by_name and not enrolment.context:
             raise ConfigError(no_such_source(name, by_name))
         if confirm is not None and not confirm(_question(name, sorted(enrolment.context))):
             print("Nothing was changed.", file=sys.stderr)
             return 1
-        gone = await store.forget_source(name)
+        gone = await store.notes.forget_source(name)
         if as_json:
             print_json({"source": name, "forgotten": gone})
         else:

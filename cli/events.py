@@ -24,8 +24,9 @@ def show_queue(*, limit: int, as_json: bool) -> int:
     """Print the state of the queue and the *limit* events that ended last."""
 
     async def work(store: Store) -> int:
-        await store.memory()  # bounds may be a share of it
-        overview, recent, let_go = await store.overview(), await store.recent(limit), await store.let_go()
+        await store.inspection.memory()  # bounds may be a share of it
+        overview, let_go = await store.inspection.overview(), await store.inspection.let_go()
+        recent = await store.inspection.recent(limit)
         if as_json:
             ended = [one._asdict() for one in recent]
             print_json({**asdict(overview), "recent": ended, "let_go": [one._asdict() for one in let_go]})
@@ -47,14 +48,14 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
 
     async def work(store: Store) -> int:
         try:
-            types = [event_type] if event_type else await store.types_of(source, event_id)
+            types = [event_type] if event_type else await store.inspection.types_of(source, event_id)
             if len(types) > 1:
                 print(_several(event_id, types), file=sys.stderr)
                 return 1
             kind = types[0] if types else ""
-            history = await store.history(source, event_id, kind)
-            places = await store.places(source, event_id, kind)
-            event = await store.stored(source, event_id, kind)
+            history = await store.inspection.history(source, event_id, kind)
+            places = await store.inspection.places(source, event_id, kind)
+            event = await store.inspection.stored(source, event_id, kind)
         except CorruptEvent as exc:
             print(f"The event cannot be read back: {exc}", file=sys.stderr)
             return 1

@@ -51,7 +51,7 @@ def read_enrolments(sources: Sequence[str]) -> list[Enrolment] | None:
     found: list[Enrolment] = []
 
     async def work(store: Store) -> int:
-        found.extend(await store.enrolments(sources))
+        found.extend(await store.notes.enrolments(sources))
         return 0
 
     if with_sources_store(work) == 0:

@@ -37,7 +37,7 @@ def replay(
         if dry_run:
             _tell_plan(chosen, missing, noun, as_json=as_json)
         else:
-            requeue = store.unpark if parked else partial(store.replay, afresh=afresh)
+            requeue = store.inspection.unpark if parked else partial(store.inspection.replay, afresh=afresh)
             # Oldest first: the order in which they came.
             members = [kept.member for kept in reversed(chosen)]
             done = await _paced(requeue, members, rate)

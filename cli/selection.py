@@ -53,7 +53,7 @@ class Selection:
 
 async def select(store: Store, shelf: Shelf, selection: Selection) -> list[Kept]:
     """What *selection* means on this *shelf* now, newest first, without payloads: there may be very many."""
-    return [_light(kept) async for kept in store.each_kept(shelf) if selection.wants(kept)]
+    return [_light(kept) async for kept in store.inspection.each_kept(shelf) if selection.wants(kept)]
 
 
 def fingerprint_of(kept: Kept) -> str:

@@ -205,7 +205,7 @@ def list_refusals(*, source: str | None, limit: int, as_json: bool) -> int:
     """Print the deliveries that were refused last."""
 
     async def work(store: Store) -> int:
-        found = [refused for refused in await store.refusals(500) if source in (None, refused.source)][:limit]
+        found = [refused for refused in await store.notes.refusals(500) if source in (None, refused.source)][:limit]
         if as_json:
             print_json([refused._asdict() for refused in found])
         for refused in () if as_json else found:

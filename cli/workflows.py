@@ -239,7 +239,7 @@ def list_runs(*, workflow: str | None, status: str | None, limit: int, as_json: 
         return (workflow is None or run.head.get("workflow") == workflow) and (status is None or run.status == status)
 
     async def show(store: Store) -> int:
-        runs = await store.runs(limit, where=wanted)
+        runs = await store.runs.find(limit, where=wanted)
         if as_json:
             print_json([_summary(run) for run in runs])
             return 0
@@ -260,7 +260,7 @@ def show_run(run_id: str, *, as_json: bool) -> int:
     """Print one run with its steps and its trace; 1 when it is not known."""
 
     async def show(store: Store) -> int:
-        run = await store.run(run_id)
+        run = await store.runs.get(run_id)
         if run is None:
             print(f"there is no run {printable(run_id)}, or its history has expired", file=sys.stderr)
             return 1

@@ -150,7 +150,7 @@ class _InStore(Mapping[str, Any]):
         raise LookupError(_NOT_READ)
 
 
-_NOT_READ = "the body of this large event was left in the store: read it with Store.whole()"
+_NOT_READ = "the body of this large event was left in the store: read it with Store.bodies.whole()"
 _IN_STORE = _InStore()
 
 

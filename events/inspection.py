@@ -52,7 +52,7 @@ class Kept:
     """A dead letter, or parked work: kept with its payload until someone acts.
 
     ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes. A large event comes
-    without its body, which :meth:`Store.whole` reads.
+    without its body, which :meth:`Bodies.whole` reads.
     """
 
     member: str
@@ -82,11 +82,12 @@ class Overview:
     sources: dict[str, SourceUsage] = field(default_factory=dict)
 
 
-class Inspection(Bodies):
+class Inspection:
     """What an operator needs of a store."""
 
-    def __init__(self, client: StoreClient, retention: Retention) -> None:
-        super().__init__(client)
+    def __init__(self, client: StoreClient, retention: Retention, bodies: Bodies) -> None:
+        self._client = client
+        self._bodies = bodies
         self._retention = retention
 
     async def history(self, source: str, event_id: str, event_type: str = "") -> list[HistoryEntry]:
@@ -116,7 +117,7 @@ class Inspection(Bodies):
         key = await self._key_of(source, event_id, event_type)
         async with confirmed():
             found = await self._client.redis.get(self._client.key(f"event:{key}"))
-        return await self.whole(read_stored(found)) if found else None
+        return await self._bodies.whole(read_stored(found)) if found else None
 
     async def places(self, source: str, event_id: str, event_type: str = "") -> dict[str, str]:
         """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.

@@ -14,7 +14,6 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from events.batching import GroupCommit
-from events.budgets import Budget
 from events.client import StoreClient, confirmed
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, read_stored
@@ -36,7 +35,7 @@ class Lease:
 
     ``handler`` is ``None`` until one was chosen; ``attempts`` counts those used up, ``crashes`` the claims that were
     never finished (the worker was killed, or lost its lease). ``lane`` is the one the work got through before.
-    ``body_bytes`` is the size of a large event's body, which :meth:`Store.whole` reads; 0 for others.
+    ``body_bytes`` is the size of a large event's body, which :meth:`Bodies.whole` reads; 0 for others.
     """
 
     member: str
@@ -99,7 +98,8 @@ class Queue:
         self._gating = GroupCommit(self._gate_batch)
         self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
-        self._claiming = asyncio.Lock()  # held while a claim is under way, whose answer somebody has to give back
+        self.claiming = asyncio.Lock()
+        """Held while a claim is under way, whose answer somebody has to give back."""
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     async def claim(
@@ -131,7 +131,7 @@ class Queue:
         waits_for = most if free is None else free
         asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for]
         asks += held_bytes, most_bytes, *ordered
-        async with self._claiming:
+        async with self.claiming:
             answer = await self._client.run("claim", asks)
         self._last_claim = answer[1], asked
         leases: list[Lease] = []
@@ -245,7 +245,7 @@ class Queue:
 
         Returns once a claim that is under way has its answer.
         """
-        async with self._claiming, confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
+        async with self.claiming, confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(self._client.key("idle"), f"{owner} {self._lease_ms}")
             pipe.publish(self._channel(owner), _LEFT)
             await pipe.execute()
@@ -265,15 +265,6 @@ class Queue:
         Also what is under way now and would be parked for it in the next hours runs again instead.
         """
         return int(await self._client.run("reconnect", [account_id, _RECONNECTED_MS]))
-
-    async def spend(self, budgets: Sequence[Budget], *, longest: float) -> tuple[bool, float]:
-        """Take the first moment at which all of *budgets* have a start left: whether that was done, and how far it is.
-
-        Seconds, both. A moment further away than *longest* is not taken. One that was taken is spent, used or not.
-        """
-        parts: list[str | int] = [part for budget in budgets for part in budget.parts]
-        answer = int(await self._client.run("spend", [round(longest * 1000), *parts]))
-        return (True, answer / 1000) if answer >= 0 else (False, -(answer + 1) / 1000)
 
 
 def _read_message(message: bytes) -> Lease | None:

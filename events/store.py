@@ -41,24 +41,29 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import cast
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, cast
 
-from events.accepting import Acceptor
+from events.accepting import Acceptance, Acceptor
+from events.bodies import Bodies
+from events.budgets import Budgets
 from events.checking import find_faults
 from events.client import ANSWER_SECONDS, StoreClient, confirmed
 from events.connecting import connect
+from events.event import Verified
 from events.inspection import Inspection
 from events.queue import Queue, Retention
 from events.source_notes import SourceNotes
-from events.usage import ParkedLimit
+from events.usage import ParkedLimit, PendingLimit
 from events.workflow_runs import WorkflowRuns
 
 
-class Store(Acceptor, Queue, Inspection, SourceNotes, WorkflowRuns):
+class Store:
     """All that can be done with events in one Redis. One per process; safe for concurrent use by its tasks.
 
-    Every method raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
+    Deliveries come in by :meth:`accept`. The rest has a place each: ``queue`` for workers, ``bodies`` for what was
+    delivered, ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls. Every
+    method of these raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
     """
 
     def __init__(
@@ -71,13 +76,16 @@ class Store(Acceptor, Queue, Inspection, SourceNotes, WorkflowRuns):
         confirm_replicas: int = 0,
         parked: ParkedLimit | None = None,
     ) -> None:
+        self.client = client
         self.redis = client.redis
-        retention = Retention(round(dedup_ttl * 1000), round(history_ttl * 1000), parked or ParkedLimit())
-        Acceptor.__init__(self, client, confirm_replicas=confirm_replicas)
-        Queue.__init__(self, client, retention, lease_seconds=lease_seconds)
-        Inspection.__init__(self, client, retention)
-        SourceNotes.__init__(self, client)
-        WorkflowRuns.__init__(self, client, retention)
+        self.retention = Retention(round(dedup_ttl * 1000), round(history_ttl * 1000), parked or ParkedLimit())
+        self.queue = Queue(client, self.retention, lease_seconds=lease_seconds)
+        self.bodies = Bodies(client)
+        self.inspection = Inspection(client, self.retention, self.bodies)
+        self.notes = SourceNotes(client)
+        self.runs = WorkflowRuns(client, self.retention)
+        self.budgets = Budgets(client)
+        self._acceptor = Acceptor(client, confirm_replicas=confirm_replicas)
 
     @classmethod
     def connect(
@@ -106,9 +114,15 @@ class Store(Acceptor, Queue, Inspection, SourceNotes, WorkflowRuns):
             parked=parked,
         )
 
+    def accept(
+        self, events: Sequence[Verified], limit: PendingLimit | None = None
+    ) -> Coroutine[Any, Any, list[Acceptance]]:
+        """Take the events of one delivery in, all or none. See :meth:`events.accepting.Acceptor.accept`."""
+        return self._acceptor.accept(events, limit)
+
     async def close(self) -> None:
         """Close the connections, once a claim that is under way has its answer. A second call does nothing."""
-        async with self._claiming:
+        async with self.queue.claiming:
             await self.redis.aclose()
 
     async def ping(self) -> None:
@@ -123,4 +137,4 @@ class Store(Acceptor, Queue, Inspection, SourceNotes, WorkflowRuns):
 
     async def now(self) -> float:
         """Unix seconds by Redis' clock, the only one that counts here."""
-        return await self._client.now()
+        return await self.client.now()

@@ -59,12 +59,12 @@ class WorkflowRuns:
         answers = await self._client.run("end_run", [self._retention.history_ms, *chain.from_iterable(runs)])
         return [bool(kept) for kept in answers]
 
-    async def run(self, run_id: str) -> Run | None:
+    async def get(self, run_id: str) -> Run | None:
         """A run of a workflow; ``None`` when it is not known, or its history has expired."""
         found = await self._read_runs([run_id])
         return found[0] if found else None
 
-    async def runs(
+    async def find(
         self, most: int = 20, *, where: Callable[[Run], bool] = lambda _: True, page: int = _PAGE
     ) -> list[Run]:
         """Up to *most* runs for which *where* holds: those that have not ended first, each newest first."""

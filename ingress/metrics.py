@@ -242,7 +242,7 @@ class MetricsRoute:
 
     async def _ask(self) -> Overview | None:
         try:
-            return together(await asyncio.gather(*(store.overview() for store in self._stores)))
+            return together(await asyncio.gather(*(store.inspection.overview() for store in self._stores)))
         except StoreUnavailable:
             return None
 

@@ -151,7 +151,7 @@ class Quotas:
     async def look(self) -> None:
         """Look at the memory of every Redis; of one that does not answer, what was seen last counts."""
         try:
-            seen = [await store.memory() for store in self._stores]
+            seen = [await store.inspection.memory() for store in self._stores]
         except StoreUnavailable:
             return
         limits = [memory.limit for memory in seen if memory.limit]

@@ -55,6 +55,6 @@ class RefusalJournal:
         refusals = list(self._waiting)
         self._waiting.clear()
         try:
-            await self._store.note_refusals(refusals)
+            await self._store.notes.note_refusals(refusals)
         except StoreUnavailable:
             return

@@ -45,7 +45,7 @@ class ApiBudget:
         longest_wait: float = PERIOD_SECONDS,
         period: float = PERIOD_SECONDS,
     ) -> None:
-        self._store = store
+        self._budgets = store.budgets
         self._token = token
         self._calls = calls
         self._longest_wait = longest_wait
@@ -60,7 +60,7 @@ class ApiBudget:
         if account_id is not None:
             budgets.append(Budget(f"account:{account_id}", min(ACCOUNT_CALLS, self._calls), self._period))
         try:
-            taken, wait = await self._store.spend(budgets, longest=self._longest_wait)
+            taken, wait = await self._budgets.spend(budgets, longest=self._longest_wait)
         except StoreUnavailable as exc:
             log.warning("api_budget_unknown", error=str(exc))
             return

@@ -68,7 +68,7 @@ class Context:
 
     async def raw(self) -> bytes:
         """The delivery's body as it arrived; differs from ``event.raw`` for multipart deliveries."""
-        return await self._store.raw(self._lease.event)
+        return await self._store.bodies.raw(self._lease.event)
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call *function* once for this event and handler, and return its result now and in every later attempt.

@@ -56,7 +56,7 @@ class Dispatcher:
     _log: structlog.typing.FilteringBoundLogger = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store.keep_order(self.registry.ordered)
+        self.store.queue.keep_order(self.registry.ordered)
         self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def dispatch(self, lease: Lease) -> End | None:
@@ -75,29 +75,29 @@ class Dispatcher:
     async def _dispatch(self, lease: Lease) -> End | None:
         # Once for the event, not again for each handler and each retry.
         if lease.handler is None and lease.event.type in _MAY_RECONNECT:
-            await self._wake_account(await self.store.whole(lease.event))
+            await self._wake_account(await self.store.bodies.whole(lease.event))
         chosen = self._choose(lease)
         if isinstance(chosen, End):
             return chosen
         if len(chosen) > 1:
             ordered = [handler.name for handler in chosen if handler.is_ordered]
-            await self.store.plan(lease, [handler.name for handler in chosen], ordered)
+            await self.store.queue.plan(lease, [handler.name for handler in chosen], ordered)
             return None
         (handler,) = chosen
         if not lease.event.has_body:  # the worker keeps the lease without it, until its end is told
-            lease = replace(lease, event=await self.store.whole(lease.event))
+            lease = replace(lease, event=await self.store.bodies.whole(lease.event))
         if handler.limits is not None:
             return await self._run_within(handler.limits, handler, lease)
         return await self._run(handler, lease)
 
     async def _wake_account(self, event: Event) -> None:
-        if (account := reconnected_account(event)) and await self.store.account_reconnected(account):
+        if (account := reconnected_account(event)) and await self.store.queue.account_reconnected(account):
             log.info("account_reconnected", account_id=account)
 
     async def sweep(self) -> None:
         """Run the parked events that have a handler by now, and bound those that have none."""
         await self.unpark_known()
-        let_go, fullness = await self.store.bound_parked()
+        let_go, fullness = await self.store.inspection.bound_parked()
         if self._let_go is not None and let_go > self._let_go:
             log.error("parked_let_go", events=let_go - self._let_go, hint="look: truto-worker events")
         self._let_go = let_go
@@ -113,18 +113,18 @@ class Dispatcher:
         deploy the version before goes on parking what this one knows.
         """
         unparked, newest, unwanted = 0, self._looked_until, []
-        async for kept in self.store.each_kept("parked", _LOOKED_AT_ONCE):
+        async for kept in self.store.inspection.each_kept("parked", _LOOKED_AT_ONCE):
             if kept.since < self._looked_until:
                 break
             newest = max(newest, kept.since)
             if self._is_known(kept):
-                unparked += await self.store.unpark([kept.member])
+                unparked += await self.store.inspection.unpark([kept.member])
             elif self._looked_until == _EVER and kept.note.get("why") == NO_HANDLER:
                 unwanted.append(kept)
                 if len(unwanted) >= _LOOKED_AT_ONCE:
-                    await self.store.index_parked(unwanted)
+                    await self.store.inspection.index_parked(unwanted)
                     unwanted = []
-        await self.store.index_parked(unwanted)
+        await self.store.inspection.index_parked(unwanted)
         self._looked_until = newest
         return unparked
 
@@ -165,7 +165,7 @@ class Dispatcher:
             lane = limits.lane(handler.name, lease.event)
         except Exception as exc:  # noqa: BLE001  the key's function is the team's code, as the handler is
             return end_of_attempt(exc, handler, lease.attempts, self.policy, self.describer)
-        if limits.must_ask(lane, lease.lane) and not await self.store.gate(lease, handler.name, lane):
+        if limits.must_ask(lane, lease.lane) and not await self.store.queue.gate(lease, handler.name, lane):
             return None
         return await self._run(handler, lease)
 

@@ -63,12 +63,12 @@ class Engine(Worker):
             handle_signals=handle_signals,
         )
         self.owner = _owner()
-        self._store = store
+        self._lease_seconds = store.queue.lease_seconds
         self._dispatch = dispatch
         self._sweep = sweep
         self._slots = Slots(self._work, capacity=self.max_jobs, tasks=self.tasks)
-        self._reporter = Reporter(store, self._slots, self.owner)
-        self._claims = ClaimLoop(store, self._slots, self._reporter, self.owner, max_bytes=max_bytes)
+        self._reporter = Reporter(store.queue, self._slots, self.owner)
+        self._claims = ClaimLoop(store.queue, self._slots, self._reporter, self.owner, max_bytes=max_bytes)
         self._draining = False
 
     async def run_until_stopped(self) -> None:
@@ -115,7 +115,7 @@ class Engine(Worker):
 
     async def _keep_sweeping(self) -> None:
         while self._sweep is not None:
-            await asyncio.sleep(min(_SWEEP_SECONDS, self._store.lease_seconds))
+            await asyncio.sleep(min(_SWEEP_SECONDS, self._lease_seconds))
             with contextlib.suppress(StoreUnavailable):
                 await self._sweep()
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import structlog
 
-from events import Claim, Lease, Store, StoreUnavailable
+from events import Claim, Lease, StoreUnavailable
+from events.queue import Queue
 from worker.outcome import MAX_CRASHES
 from worker.reporter import SHUTDOWN, Reporter, happens
 from worker.slots import Slots
@@ -40,8 +41,8 @@ class ClaimLoop:
     Of large bodies it holds *max_bytes* at once, or a single larger one.
     """
 
-    def __init__(self, store: Store, slots: Slots, reporter: Reporter, owner: str, *, max_bytes: int) -> None:
-        self._store = store
+    def __init__(self, queue: Queue, slots: Slots, reporter: Reporter, owner: str, *, max_bytes: int) -> None:
+        self._queue = queue
         self._slots = slots
         self._reporter = reporter
         self._owner = owner
@@ -106,7 +107,7 @@ class ClaimLoop:
             return
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._store.leave(self._owner)
+                await self._queue.leave(self._owner)
                 await asyncio.wait([self._subscription])
         self._subscription.cancel()
         self._subscription = None
@@ -132,7 +133,7 @@ class ClaimLoop:
     async def _claim(self, most: int, free: int, wants_suspect: bool, held_bytes: int) -> Claim:
         if self._reporter.is_late:
             await self._reporter.renew()  # or this worker would claim what it still runs, and what has just ended
-        return await self._store.claim(
+        return await self._queue.claim(
             most,
             self._owner,
             free=free,
@@ -192,7 +193,7 @@ class ClaimLoop:
         is_lost = False
         while True:
             try:
-                async with contextlib.aclosing(self._store.listen(self._owner)) as messages:
+                async with contextlib.aclosing(self._queue.listen(self._owner)) as messages:
                     async for lease in messages:
                         self._receive(lease)
                         is_lost = False
@@ -231,9 +232,9 @@ class ClaimLoop:
 
     async def _begin_suspect(self, lease: Lease) -> None:
         try:
-            await self._slots.until_idle(within=self._store.lease_seconds)
+            await self._slots.until_idle(within=self._queue.lease_seconds)
             await self._slots.until_not_overfull()  # with events that were pushed meanwhile
-            begun = await self._store.begin(lease)
+            begun = await self._queue.begin(lease)
         except StoreUnavailable:
             # Whether the claim was counted is unknown: nobody is convicted on that.
             self._reporter.release([lease], "store_unavailable")
@@ -241,4 +242,4 @@ class ClaimLoop:
         finally:
             self._slots.give_up(lease)
         if begun:
-            await asyncio.wait([self._slots.start(lease)], timeout=self._store.lease_seconds)
+            await asyncio.wait([self._slots.start(lease)], timeout=self._queue.lease_seconds)

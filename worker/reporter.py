@@ -11,7 +11,8 @@ from itertools import islice
 
 import structlog
 
-from events import End, Lease, Store, StoreUnavailable
+from events import End, Lease, StoreUnavailable
+from events.queue import Queue
 from truto.backoff import Backoff
 from worker.slots import Slots
 
@@ -35,10 +36,10 @@ _WAITED = "a handler waits without await (use asyncio.to_thread), or the machine
 class Reporter:
     """Renews what *slots* hold until :meth:`end` was called for it and the store has confirmed that end."""
 
-    def __init__(self, store: Store, slots: Slots, owner: str) -> None:
+    def __init__(self, queue: Queue, slots: Slots, owner: str) -> None:
         self.store_answered = asyncio.Event()
         """Set by whoever gets an answer of the store, so that ends which wait for one are sent at once."""
-        self._store = store
+        self._queue = queue
         self._slots = slots
         self._owner = owner
         self._ends: deque[tuple[Lease, End]] = deque()
@@ -53,7 +54,7 @@ class Reporter:
     @property
     def is_late(self) -> bool:
         """Whether leases may have run out, because this process was blocked."""
-        return time.monotonic() - self._renewed > self._store.lease_seconds
+        return time.monotonic() - self._renewed > self._queue.lease_seconds
 
     def end(self, lease: Lease, end: End) -> None:
         """Free the slot of *lease* and send how it ended, together with other ends of the moment.
@@ -72,7 +73,7 @@ class Reporter:
 
     async def holds(self, lease: Lease) -> bool:
         """Whether *lease* is still ours; it is renewed, or let go of."""
-        (held,) = await self._store.renew([lease])
+        (held,) = await self._queue.renew([lease])
         if not held:
             self._slots.lose(lease)
         return held
@@ -83,7 +84,7 @@ class Reporter:
         began = time.monotonic()
         if held:
             try:
-                kept = await self._store.renew(held)
+                kept = await self._queue.renew(held)
             except StoreUnavailable as exc:
                 log.error("leases_not_renewed", error=str(exc), leases=len(held))
                 return
@@ -94,12 +95,12 @@ class Reporter:
 
     async def keep_renewing(self) -> None:
         """Renew leases well before they run out, until cancelled. What waits for a slot meanwhile is released."""
-        period = self._store.lease_seconds / RENEWALS_PER_LEASE
+        period = self._queue.lease_seconds / RENEWALS_PER_LEASE
         while True:
             asleep, used = time.monotonic(), time.process_time()
             await asyncio.sleep(period)
             late = time.monotonic() - asleep - period
-            if late > self._store.lease_seconds - period:
+            if late > self._queue.lease_seconds - period:
                 self._log_blocked(late, time.process_time() - used)
             self.release(self._slots.take_waiting(), "no_slot")  # whoever has a slot can start it sooner
             await self.renew()
@@ -116,7 +117,7 @@ class Reporter:
             while self._ends:
                 batch = list(islice(self._ends, MAX_ENDS))
                 try:
-                    answers = await self._store.finish_all(batch)
+                    answers = await self._queue.finish_all(batch)
                 except StoreUnavailable:
                     failures += 1
                     self.store_answered.clear()

@@ -75,7 +75,7 @@ class Steps:
             _running.reset(running)
         encoded = encode_result(name, result)
         # Done and not kept would be done again, so this goes on through an outage.
-        if not await confirmed(lambda: self.store.keep_step(self.lease, self.handler, name, encoded)):
+        if not await confirmed(lambda: self.store.queue.keep_step(self.lease, self.handler, name, encoded)):
             raise LeaseLost(f"step {name!r} is done, but its work is another worker's by now")
         return orjson.loads(encoded)
 
@@ -91,7 +91,7 @@ class Steps:
     async def keep(self, name: str, value: Any) -> None:
         """Keep *value*, in place of what is there. Raises :class:`BadStep` and :class:`LeaseLost` as :meth:`run`."""
         encoded = encode_result(name, value)
-        if not await confirmed(lambda: self.store.keep_step(self.lease, self.handler, name, encoded)):
+        if not await confirmed(lambda: self.store.queue.keep_step(self.lease, self.handler, name, encoded)):
             raise LeaseLost(f"step {name!r} could not be kept: its work is another worker's by now")
 
     def under(self, prefix: str) -> Steps:
@@ -108,7 +108,7 @@ class Steps:
     async def _read(self) -> dict[str, bytes]:
         async with self._reading:
             if self._done is None:
-                self._done = await confirmed(lambda: self.store.steps(self.lease))
+                self._done = await confirmed(lambda: self.store.queue.steps(self.lease))
         if self._done is None:
             raise LeaseLost("the work is another worker's by now")
         return self._done

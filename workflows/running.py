@@ -121,11 +121,11 @@ class WorkflowHandler:
         steps = ctx.steps
         run_id = run_id_of(self.name, event.key)
         if not self._kept:
-            await confirmed(lambda: steps.store.keep_workflow(self.compiled.digest, self._document))
+            await confirmed(lambda: steps.store.runs.keep_workflow(self.compiled.digest, self._document))
             self._kept = True
         head = self._head(event, steps.lease.member)
         begun = await confirmed(
-            lambda: steps.store.begin_run(steps.lease, self.handler, run_id, self.compiled.digest, head)
+            lambda: steps.store.runs.begin_run(steps.lease, self.handler, run_id, self.compiled.digest, head)
         )
         if begun is None:
             raise LeaseLost("the run is another worker's by now")
@@ -161,7 +161,7 @@ class WorkflowHandler:
 
     async def _version(self, begun: Begun, ctx: Context) -> tuple[CompiledWorkflow, CompiledWorkflow]:
         if begun.digest not in self._versions:
-            document = await confirmed(lambda: ctx.steps.store.workflow(begun.digest))
+            document = await confirmed(lambda: ctx.steps.store.runs.workflow(begun.digest))
             if document is None:
                 raise DeadLetter("the definition with which this run began is not kept: replay it with --afresh")
             try:
@@ -268,7 +268,7 @@ class WorkflowHandler:
         return self._services.describer.mask(text)
 
     async def _end(self, ctx: Context, run_id: str, status: RunStatus, result: bytes, error: str = "") -> None:
-        kept = await confirmed(lambda: ctx.steps.store.end_run(ctx.steps.lease, run_id, status, result, error))
+        kept = await confirmed(lambda: ctx.steps.store.runs.end_run(ctx.steps.lease, run_id, status, result, error))
         if not kept:
             raise LeaseLost("the run is another worker's by now")
 

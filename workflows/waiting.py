@@ -152,13 +152,13 @@ async def _arrived(wanted: WaitForEvent, step: StepContext) -> dict[str, Any] | 
         return dict(kept)
     until = steps.kept(_until_name(step))
     if until is not None:
-        held, came = await confirmed(lambda: store.stop_awaiting(steps.lease, wanted.bucket, name))
+        held, came = await confirmed(lambda: store.runs.stop_awaiting(steps.lease, wanted.bucket, name))
         if not held:
             raise LeaseLost("the run is another worker's by now")
         if came is not None:
             return dict(orjson.loads(came))
     while True:
-        arrivals = await confirmed(lambda: store.arrivals(wanted.event))
+        arrivals = await confirmed(lambda: store.runs.arrivals(wanted.event))
         if until is None:
             until = await step.ctx.step(_until_name(step), lambda: arrivals.now + wanted.timeout)  # noqa: B023  called now
         if arrivals.documents:
@@ -179,7 +179,7 @@ async def _let_wait(wanted: WaitForEvent, step: StepContext, seconds: float, see
     if wanted.match is not None:
         entry |= {"match": wanted.match, "with": wanted.with_}
     answer = await confirmed(
-        lambda: step.ctx.steps.store.await_event(
+        lambda: step.ctx.steps.store.runs.await_event(
             step.ctx.steps.lease,
             bucket=wanted.bucket,
             entry=orjson.dumps(entry),
@@ -237,13 +237,13 @@ async def wake_waiting(event: Event, ctx: Context, services: Services) -> None:
         {"key": event.key, "at": event.received_at.timestamp(), "account_id": event.account_id, "event": document}
     )
     # First remembered, then looked for: who begins to wait in between is refused, and looks again.
-    await store.remember_arrival(event.type, arrival if len(arrival) <= _MOST_REMEMBERED_BYTES else b"")
+    await store.runs.remember_arrival(event.type, arrival if len(arrival) <= _MOST_REMEMBERED_BYTES else b"")
     kept = orjson.dumps(document)
     if len(kept) > _MOST_RESULT_BYTES:
         kept = orjson.dumps({**document, "payload": {}, "payload_left_out": len(kept)})
     woken = 0
     for bucket in dict.fromkeys([bucket_of(event.type, None), bucket_of(event.type, event.account_id)]):
-        async for page in store.each_waiting(bucket):
+        async for page in store.runs.each_waiting(bucket):
             woken += await _wake(store, services, bucket, event, document, kept, page)
     if woken:
         ctx.log.info("runs_woken", runs=woken)
@@ -259,9 +259,9 @@ async def _wake(
     page: Sequence[Waiting],
 ) -> int:
     matched, failed = await services.evaluate(lambda: _sorted_out(page, event.key, document))
-    woken = await store.wake_runs(bucket, kept, matched) if matched else 0
+    woken = await store.runs.wake_runs(bucket, kept, matched) if matched else 0
     for waiting, name, reason in failed:
-        woken += await store.wake_runs(bucket, orjson.dumps({"match_failed": reason}), [(waiting, name)])
+        woken += await store.runs.wake_runs(bucket, orjson.dumps({"match_failed": reason}), [(waiting, name)])
     return woken
 
 

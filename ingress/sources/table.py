@@ -122,7 +122,7 @@ class SourceTable:
 
     async def _load(self, source: ConfiguredSource) -> None:
         with suppress(StoreUnavailable):  # a refusal asks again
-            self._kept[source.name] = await self._store.source_context(source.name)
+            self._kept[source.name] = await self._store.notes.source_context(source.name)
 
     def _jwks_client(self) -> JwksClient:
         if self._client is None:
@@ -253,7 +253,7 @@ class SourceTable:
             return False
         self._asked[source.name] = now
         try:
-            kept = await self._store.source_context(source.name)
+            kept = await self._store.notes.source_context(source.name)
         except StoreUnavailable:
             return False
         if kept == self._kept.get(source.name, NOTHING):
@@ -271,7 +271,7 @@ class SourceTable:
     async def _look_for_changes(self) -> None:
         sources = [s for s in self._sources.values() if isinstance(s, ConfiguredSource) and s.updates_context]
         learned = self._learned
-        enrolments = await self._store.enrolments([source.name for source in sources]) if sources else []
+        enrolments = await self._store.notes.enrolments([source.name for source in sources]) if sources else []
         if learned != self._learned:
             return  # what was read may be older than what is known by now
         for source, enrolment in zip(sources, enrolments, strict=True):
@@ -285,11 +285,11 @@ class SourceTable:
         With *enrols*, nothing has proven its sender: it is kept only while an enrolment window is open, and closes it.
         """
         if enrols:
-            kept = await self._store.enrol(source.name, update)
+            kept = await self._store.notes.enrol(source.name, update)
         else:
-            kept = await self._store.keep_in_context(source.name, update, overwrite=source.may_overwrite)
+            kept = await self._store.notes.keep_in_context(source.name, update, overwrite=source.may_overwrite)
         if kept:
-            self._remember(source, await self._store.source_context(source.name))
+            self._remember(source, await self._store.notes.source_context(source.name))
         return kept
 
     def _remember(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> None:

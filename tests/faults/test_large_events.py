@@ -75,5 +75,5 @@ async def deliver(r: Rig, count: int) -> None:
 
 
 async def has_few_pending(r: Rig) -> bool:
-    view = await r.store.overview()
+    view = await r.store.inspection.overview()
     return view.ready + view.waiting <= _MOST_PENDING

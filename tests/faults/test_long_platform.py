@@ -84,8 +84,8 @@ async def test_each_event_has_its_effect_once_through_all_troubles_of_the_platfo
             await sending
         await control.put("/sandbox/faults", json={})
         await r.drained(180)
-        dead = await r.store.dead_letters(10_000)
-        replayed = await r.store.replay([kept.member for kept in dead])
+        dead = await r.store.inspection.dead_letters(10_000)
+        replayed = await r.store.inspection.replay([kept.member for kept in dead])
         await r.drained(120)
         found = await effects(url)
         verdict = await r.verdict()

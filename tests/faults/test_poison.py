@@ -24,7 +24,7 @@ async def test_poison_is_dead_after_three_crashes_and_everything_beside_it_is_do
         await r.drained(90)
         verdict = await r.verdict(kept=frozenset(POISONS))
         assert verdict.holds, verdict
-        causes = {kept.event.id: kept.note["error"] for kept in await r.store.dead_letters() if kept.event}
+        causes = {kept.event.id: kept.note["error"] for kept in await r.store.inspection.dead_letters() if kept.event}
         for name in POISONS:
             assert ("MemoryError" if name == "poison:hog" else "times while this ran") in causes[name]
         crashes = sum(fault.kind == "crash" for fault in r.faults)

@@ -8,6 +8,7 @@ import pytest
 
 from cli.replay import chunk_size
 from events import End, Overview, Store
+from events.inspection import Inspection
 from tests.integration.cli.commands import Commands
 from tests.integration.events.deliveries import accept, claim_one, delivered, words
 
@@ -21,9 +22,9 @@ async def fill(store: Store) -> None:
     ):
         await accept(store, delivered(event_id, kind=kind, payload={"ssn": "hidden"}))
         note = {"fingerprint": fingerprint, "error": "KeyError", "attempts": 3}
-        await store.finish(await claim_one(store), End("dead", handler, note=note))
+        await store.queue.finish(await claim_one(store), End("dead", handler, note=note))
     await accept(store, delivered("p-1"))
-    await store.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
+    await store.queue.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ def filled(commands: Commands) -> Commands:
 
 
 async def waiting(store: Store) -> set[str]:
-    return {lease.event.id for lease in (await store.claim(100, "looking")).leases}
+    return {lease.event.id for lease in (await store.queue.claim(100, "looking")).leases}
 
 
 def overview(commands: Commands) -> Overview:
-    return commands.on_store(lambda store: store.overview())
+    return commands.on_store(lambda store: store.inspection.overview())
 
 
 WAYS = {
@@ -138,7 +139,7 @@ def test_a_discard_gives_up_what_was_asked_for_with_its_reason(
     assert (shown.code, shown.json) == (0, {"discarded": len(expected), "missing": []})
     assert overview(filled).dead == 3 - len(expected)
     for event_id in expected:
-        last = filled.on_store(lambda store, name=event_id: store.history("truto", name))[-1]  # type: ignore[misc]  # a default, to bind it
+        last = filled.on_store(lambda store, name=event_id: store.inspection.history("truto", name))[-1]  # type: ignore[misc]  # a default, to bind it
         assert (last.what, last.detail) == ("discarded", {"why": "a test account"})
 
 
@@ -152,8 +153,8 @@ def test_a_discard_of_a_name_that_is_not_there_ends_with_1(filled: Commands) -> 
 def test_a_rate_spreads_the_replays(commands: Commands) -> None:
     async def many(store: Store) -> None:
         await accept(store, *(delivered(f"e-{n}") for n in range(10)))
-        for lease in (await store.claim(10, "w")).leases:
-            await store.finish(lease, End("dead"))
+        for lease in (await store.queue.claim(10, "w")).leases:
+            await store.queue.finish(lease, End("dead"))
 
     commands.on_store(many)
     started = time.monotonic()
@@ -170,7 +171,7 @@ def test_fast_rates_are_run_in_chunks(rate: float | None, size: int) -> None:
 def test_more_than_a_page_is_replayed_whole(commands: Commands) -> None:
     async def many(store: Store) -> None:
         await accept(store, *(delivered(f"e-{n}") for n in range(350)))
-        await store.finish_all([(lease, End("dead")) for lease in (await store.claim(350, "w")).leases])
+        await store.queue.finish_all([(lease, End("dead")) for lease in (await store.queue.claim(350, "w")).leases])
 
     commands.on_store(many)
     assert commands("replay", "--all", "--json").json["running"] == 350
@@ -178,13 +179,13 @@ def test_more_than_a_page_is_replayed_whole(commands: Commands) -> None:
 
 
 def test_what_somebody_else_took_meanwhile_is_said(filled: Commands) -> None:
-    real = Store.replay
+    real = Inspection.replay
 
-    async def late(self: Store, members: list[str], *, afresh: bool = False) -> int:
+    async def late(self: Inspection, members: list[str], *, afresh: bool = False) -> int:
         await real(self, members[:1])
         return await real(self, members, afresh=afresh)
 
-    filled.monkeypatch.setattr(Store, "replay", late)
+    filled.monkeypatch.setattr(Inspection, "replay", late)
     shown = filled("replay", "--all")
     assert "2 dead letters will run again" in shown.out
     assert "1 had been taken by somebody else" in shown.err

@@ -73,7 +73,7 @@ async def test_the_ingress_takes_deliveries_without_worker_handlers_and_workflow
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"http://127.0.0.1:{port}/webhooks/hub", content=body, headers=headers)
     assert answer.json()["status"] == "accepted"
-    assert (await store.overview()).ready == 1
+    assert (await store.inspection.overview()).ready == 1
 
 
 async def test_a_worker_without_workflows_runs_handlers_without_that_package(

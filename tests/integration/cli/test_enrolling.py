@@ -57,7 +57,7 @@ def listed(commands: Commands) -> dict[str, dict[str, Any]]:
 def test_a_window_is_opened_and_what_comes_next_is_said(commands: Commands) -> None:
     said = commands("sources", "enrol", "asana", "--for", "10m")
     assert said.code == 0
-    (enrolment,) = commands.on_store(lambda store: store.enrolments(["asana"]))
+    (enrolment,) = commands.on_store(lambda store: store.notes.enrolments(["asana"]))
     assert enrolment.open_until is not None
     assert f"asana: enrolment is open until {enrolment.open_until:%Y-%m-%d %H:%M:%SZ}." in said.out
     assert "let the sender shake hands with /webhooks/asana" in said.out
@@ -68,7 +68,7 @@ def test_a_window_is_opened_and_what_comes_next_is_said(commands: Commands) -> N
 def test_programs_are_told_until_when_and_since_when(commands: Commands) -> None:
     told = commands("sources", "enrol", "notion", "--json").json
     assert (told["source"], told["enrolled_since"]) == ("notion", None)
-    (enrolment,) = commands.on_store(lambda store: store.enrolments(["notion"]))
+    (enrolment,) = commands.on_store(lambda store: store.notes.enrolments(["notion"]))
     assert told["open_until"] == enrolment.open_until.isoformat() if enrolment.open_until else pytest.fail("closed")
 
 
@@ -76,7 +76,7 @@ def test_programs_are_told_until_when_and_since_when(commands: Commands) -> None
 def test_a_length_that_is_none_opens_nothing(commands: Commands, length: str) -> None:
     said = commands("sources", "enrol", "asana", f"--for={length}")
     assert (said.code, "such as 90s, 10m or 2h" in " ".join(said.err.split())) == (2, True)
-    assert commands.on_store(lambda store: store.enrolments(["asana"]))[0].open_until is None
+    assert commands.on_store(lambda store: store.notes.enrolments(["asana"]))[0].open_until is None
 
 
 @pytest.mark.parametrize("command", [["enrol"], ["forget", "--yes"], ["test"]], ids=str)
@@ -97,7 +97,7 @@ def test_the_list_says_where_each_secret_comes_from(commands: Commands) -> None:
     assert states == {"asana": "none", "notion": "none", "github": "configured", "tokens": "configured"}
     commands("sources", "enrol", "asana")
     commands("sources", "enrol", "notion")
-    commands.on_store(lambda store: store.enrol("notion", {"webhook_secret": TOKEN}))
+    commands.on_store(lambda store: store.notes.enrol("notion", {"webhook_secret": TOKEN}))
     rows = listed(commands)
     assert (rows["asana"]["secret"], rows["asana"]["enrolment_open_until"] is None) == ("none", False)
     assert (rows["notion"]["secret"], rows["notion"]["secrets"], rows["notion"]["enrolment_open_until"]) == (
@@ -114,8 +114,8 @@ def test_the_list_says_where_each_secret_comes_from(commands: Commands) -> None:
 
 
 def test_the_list_tells_secrets_of_earlier_versions_and_unusable_ones(commands: Commands) -> None:
-    commands.on_store(lambda store: store.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False))
-    commands.on_store(lambda store: store.keep_in_context("notion", {"webhook_secret": []}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("notion", {"webhook_secret": []}, overwrite=False))
     assert (listed(commands)["asana"]["secret"], listed(commands)["notion"]["secret"]) == ("enrolled", "unusable")
     told = commands("sources", "list").out
     assert "enrolled by an earlier version" in told
@@ -144,14 +144,14 @@ def test_a_store_that_does_not_answer_is_a_failure_and_none_a_fault(
 
 def test_a_new_enrolment_says_that_the_old_secret_stays_until_then(commands: Commands) -> None:
     commands("sources", "enrol", "asana")
-    commands.on_store(lambda store: store.enrol("asana", {"webhook_secret": SECRET}))
+    commands.on_store(lambda store: store.notes.enrol("asana", {"webhook_secret": SECRET}))
     assert "stays valid until then" in commands("sources", "enrol", "asana").out
     assert "enrolled since" in commands("sources", "list").out
     assert listed(commands)["asana"]["enrolment_open_until"] is not None
 
 
 def test_what_is_forgotten_is_asked_about_before(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands.on_store(lambda store: store.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False))
     asked: list[str] = []
 
     def refuse(question: str) -> bool:
@@ -168,7 +168,7 @@ def test_what_is_forgotten_is_asked_about_before(commands: Commands, monkeypatch
 
 
 def test_what_is_forgotten_is_gone_and_the_way_back_is_said(commands: Commands) -> None:
-    commands.on_store(lambda store: store.keep_in_context("asana", {"webhook_secret": []}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("asana", {"webhook_secret": []}, overwrite=False))
     said = commands("sources", "forget", "asana", "--yes")
     assert (said.code, "handshakes of asana had left: webhook_secret." in said.out) == (0, True)
     assert "truto-worker sources enrol asana --for 10m" in said.out
@@ -178,9 +178,9 @@ def test_what_is_forgotten_is_gone_and_the_way_back_is_said(commands: Commands) 
 
 
 def test_a_source_that_is_no_longer_configured_can_be_forgotten(commands: Commands) -> None:
-    commands.on_store(lambda store: store.keep_in_context("old", {"webhook_secret": SECRET}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("old", {"webhook_secret": SECRET}, overwrite=False))
     assert commands("sources", "forget", "old", "--yes").code == 0
-    assert commands.on_store(lambda store: store.source_context("old")) == {}
+    assert commands.on_store(lambda store: store.notes.source_context("old")) == {}
 
 
 def test_of_several_stores_the_first_has_what_belongs_to_sources(
@@ -189,7 +189,7 @@ def test_of_several_stores_the_first_has_what_belongs_to_sources(
     monkeypatch.setenv("REDIS_URL", f"{commands.url} redis://127.0.0.1:{free_port()}")
     monkeypatch.setenv("REDIS_SHARD", "2")
     assert commands("sources", "enrol", "asana").code == 0
-    assert commands.on_store(lambda store: store.enrolments(["asana"]))[0].open_until is not None
+    assert commands.on_store(lambda store: store.notes.enrolments(["asana"]))[0].open_until is not None
     assert listed(commands)["asana"]["enrolment_open_until"] is not None
     assert commands("sources", "refusals").code == 0
     assert commands("sources", "forget", "asana", "--yes").code == 0
@@ -205,11 +205,11 @@ def test_a_handshake_is_explained_as_it_would_be_answered_now(commands: Commands
     opened = commands(*arguments, "--json")
     assert (opened.code, opened.json["reason"]) == (0, "handshake")
     assert SECRET not in closed.out + opened.out
-    assert commands.on_store(lambda store: store.source_context("asana")) == {}
+    assert commands.on_store(lambda store: store.notes.source_context("asana")) == {}
 
 
 def test_nothing_that_is_printed_is_wider_than_a_terminal(commands: Commands) -> None:
-    commands.on_store(lambda store: store.keep_in_context("notion", {"webhook_secret": []}, overwrite=False))
+    commands.on_store(lambda store: store.notes.keep_in_context("notion", {"webhook_secret": []}, overwrite=False))
     printed = [
         commands("sources", *arguments).out
         for arguments in (

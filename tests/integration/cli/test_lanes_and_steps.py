@@ -17,8 +17,8 @@ def test_work_that_waits_for_its_key_is_counted_and_told(commands: Commands) -> 
     async def fill(store: Store) -> None:
         await accept(store, delivered("first"), delivered("second"))
         await asyncio.sleep(0.002)
-        for lease in (await store.claim(2, "w")).leases:
-            await store.gate(lease, "h", ONE)
+        for lease in (await store.queue.claim(2, "w")).leases:
+            await store.queue.gate(lease, "h", ONE)
 
     commands.on_store(fill)
     assert commands("events", "--json").json["held"] == 1
@@ -35,11 +35,11 @@ def test_a_replay_keeps_the_steps_that_are_done_unless_told(
     async def fill(store: Store) -> None:
         await accept(store)
         lease = await claim_one(store)
-        await store.keep_step(lease, "h", "x", b"1")
-        await store.finish(lease, End("dead", "h"))
+        await store.queue.keep_step(lease, "h", "x", b"1")
+        await store.queue.finish(lease, End("dead", "h"))
 
     async def left(store: Store) -> dict[str, bytes] | None:
-        return await store.steps(await claim_one(store))
+        return await store.queue.steps(await claim_one(store))
 
     commands.on_store(fill)
     assert commands("replay", "--all", *option).code == 0

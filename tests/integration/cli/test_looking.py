@@ -19,15 +19,15 @@ CAUSE = {"attempts": 10, "error": "KeyError: 'id'", "fingerprint": "ab12cd34ef56
 
 async def dead_letter(store: Store, event_id: str, *, handler: str = "handlers.record.f", **note: object) -> None:
     await accept(store, delivered(event_id, kind="record:created", payload={"ssn": "hidden"}))
-    await store.finish(await claim_one(store), End("dead", handler, note={**CAUSE, **note}))
+    await store.queue.finish(await claim_one(store), End("dead", handler, note={**CAUSE, **note}))
 
 
 async def one_of_each(store: Store) -> None:
     await dead_letter(store, "dead-1")
     await accept(store, delivered("parked-1"))
-    await store.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
+    await store.queue.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
     await accept(store, delivered("done-1"))
-    await store.finish(await claim_one(store), End("done", "h"))
+    await store.queue.finish(await claim_one(store), End("done", "h"))
     await accept(store, delivered("done-1"))
     await accept(store, delivered("ready-1", payload={"ssn": "hidden"}))
 
@@ -83,9 +83,9 @@ def test_the_story_of_an_event_ends_with_where_it_is(commands: Commands, event_i
 def test_the_pieces_of_an_event_are_told_apart(commands: Commands) -> None:
     async def split(store: Store) -> None:
         await accept(store)
-        await store.plan(await claim_one(store), ["a", "b"])
-        for lease in (await store.claim(2, "w")).leases:
-            await store.finish(lease, End("dead" if lease.handler == "a" else "retried", lease.handler, 60))
+        await store.queue.plan(await claim_one(store), ["a", "b"])
+        for lease in (await store.queue.claim(2, "w")).leases:
+            await store.queue.finish(lease, End("dead" if lease.handler == "a" else "retried", lease.handler, 60))
 
     commands.on_store(split)
     shown = commands("events", "e-1").out
@@ -127,7 +127,9 @@ def test_an_event_that_cannot_be_read_ends_with_1(commands: Commands) -> None:
 def test_what_strangers_and_errors_say_does_not_reach_the_terminal_as_a_command(commands: Commands) -> None:
     async def hostile(store: Store) -> None:
         await accept(store, delivered("dead-1", payload={"x": "\x9b31m"}))
-        await store.finish(await claim_one(store), End("dead", "h", note={"error": "\x1b[31m\nfake line " + 300 * "x"}))
+        await store.queue.finish(
+            await claim_one(store), End("dead", "h", note={"error": "\x1b[31m\nfake line " + 300 * "x"})
+        )
 
     commands.on_store(hostile)
     for arguments in (["dead-letters"], ["dead-letters", "--group"], ["events", "dead-1", "--payload"]):
@@ -174,7 +176,7 @@ def test_a_dead_letter_that_cannot_be_read_is_listed_by_its_member(commands: Com
     async def spoil(store: Store) -> None:
         await accept(store)
         await store.redis.set(f"tw:event:{delivered().key}", "spoiled")
-        await store.claim(1, "w")
+        await store.queue.claim(1, "w")
 
     commands.on_store(spoil)
     assert f"unreadable  {delivered().key}" in commands("dead-letters").out

@@ -91,14 +91,14 @@ async def stores(fleet: Fleet) -> AsyncIterator[list[Store]]:
 
 async def ended(store: Store) -> int:
     """How many events are over, or wait for somebody."""
-    overview = await store.overview()
+    overview = await store.inspection.overview()
     return overview.totals.get("done", 0) + overview.parked
 
 
 async def test_each_account_has_its_store_and_each_store_its_worker(fleet: Fleet, stores: list[Store]) -> None:
     assert set((await fleet.deliver("first")).values()) == {"accepted"}
     assert set((await fleet.deliver("first")).values()) == {"duplicate"}
-    shares = [(await store.overview()).totals["accepted"] for store in stores]
+    shares = [(await store.inspection.overview()).totals["accepted"] for store in stores]
     assert sum(shares) == len(ACCOUNTS)
     assert min(shares) > 0
     for shard in (1, 2):
@@ -127,7 +127,7 @@ async def test_a_server_that_is_down_costs_nothing_but_its_own_share_waits(fleet
     )
     fleet.servers[1].start()
     async with asyncio.timeout(20):
-        while (await stores[1].overview()).totals.get("accepted", 0) != spooled:  # noqa: ASYNC110
+        while (await stores[1].inspection.overview()).totals.get("accepted", 0) != spooled:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

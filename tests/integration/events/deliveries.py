@@ -25,7 +25,7 @@ async def accept(store: Store, *events: Verified) -> list[Acceptance]:
 async def claim_one(store: Store, owner: str = "worker-1") -> Lease:
     """The one piece of work that is due, at the latest within a second."""
     for _ in range(500):
-        if leases := (await store.claim(10, owner)).leases:
+        if leases := (await store.queue.claim(10, owner)).leases:
             (lease,) = leases
             return lease
         await asyncio.sleep(0.002)
@@ -34,7 +34,7 @@ async def claim_one(store: Store, owner: str = "worker-1") -> Lease:
 
 async def claim_nothing(store: Store, owner: str = "worker-1") -> float | None:
     """Assert that no work is due; answers when the next one is (s)."""
-    claim = await store.claim(10, owner)
+    claim = await store.queue.claim(10, owner)
     assert claim.leases == []
     return claim.next_due
 
@@ -42,15 +42,15 @@ async def claim_nothing(store: Store, owner: str = "worker-1") -> float | None:
 async def bury(store: Store, *events: Verified, **note: Any) -> list[str]:
     """Accept *events* and make dead letters of them; their members."""
     await accept(store, *events)
-    leases = (await store.claim(100, "worker-1")).leases
+    leases = (await store.queue.claim(100, "worker-1")).leases
     for lease in leases:
-        assert await store.finish(lease, End("dead", handler="h", note=note))
+        assert await store.queue.finish(lease, End("dead", handler="h", note=note))
     return [lease.member for lease in leases]
 
 
 async def words(store: Store, event_id: str = "e-1") -> list[str]:
     """What happened to an event, in one word each."""
-    return [entry.what for entry in await store.history("truto", event_id)]
+    return [entry.what for entry in await store.inspection.history("truto", event_id)]
 
 
 async def expiring_keys(store: Store) -> set[str]:

@@ -82,7 +82,7 @@ async def test_an_event_is_a_duplicate_until_its_end_and_for_the_dedup_ttl_after
     await accept(store)
     lease = await claim_one(store)
     assert await accept(store) == [DUPLICATE]
-    await store.finish(lease, DONE)
+    await store.queue.finish(lease, DONE)
     assert await accept(store) == [DUPLICATE]
     await asyncio.sleep(0.06)
     assert await accept(store) == [ACCEPTED]
@@ -90,7 +90,7 @@ async def test_an_event_is_a_duplicate_until_its_end_and_for_the_dedup_ttl_after
 
 async def test_after_the_end_too_another_body_is_a_conflict(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await accept(store) == [DUPLICATE]
     assert await accept(store, delivered(n=2)) == [CONFLICT]
 
@@ -105,15 +105,15 @@ async def test_nothing_that_is_pending_expires(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(3)))
     multipart = Verified("truto", "ping", "form", b"{}", raw=b"--b")
     await accept(store, multipart)
-    for lease in (await store.claim(2, "worker-1")).leases:
-        await store.plan(lease, ["a", "b"])
+    for lease in (await store.queue.claim(2, "worker-1")).leases:
+        await store.queue.plan(lease, ["a", "b"])
     await bury(store, delivered("dead"))
     assert await expiring_keys(store) == set()
 
 
 async def test_after_the_end_only_what_expires_is_left(store: Store) -> None:
     await accept(store, Verified("truto", "ping", "form", b"{}", raw=b"--b"))
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await expiring_keys(store) == {"done", "history"}
     left = {key.decode().split(":")[1] for key in await store.redis.keys("*")}
     assert left == {"done", "history", "idle", "recent", "totals", "usage", "workers"}
@@ -151,8 +151,8 @@ async def _goes_in_and_comes_out(url: str, verified: Verified) -> None:
         assert (event.source, event.id, event.type) == (verified.source, verified.id, verified.type)
         assert (event.headers, event.raw) == (verified.headers, verified.body)
         assert event.key == verified.key
-        assert await store.raw(event) == (verified.raw or verified.body)
-        received, *_ = await store.history(verified.source, verified.id)
+        assert await store.bodies.raw(event) == (verified.raw or verified.body)
+        received, *_ = await store.inspection.history(verified.source, verified.id)
         assert received.detail["id"] == verified.id
     finally:
         await store.close()

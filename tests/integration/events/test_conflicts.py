@@ -21,10 +21,10 @@ LARGE = "x" * 200_000
 @pytest.mark.bad_input(234)
 async def test_a_conflict_is_told_in_the_history_of_a_handled_event(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     await accept(store, delivered(n=2))
     assert await words(store) == ["received", "claimed", "done", "conflict"]
-    conflict = (await store.history("truto", "e-1"))[-1].detail
+    conflict = (await store.inspection.history("truto", "e-1"))[-1].detail
     assert (conflict["type"], conflict["digest"]) == ("ping", delivered(n=2).digest)
 
 
@@ -35,7 +35,7 @@ async def test_conflicts_leave_no_headers_in_the_history(store: Store) -> None:
     odd = 'a,"headers":{'
     headers = {"user-agent": "u" * 1000, "x-request-id": '"headers":{}'}
     await accept(store, delivered(n=2)._replace(headers=headers, type=odd))
-    conflict = (await store.history("truto", "e-1"))[-1].detail
+    conflict = (await store.inspection.history("truto", "e-1"))[-1].detail
     assert (conflict["type"], "headers" in conflict) == (odd, False)
 
 
@@ -43,14 +43,14 @@ async def test_a_conflict_before_the_first_claim_is_told_as_well_and_the_beginni
     await accept(store)
     await accept(store, delivered(n=2))
     assert await words(store) == ["received", "conflict"]
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await words(store) == ["received", "conflict", "claimed", "done"]
 
 
 async def test_the_history_of_an_event_with_a_conflict_expires_like_any_other(store: Store) -> None:
     await accept(store)
     await accept(store, delivered(n=2))
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await store.redis.pttl(f"tw:history:{delivered().key}") > 0
 
 
@@ -58,15 +58,15 @@ async def test_conflicts_are_counted_apart_from_duplicates(store: Store) -> None
     await accept(store)
     await accept(store)
     await accept(store, delivered(n=2))
-    totals = (await store.overview()).totals
+    totals = (await store.inspection.overview()).totals
     assert (totals["duplicate"], totals["conflict"]) == (1, 1)
 
 
 async def test_the_list_of_what_ended_last_still_says_how(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     await accept(store, delivered(n=2))
-    assert [ended.outcome for ended in await store.recent()] == ["done"]
+    assert [ended.outcome for ended in await store.inspection.recent()] == ["done"]
 
 
 async def test_another_type_under_one_name_is_a_conflict_with_an_equal_body(store: Store) -> None:
@@ -74,36 +74,36 @@ async def test_another_type_under_one_name_is_a_conflict_with_an_equal_body(stor
     first = Verified("partner", "a", "1", b"{}", platform=True)
     await accept(store, first)
     assert await accept(store, first._replace(type="b")) == [CONFLICT]
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await accept(store, first._replace(type="b"), first) == [CONFLICT, DUPLICATE]
 
 
 async def test_a_dead_letter_and_its_discarding_keep_telling(store: Store) -> None:
     (member,) = await bury(store, delivered())
     assert await accept(store, delivered(n=2)) == [CONFLICT]
-    await store.discard([member], "no need")
+    await store.inspection.discard([member], "no need")
     assert await accept(store, delivered(), delivered(n=2)) == [DUPLICATE, CONFLICT]
 
 
 async def test_the_last_of_several_handlers_leaves_what_tells_a_conflict(store: Store) -> None:
     await accept(store)
-    assert await store.plan(await claim_one(store), ["a", "b"])
-    for lease in (await store.claim(2, "w")).leases:
-        await store.finish(lease, DONE)
+    assert await store.queue.plan(await claim_one(store), ["a", "b"])
+    for lease in (await store.queue.claim(2, "w")).leases:
+        await store.queue.finish(lease, DONE)
     assert await accept(store, delivered(), delivered(n=2)) == [DUPLICATE, CONFLICT]
 
 
 async def test_large_bodies_are_told_apart_after_the_end(store: Store) -> None:
     first, other = delivered(filler=LARGE), delivered(filler=LARGE + "y")
     await accept(store, first)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await accept(store, first, other) == [DUPLICATE, CONFLICT]
 
 
 async def test_what_the_guard_keeps_goes_with_it(make_store: MakeStore) -> None:
     store = make_store(dedup_ttl=0.05)
     await accept(store)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     while await store.redis.exists(f"tw:done:{delivered().key}"):
         pass
     assert await accept(store, delivered(n=2)) == [ACCEPTED]
@@ -111,7 +111,7 @@ async def test_what_the_guard_keeps_goes_with_it(make_store: MakeStore) -> None:
 
 async def test_the_guard_of_a_handled_event_takes_redis_no_more_than_a_number(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await store.redis.object("encoding", f"tw:done:{delivered().key}") == b"int"
 
 
@@ -132,20 +132,20 @@ async def test_trutos_own_ids_and_those_of_workflows_are_known_without_their_typ
 
 async def test_an_event_is_found_by_its_id_and_by_its_type_where_several_have_it(store: Store) -> None:
     await accept(store, *(delivered("42", source="shop", kind=kind) for kind in ("b", "a")))
-    assert await store.types_of("shop", "42") == ["a", "b"]
+    assert await store.inspection.types_of("shop", "42") == ["a", "b"]
     for kind in ("a", "b"):
-        stored = await store.stored("shop", "42", kind)
+        stored = await store.inspection.stored("shop", "42", kind)
         assert stored is not None
         assert stored.type == kind
-    first = await store.stored("shop", "42")
+    first = await store.inspection.stored("shop", "42")
     assert first is not None
     assert first.type == "a"
 
 
 async def test_an_ended_event_is_found_by_its_id(store: Store) -> None:
     await accept(store, delivered("42", source="shop"))
-    await store.finish(await claim_one(store), DONE)
-    assert [entry.what for entry in await store.history("shop", "42")] == ["received", "claimed", "done"]
+    await store.queue.finish(await claim_one(store), DONE)
+    assert [entry.what for entry in await store.inspection.history("shop", "42")] == ["received", "claimed", "done"]
 
 
 async def test_what_is_claimed_has_the_name_under_which_it_lies(store: Store) -> None:
@@ -153,8 +153,8 @@ async def test_what_is_claimed_has_the_name_under_which_it_lies(store: Store) ->
         await accept(store, verified)
         lease = await claim_one(store)
         assert lease.member == lease.event.key == verified.key
-        assert (await store.whole(lease.event)).key == verified.key
-        await store.finish(lease, DONE)
+        assert (await store.bodies.whole(lease.event)).key == verified.key
+        await store.queue.finish(lease, DONE)
 
 
 # -- what the version before has left ----------------------------------------------------------------------------------
@@ -173,15 +173,15 @@ async def test_an_event_of_the_version_before_is_handled_under_its_name(store: S
     key = await accepted_before(store, delivered("42", source="shop"))
     lease = await claim_one(store)
     assert lease.member == lease.event.key == key
-    assert await store.finish(lease, DONE)
-    assert [entry.what for entry in await store.history("shop", "42")] == ["received", "claimed", "done"]
+    assert await store.queue.finish(lease, DONE)
+    assert [entry.what for entry in await store.inspection.history("shop", "42")] == ["received", "claimed", "done"]
     await claim_nothing(store)
 
 
 async def test_an_event_of_the_version_before_is_split_between_its_handlers(store: Store) -> None:
     key = await accepted_before(store, delivered("42", source="shop"))
-    assert await store.plan(await claim_one(store), ["a", "b"])
-    assert {lease.member for lease in (await store.claim(2, "w")).leases} == {f"{key}|a", f"{key}|b"}
+    assert await store.queue.plan(await claim_one(store), ["a", "b"])
+    assert {lease.member for lease in (await store.queue.claim(2, "w")).leases} == {f"{key}|a", f"{key}|b"}
 
 
 async def test_an_event_of_trutos_is_a_duplicate_across_the_upgrade(store: Store) -> None:
@@ -208,4 +208,4 @@ async def test_the_digest_stays_out_of_what_handlers_see(store: Store) -> None:
     stored = cast("bytes", await store.redis.get(f"tw:event:{event.key}"))
     assert b'"digest":' in stored
     assert b"digest" not in event.raw
-    assert "digest" not in (await store.history("shop", "42"))[0].detail
+    assert "digest" not in (await store.inspection.history("shop", "42"))[0].detail

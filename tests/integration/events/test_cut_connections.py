@@ -142,11 +142,11 @@ async def outages(proxy: CuttingProxy, store: Store, number: int) -> None:
 
 async def _try(store: Store, n: int) -> None:
     await store.accept([delivered(str(n % 5))])
-    await store.overview()
+    await store.inspection.overview()
 
 
 async def _listen(store: Store) -> None:
-    async with asyncio.timeout(0.05), aclosing(store.listen("w")) as messages:
+    async with asyncio.timeout(0.05), aclosing(store.queue.listen("w")) as messages:
         async for _ in messages:
             pass
 

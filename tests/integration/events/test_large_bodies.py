@@ -46,7 +46,7 @@ async def has_no_offer(store: Store) -> bool:
 
 
 async def claimed(store: Store, *, held: int = 0, most: int = 3 * ROUGHLY) -> list[Lease]:
-    return (await store.claim(10, "worker-1", held_bytes=held, most_bytes=most)).leases
+    return (await store.queue.claim(10, "worker-1", held_bytes=held, most_bytes=most)).leases
 
 
 def ids(leases: list[Lease]) -> list[str]:
@@ -67,7 +67,7 @@ async def test_a_large_body_comes_not_with_the_claim_but_when_it_is_asked_for(st
     assert lease.body_bytes == len(large().body)
     with pytest.raises(LookupError, match="whole"):
         lease.event.payload.get("filler")
-    event = await store.whole(lease.event)
+    event = await store.bodies.whole(lease.event)
     assert (event.raw, event.payload["filler"]) == (large().body, "x" * SIZE)
     assert (event.id, event.type, event.source, event.headers) == ("e-1", "ping", "truto", {"user-agent": "truto"})
 
@@ -76,14 +76,14 @@ async def test_a_small_body_comes_with_its_claim_and_counts_nothing(store: Store
     await accept(store)
     lease = await claim_one(store)
     assert (lease.event.has_body, lease.body_bytes) == (True, 0)
-    assert await store.whole(lease.event) is lease.event
+    assert await store.bodies.whole(lease.event) is lease.event
 
 
 async def test_no_size_of_a_small_event_is_asked_for(store: Store) -> None:
     await store.redis.config_resetstat()
     await accept(store, *(delivered(str(number)) for number in range(20)))
-    for lease in (await store.claim(50, "worker-1")).leases:
-        await store.finish(lease, DONE)
+    for lease in (await store.queue.claim(50, "worker-1")).leases:
+        await store.queue.finish(lease, DONE)
     commands = await store.redis.info("commandstats")
     assert "cmdstat_zrangebyscore" in commands
     assert {"cmdstat_strlen", "cmdstat_getrange"}.isdisjoint(commands)
@@ -94,9 +94,9 @@ async def test_the_own_body_of_a_large_form_is_kept_too(store: Store) -> None:
     await accept(store, form)
     lease = await claim_one(store)
     assert lease.body_bytes == len(form.body) + SIZE
-    event = await store.whole(lease.event)
-    assert (event.raw, await store.raw(event)) == (form.body, form.raw)
-    await store.finish(lease, DONE)
+    event = await store.bodies.whole(lease.event)
+    assert (event.raw, await store.bodies.raw(event)) == (form.body, form.raw)
+    await store.queue.finish(lease, DONE)
     assert await keys_of(store, "raw") == 0
 
 
@@ -121,9 +121,9 @@ def test_bodies_of_any_size_come_out_as_they_went_in(
             assert await store.accept([verified]) == [ACCEPTED]
             assert await store.accept([verified]) == [DUPLICATE]
             lease = await claim_one(store)
-            event = await store.whole(lease.event)
-            assert (event.raw, await store.raw(event)) == (body, raw or body)
-            assert await store.finish(lease, DONE)
+            event = await store.bodies.whole(lease.event)
+            assert (event.raw, await store.bodies.raw(event)) == (body, raw or body)
+            assert await store.queue.finish(lease, DONE)
             assert await expiring_keys(store) == {"done", "history"}
         finally:
             await store.close()
@@ -147,7 +147,7 @@ async def test_a_repetition_of_a_large_event_leaves_nothing_and_changes_nothing(
     await accept(store, large())
     assert await accept(store, second) == [answer]
     assert await keys_of(store, "offered") == 0
-    assert (await store.whole((await claim_one(store)).event)).raw == large().body
+    assert (await store.bodies.whole((await claim_one(store)).event)).raw == large().body
 
 
 async def test_a_large_repetition_of_a_small_event_is_a_conflict(store: Store) -> None:
@@ -159,7 +159,7 @@ async def test_a_large_repetition_of_a_small_event_is_a_conflict(store: Store) -
 
 async def test_a_large_repetition_after_the_end_leaves_nothing(store: Store) -> None:
     await accept(store, large())
-    await store.finish(await claim_one(store), DONE)
+    await store.queue.finish(await claim_one(store), DONE)
     assert await accept(store, large()) == [DUPLICATE]
     assert await keys_of(store, "body") + await keys_of(store, "offered") == 0
 
@@ -173,8 +173,8 @@ async def test_of_large_repetitions_at_once_one_is_accepted(store: Store) -> Non
 async def test_a_delivery_of_large_and_small_events_is_taken_whole_and_in_order(store: Store) -> None:
     events = [large("a"), delivered("b"), large("c")]
     assert await accept(store, *events) == [ACCEPTED] * 3
-    leases = (await store.claim(10, "worker-1")).leases
-    assert [(await store.whole(lease.event)).raw for lease in leases] == [event.body for event in events]
+    leases = (await store.queue.claim(10, "worker-1")).leases
+    assert [(await store.bodies.whole(lease.event)).raw for lease in leases] == [event.body for event in events]
 
 
 async def test_an_event_whose_large_body_is_gone_by_then_is_not_accepted_nor_what_came_with_it(store: Store) -> None:
@@ -196,7 +196,7 @@ async def test_a_large_body_whose_ingress_dies_before_the_accept_expires(redis_s
             await measured.accept([large("orphaned")])
         (orphan,) = await other.redis.keys("tw:offered:*")
         assert 0 < await other.redis.pttl(orphan) <= 15_000
-        assert await other.stored("truto", "orphaned") is None
+        assert await other.inspection.stored("truto", "orphaned") is None
         assert await other.accept([large("orphaned")]) == [ACCEPTED]
         for store in (measured, other):
             await store.close()
@@ -230,14 +230,14 @@ async def test_a_claim_takes_as_many_large_bodies_as_fit(store: Store) -> None:
     first = await claimed(store)
     assert ids(first) == ["0", "1", "2"]
     assert await claimed(store, held=sum(lease.body_bytes for lease in first)) == []
-    await store.finish(first[0], DONE)
+    await store.queue.finish(first[0], DONE)
     assert ids(await claimed(store, held=2 * ROUGHLY)) == ["3"]
 
 
 async def test_what_has_to_wait_for_room_is_left_to_other_workers(store: Store) -> None:
     await accept(store, *(large(str(number)) for number in range(5)))
     assert ids(await claimed(store)) == ["0", "1", "2"]
-    assert ids((await store.claim(10, "worker-2", most_bytes=3 * ROUGHLY)).leases) == ["3", "4"]
+    assert ids((await store.queue.claim(10, "worker-2", most_bytes=3 * ROUGHLY)).leases) == ["3", "4"]
 
 
 async def test_small_events_pass_large_ones_that_wait_for_room(store: Store) -> None:
@@ -261,7 +261,7 @@ async def test_an_event_larger_than_the_bound_comes_alone_when_nothing_is_held(s
 
 async def test_a_worker_without_room_is_not_told_to_claim_again_at_once(store: Store) -> None:
     await accept(store, large())
-    claim = await store.claim(10, "worker-1", held_bytes=ROUGHLY, most_bytes=ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", held_bytes=ROUGHLY, most_bytes=ROUGHLY)
     assert (claim.leases, claim.next_due) == ([], None)
 
 
@@ -271,23 +271,23 @@ async def test_suspect_work_waits_for_room_like_other_work_and_lets_small_events
     await claim_one(store)
     await accept(store, delivered("small"))
     await asyncio.sleep(0.06)
-    claim = await store.claim(10, "worker-1", suspect=1, held_bytes=3 * ROUGHLY, most_bytes=3 * ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", suspect=1, held_bytes=3 * ROUGHLY, most_bytes=3 * ROUGHLY)
     assert ids(claim.leases) == ["small"]
-    claim = await store.claim(10, "worker-1", suspect=1, most_bytes=3 * ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", suspect=1, most_bytes=3 * ROUGHLY)
     assert [(lease.event.id, lease.crashes) for lease in claim.leases] == [("e-1", 1)]
 
 
 async def test_with_ordered_handlers_nothing_passes_an_event_that_waits_for_room(store: Store) -> None:
-    store.keep_order(lambda: [OrderedPattern("h", None, "ping")])
+    store.queue.keep_order(lambda: [OrderedPattern("h", None, "ping")])
     await accept(store, large("a"), delivered("b"))
     assert await claimed(store, held=3 * ROUGHLY) == []
     assert ids(await claimed(store)) == ["a", "b"]
 
 
 async def test_no_worker_that_waits_is_given_a_large_event_but_it_is_told_to_look(store: Store) -> None:
-    messages = store.listen("worker-1")
+    messages = store.queue.listen("worker-1")
     assert await anext(messages) is None
-    await store.claim(10, "worker-1")
+    await store.queue.claim(10, "worker-1")
     await accept(store, large())
     assert await anext(messages) is None
     await messages.aclose()
@@ -295,40 +295,40 @@ async def test_no_worker_that_waits_is_given_a_large_event_but_it_is_told_to_loo
 
 async def test_the_pieces_of_a_split_event_have_its_body_until_the_last_one_ends(store: Store) -> None:
     await accept(store, large())
-    await store.plan(await claim_one(store), ["a", "b"])
-    first, second = (await store.claim(10, "worker-1")).leases
-    await store.finish(first, DONE)
-    assert (await store.whole(second.event)).raw == large().body
-    await store.finish(second, DONE)
+    await store.queue.plan(await claim_one(store), ["a", "b"])
+    first, second = (await store.queue.claim(10, "worker-1")).leases
+    await store.queue.finish(first, DONE)
+    assert (await store.bodies.whole(second.event)).raw == large().body
+    await store.queue.finish(second, DONE)
     assert await keys_of(store, "body") == 0
 
 
 async def test_a_large_dead_letter_is_listed_without_its_body_and_replayed_with_it(store: Store) -> None:
     members = await bury(store, large())
-    (letter,) = await store.dead_letters()
+    (letter,) = await store.inspection.dead_letters()
     assert letter.event is not None
     assert (letter.event.id, letter.event.has_body, letter.stored) == ("e-1", False, b"")
-    assert await store.replay(members) == 1
-    assert (await store.whole((await claim_one(store)).event)).raw == large().body
+    assert await store.inspection.replay(members) == 1
+    assert (await store.bodies.whole((await claim_one(store)).event)).raw == large().body
 
 
 async def test_a_large_dead_letter_that_is_given_up_leaves_nothing(store: Store) -> None:
-    await store.discard(await bury(store, large()), "why")
+    await store.inspection.discard(await bury(store, large()), "why")
     assert await keys_of(store, "body") + await keys_of(store, "event") == 0
 
 
 async def test_a_large_event_is_looked_at_whole(store: Store) -> None:
     await accept(store, large())
-    found = await store.stored("truto", "e-1")
+    found = await store.inspection.stored("truto", "e-1")
     assert found is not None
     assert found.raw == large().body
-    assert [entry.what for entry in await store.history("truto", "e-1")] == ["received"]
+    assert [entry.what for entry in await store.inspection.history("truto", "e-1")] == ["received"]
 
 
 async def test_the_released_claim_of_a_large_event_loses_nothing(store: Store) -> None:
     await accept(store, large())
-    await store.finish(await claim_one(store), End("released"))
-    assert (await store.whole((await claim_one(store)).event)).raw == large().body
+    await store.queue.finish(await claim_one(store), End("released"))
+    assert (await store.bodies.whole((await claim_one(store)).event)).raw == large().body
 
 
 @pytest.mark.parametrize("left", [None, b"", b"{", b"[]"], ids=["gone", "empty", "cut-off", "no-object"])
@@ -338,7 +338,7 @@ async def test_a_body_that_cannot_be_read_is_reported_as_such(store: Store, left
     await (store.redis.delete(key) if left is None else store.redis.set(key, left))
     lease = await claim_one(store)
     with pytest.raises(CorruptEvent) as caught:
-        await store.whole(lease.event)
+        await store.bodies.whole(lease.event)
     assert "xxx" not in str(caught.value)
 
 
@@ -347,9 +347,9 @@ async def test_large_events_of_the_version_before_are_claimed_by_size_and_read(s
     await put_as_before(store, *events)
     leases = await claimed(store)
     assert [(lease.event.id, lease.event.has_body) for lease in leases] == [("0", False), ("1", False), ("2", False)]
-    assert [(await store.whole(lease.event)).raw for lease in leases] == [event.body for event in events[:3]]
+    assert [(await store.bodies.whole(lease.event)).raw for lease in leases] == [event.body for event in events[:3]]
     for lease in leases:
-        await store.finish(lease, DONE)
+        await store.queue.finish(lease, DONE)
     assert await keys_of(store, "event") == 2
 
 
@@ -362,8 +362,8 @@ async def test_a_repetition_of_a_large_event_of_the_version_before_is_known(stor
 
 async def test_large_dead_letters_of_the_version_before_are_listed_without_bodies(store: Store) -> None:
     await put_as_before(store, large(size=300_000))
-    await store.finish(await claim_one(store), End("dead", handler="h"))
-    (letter,) = await store.dead_letters()
+    await store.queue.finish(await claim_one(store), End("dead", handler="h"))
+    (letter,) = await store.inspection.dead_letters()
     assert letter.event is not None
     assert (letter.event.id, letter.event.has_body) == ("e-1", False)
-    assert (await store.whole(letter.event)).raw == large(size=300_000).body
+    assert (await store.bodies.whole(letter.event)).raw == large(size=300_000).body

@@ -22,22 +22,22 @@ async def test_events_start_in_the_order_in_which_they_came(store: Store) -> Non
     await accept(store, *(delivered(name) for name in names[:100]))
     await accept(store, *(delivered(name) for name in names[100:]))
     await asyncio.sleep(0.002)
-    claimed = (await store.claim(1000, "worker-1")).leases
+    claimed = (await store.queue.claim(1000, "worker-1")).leases
     assert [lease.event.id for lease in claimed] == names
 
 
 async def test_a_claim_takes_at_most_what_it_asks_for(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(5)))
     await asyncio.sleep(0.001)
-    assert len((await store.claim(2, "worker-1")).leases) == 2
-    assert len((await store.claim(10, "worker-2")).leases) == 3
-    assert (await store.claim(0, "worker-2")).leases == []
+    assert len((await store.queue.claim(2, "worker-1")).leases) == 2
+    assert len((await store.queue.claim(10, "worker-2")).leases) == 3
+    assert (await store.queue.claim(0, "worker-2")).leases == []
 
 
 async def test_claims_of_one_moment_give_no_token_twice(make_store: MakeStore) -> None:
     stores = [make_store() for _ in range(10)]
     await accept(stores[0], *(delivered(str(n)) for n in range(100)))
-    claims = await asyncio.gather(*(store.claim(1, "worker-1") for store in stores for _ in range(10)))
+    claims = await asyncio.gather(*(store.queue.claim(1, "worker-1") for store in stores for _ in range(10)))
     leases = [lease for claim in claims for lease in claim.leases]
     assert len({lease.token for lease in leases}) == len(leases) == 100
 
@@ -45,7 +45,7 @@ async def test_claims_of_one_moment_give_no_token_twice(make_store: MakeStore) -
 async def test_a_claim_that_leaves_work_behind_says_so(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(3)))
     await asyncio.sleep(0.001)
-    assert (await store.claim(1, "worker-1")).next_due == 0
+    assert (await store.queue.claim(1, "worker-1")).next_due == 0
 
 
 async def test_an_empty_queue_has_nothing_due(store: Store) -> None:
@@ -85,21 +85,21 @@ async def test_a_token_that_passed_to_another_owner_ends_nothing(make_store: Mak
     await asyncio.sleep(BRIEF)
     current = await claim_one(make_store(), "worker-2")
     before = await words(store)
-    assert not await store.finish(stale, End(kind))  # type: ignore[arg-type]  # one of its literals
-    assert not await store.plan(stale, ["a", "b"])
-    assert await store.renew([stale, current]) == [False, True]
+    assert not await store.queue.finish(stale, End(kind))  # type: ignore[arg-type]  # one of its literals
+    assert not await store.queue.plan(stale, ["a", "b"])
+    assert await store.queue.renew([stale, current]) == [False, True]
     assert await words(store) == before
-    assert await store.finish(current, DONE)
-    assert (await store.overview()).totals["stale"] == 1
+    assert await store.queue.finish(current, DONE)
+    assert (await store.inspection.overview()).totals["stale"] == 1
 
 
 async def test_an_ended_lease_cannot_end_again(store: Store) -> None:
     await accept(store)
     lease = await claim_one(store)
-    first, second = await asyncio.gather(store.finish(lease, DONE), store.finish(lease, End("dead")))
+    first, second = await asyncio.gather(store.queue.finish(lease, DONE), store.queue.finish(lease, End("dead")))
     assert (first, second) == (True, False)
-    assert await store.renew([lease]) == [False]
-    assert await store.dead_letters() == []
+    assert await store.queue.renew([lease]) == [False]
+    assert await store.inspection.dead_letters() == []
 
 
 async def test_an_expired_lease_that_nobody_took_can_still_end(make_store: MakeStore) -> None:
@@ -107,7 +107,7 @@ async def test_an_expired_lease_that_nobody_took_can_still_end(make_store: MakeS
     await accept(store)
     lease = await claim_one(store)
     await asyncio.sleep(0.02)
-    assert await store.finish(lease, DONE)
+    assert await store.queue.finish(lease, DONE)
 
 
 async def test_a_renewed_lease_lasts_for_a_full_period_more(make_store: MakeStore) -> None:
@@ -116,50 +116,50 @@ async def test_a_renewed_lease_lasts_for_a_full_period_more(make_store: MakeStor
     lease = await claim_one(store)
     for _ in range(3):
         await asyncio.sleep(0.3)
-        assert await store.renew([lease]) == [True]
+        assert await store.queue.renew([lease]) == [True]
     next_due = await claim_nothing(store, "worker-2")
     assert next_due == pytest.approx(0.5, abs=0.1)
 
 
 async def test_renewing_nothing_is_fine(store: Store) -> None:
-    assert await store.renew([]) == []
+    assert await store.queue.renew([]) == []
 
 
 async def test_a_split_event_is_done_when_its_last_piece_is(store: Store) -> None:
     await accept(store)
-    assert await store.plan(await claim_one(store), ["a", "b", "c"])
-    pieces = (await store.claim(10, "worker-1")).leases
+    assert await store.queue.plan(await claim_one(store), ["a", "b", "c"])
+    pieces = (await store.queue.claim(10, "worker-1")).leases
     assert sorted(lease.handler or "" for lease in pieces) == ["a", "b", "c"]
     assert {lease.event.id for lease in pieces} == {"e-1"}
     for piece in pieces[:2]:
-        await store.finish(piece, End("done", handler=piece.handler))
+        await store.queue.finish(piece, End("done", handler=piece.handler))
         assert await store.redis.exists(f"tw:event:{piece.event.key}")
-    await store.finish(pieces[2], DONE)
+    await store.queue.finish(pieces[2], DONE)
     assert not await store.redis.exists(f"tw:event:{pieces[2].event.key}", f"tw:open:{pieces[2].event.key}")
 
 
 async def test_pieces_fail_and_die_each_for_itself(store: Store) -> None:
     await accept(store)
-    await store.plan(await claim_one(store), ["a", "b"])
-    one, other = (await store.claim(10, "worker-1")).leases
-    await store.finish(one, End("retried", handler=one.handler))
-    await store.finish(other, End("dead", handler=other.handler))
+    await store.queue.plan(await claim_one(store), ["a", "b"])
+    one, other = (await store.queue.claim(10, "worker-1")).leases
+    await store.queue.finish(one, End("retried", handler=one.handler))
+    await store.queue.finish(other, End("dead", handler=other.handler))
     again = await claim_one(store)
     assert (again.handler, again.attempts) == (one.handler, 1)
-    await store.finish(again, DONE)
-    (letter,) = await store.dead_letters()
+    await store.queue.finish(again, DONE)
+    (letter,) = await store.inspection.dead_letters()
     assert letter.handler == other.handler
     assert letter.event is not None
-    await store.replay([letter.member])
-    await store.finish(await claim_one(store), DONE)
+    await store.inspection.replay([letter.member])
+    await store.queue.finish(await claim_one(store), DONE)
     assert not await store.redis.exists(f"tw:event:{other.event.key}")
 
 
 async def test_a_piece_is_not_split_again(store: Store) -> None:
     await accept(store)
-    await store.plan(await claim_one(store), ["a", "b"])
-    for piece in (await store.claim(10, "worker-1")).leases:
-        assert not await store.plan(piece, ["x", "y"])
+    await store.queue.plan(await claim_one(store), ["a", "b"])
+    for piece in (await store.queue.claim(10, "worker-1")).leases:
+        assert not await store.queue.plan(piece, ["x", "y"])
 
 
 @pytest.mark.parametrize("handlers", [[], ["a", "a"]], ids=["none", "one-twice"])
@@ -167,24 +167,24 @@ async def test_a_split_that_would_never_end_is_a_mistake_and_changes_nothing(sto
     await accept(store)
     lease = await claim_one(store)
     with pytest.raises(ValueError, match="different handlers"):
-        await store.plan(lease, handlers)
-    assert await store.renew([lease]) == [True]
+        await store.queue.plan(lease, handlers)
+    assert await store.queue.renew([lease]) == [True]
 
 
 async def test_a_retry_uses_an_attempt_and_waits_for_its_delay(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), End("retried", handler="h", delay=0.1))
+    await store.queue.finish(await claim_one(store), End("retried", handler="h", delay=0.1))
     assert await claim_nothing(store) == pytest.approx(0.1, abs=0.05)
     lease = await claim_one(store)
     assert (lease.handler, lease.attempts, lease.crashes) == ("h", 1, 0)
-    await store.finish(lease, End("retried", handler="h"))
+    await store.queue.finish(lease, End("retried", handler="h"))
     assert (await claim_one(store)).attempts == 2
 
 
 async def test_released_work_uses_no_attempt_and_counts_as_no_crash(store: Store) -> None:
     await accept(store)
-    await store.finish(await claim_one(store), End("retried", handler="h"))
-    await store.finish(await claim_one(store), End("released", handler="h"))
+    await store.queue.finish(await claim_one(store), End("retried", handler="h"))
+    await store.queue.finish(await claim_one(store), End("released", handler="h"))
     lease = await claim_one(store)
     assert (lease.attempts, lease.crashes) == (1, 0)
 
@@ -197,8 +197,10 @@ async def test_released_work_uses_no_attempt_and_counts_as_no_crash(store: Store
 async def test_an_end_that_cannot_be_written_harms_nobody_else(store: Store, bad: End) -> None:
     await accept(store, delivered("a"), delivered("b"))
     await asyncio.sleep(0.001)
-    one, other = (await store.claim(10, "worker-1")).leases
-    results = await asyncio.gather(store.finish(one, bad), store.finish(other, DONE), return_exceptions=True)
+    one, other = (await store.queue.claim(10, "worker-1")).leases
+    results = await asyncio.gather(
+        store.queue.finish(one, bad), store.queue.finish(other, DONE), return_exceptions=True
+    )
     assert isinstance(results[0], (TypeError, ValueError, OverflowError))
     assert results[1] is True
 
@@ -206,10 +208,10 @@ async def test_an_end_that_cannot_be_written_harms_nobody_else(store: Store, bad
 async def test_many_ends_at_once_share_a_round_trip(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(50)))
     await asyncio.sleep(0.001)
-    leases = (await store.claim(50, "worker-1")).leases
-    await store.finish(leases[0], DONE)
+    leases = (await store.queue.claim(50, "worker-1")).leases
+    await store.queue.finish(leases[0], DONE)
     await store.redis.config_resetstat()
-    assert all(await store.finish_all([(lease, DONE) for lease in leases[1:]]))
+    assert all(await store.queue.finish_all([(lease, DONE) for lease in leases[1:]]))
     assert (await store.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] == 1
 
 
@@ -221,8 +223,8 @@ async def test_a_stored_event_that_cannot_be_read_becomes_a_dead_letter_with_its
     key = f"tw:event:{delivered('bad').key}"
     await (store.redis.delete(key) if stored is None else store.redis.set(key, stored))
     await asyncio.sleep(0.001)
-    assert [lease.event.id for lease in (await store.claim(10, "worker-1")).leases] == ["good"]
-    (letter,) = await store.dead_letters()
+    assert [lease.event.id for lease in (await store.queue.claim(10, "worker-1")).leases] == ["good"]
+    (letter,) = await store.inspection.dead_letters()
     assert letter.event is None
     assert letter.stored == (stored or b"")
     assert "reading a stored event" in letter.note["error"]
@@ -233,28 +235,28 @@ async def test_the_raw_body_of_a_multipart_delivery_is_kept_beside_its_event(sto
     await accept(store, Verified("truto", "a", "1", b'{"event":"a"}', raw=b"--b\r\n\0\xff"))
     event = (await claim_one(store)).event
     assert event.raw == b'{"event":"a"}'
-    assert await store.raw(event) == b"--b\r\n\0\xff"
+    assert await store.bodies.raw(event) == b"--b\r\n\0\xff"
 
 
 async def test_the_raw_body_of_a_json_delivery_is_its_event(store: Store) -> None:
     await accept(store)
     event = (await claim_one(store)).event
-    assert await store.raw(event) == event.raw == delivered().body
+    assert await store.bodies.raw(event) == event.raw == delivered().body
 
 
 async def test_workers_with_odd_names_leave_a_readable_history(store: Store) -> None:
     await accept(store)
-    await store.plan(await claim_one(store, 'host "1"\\'), ['h"1', "h2"])
-    pieces = (await store.claim(10, 'host "1"\\')).leases
+    await store.queue.plan(await claim_one(store, 'host "1"\\'), ['h"1', "h2"])
+    pieces = (await store.queue.claim(10, 'host "1"\\')).leases
     assert len(pieces) == 2
-    claims = [entry.detail for entry in await store.history("truto", "e-1") if entry.what == "claimed"]
+    claims = [entry.detail for entry in await store.inspection.history("truto", "e-1") if entry.what == "claimed"]
     assert {claim["worker"] for claim in claims} == {'host "1"\\'}
     assert [claim.get("handler") for claim in claims[1:]] == [piece.handler for piece in pieces]
 
 
 async def test_hundreds_that_run_do_not_hide_what_comes_after_them(store: Store) -> None:
     await accept(store, *(delivered(f"running-{number}") for number in range(500)))
-    assert len((await store.claim(500, "worker-1")).leases) == 500
+    assert len((await store.queue.claim(500, "worker-1")).leases) == 500
     await accept(store, delivered("new"))
     assert (await claim_one(store, "worker-2")).event.id == "new"
 
@@ -276,14 +278,14 @@ async def test_an_answer_that_lay_unread_until_its_leases_were_lost_brings_none(
     async def claim_later() -> None:
         other = Store.connect(redis_server.url, lease_seconds=60)
         await asyncio.sleep(0.4)
-        (lease,) = (await other.claim(1, "other")).leases
+        (lease,) = (await other.queue.claim(1, "other")).leases
         assert lease.crashes == 1
         await other.close()
 
-    async with aclosing(store.listen("frozen")) as messages:
+    async with aclosing(store.queue.listen("frozen")) as messages:
         await anext(messages)  # whoever listens has its claims sent at once
-        await store.claim(0, "frozen")
-        claiming = asyncio.create_task(store.claim(1, "frozen"))
+        await store.queue.claim(0, "frozen")
+        claiming = asyncio.create_task(store.queue.claim(1, "frozen"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         with ThreadPoolExecutor() as elsewhere:  # and this thread stands still

@@ -17,7 +17,7 @@ def ten(name: str = "calls", period: float = 60.0) -> Budget:
 
 
 async def test_a_budget_gives_its_starts_at_once_and_the_next_one_a_period_later(store: Store) -> None:
-    answers = [await store.spend([ten()], longest=100) for _ in range(11)]
+    answers = [await store.budgets.spend([ten()], longest=100) for _ in range(11)]
     assert answers[:10] == [(True, 0.0)] * 10
     taken, wait = answers[10]
     assert taken
@@ -26,44 +26,44 @@ async def test_a_budget_gives_its_starts_at_once_and_the_next_one_a_period_later
 
 async def test_processes_share_a_budget(make_store: MakeStore) -> None:
     one, other = make_store(), make_store()
-    answers = await asyncio.gather(*(store.spend([ten()], longest=0) for store in [one, other] * 10))
+    answers = await asyncio.gather(*(store.budgets.spend([ten()], longest=0) for store in [one, other] * 10))
     assert [taken for taken, _ in answers].count(True) == 10
 
 
 async def test_who_would_wait_too_long_takes_nothing_away(store: Store) -> None:
     for _ in range(10):
-        await store.spend([ten()], longest=0)
+        await store.budgets.spend([ten()], longest=0)
     for _ in range(5):
-        taken, wait = await store.spend([ten()], longest=1)
+        taken, wait = await store.budgets.spend([ten()], longest=1)
         assert not taken
         assert 59 < wait <= 60
     assert await store.redis.llen(next(iter(await store.redis.keys("tw:spent:*")))) == 10  # type: ignore[misc]
 
 
 async def test_those_who_wait_are_given_later_and_later_periods(store: Store) -> None:
-    waits = [(await store.spend([Budget("calls", 2, 10)], longest=100))[1] for _ in range(8)]
+    waits = [(await store.budgets.spend([Budget("calls", 2, 10)], longest=100))[1] for _ in range(8)]
     assert [round(wait, -1) for wait in waits] == [0, 0, 10, 10, 20, 20, 30, 30]
 
 
 async def test_a_start_needs_a_place_in_every_budget(store: Store) -> None:
     narrow = Budget("account", 1, 30)
-    assert await store.spend([ten(), narrow], longest=0) == (True, 0.0)
-    taken, _ = await store.spend([ten(), narrow], longest=0)
+    assert await store.budgets.spend([ten(), narrow], longest=0) == (True, 0.0)
+    taken, _ = await store.budgets.spend([ten(), narrow], longest=0)
     assert not taken
-    assert (await store.spend([ten(), Budget("other account", 1, 30)], longest=0))[0]
+    assert (await store.budgets.spend([ten(), Budget("other account", 1, 30)], longest=0))[0]
     assert await store.redis.llen(f"tw:spent:{ten().parts[0]}") == 2  # type: ignore[misc]
 
 
 async def test_a_period_later_there_are_starts_again(store: Store) -> None:
     short = Budget("calls", 1, 0.05)
-    assert (await store.spend([short], longest=0))[0]
-    assert not (await store.spend([short], longest=0))[0]
+    assert (await store.budgets.spend([short], longest=0))[0]
+    assert not (await store.budgets.spend([short], longest=0))[0]
     await asyncio.sleep(0.06)
-    assert (await store.spend([short], longest=0))[0]
+    assert (await store.budgets.spend([short], longest=0))[0]
 
 
 async def test_a_budget_that_is_not_used_leaves_nothing_behind(store: Store) -> None:
-    await store.spend([Budget("calls", 5, 0.05)], longest=0)
+    await store.budgets.spend([Budget("calls", 5, 0.05)], longest=0)
     await asyncio.sleep(0.1)
     assert await store.redis.keys("*") == []
 

@@ -33,25 +33,25 @@ async def store_at(url: str, *, answer_seconds: float = 5.0) -> AsyncIterator[St
 METHODS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "ping": lambda store: store.ping(),
     "accept": lambda store: store.accept([HIDDEN]),
-    "claim": lambda store: store.claim(1, "w"),
-    "listen": lambda store: anext(store.listen("w")),
-    "leave": lambda store: store.leave("w"),
-    "history": lambda store: store.history("truto", "1"),
-    "dead_letters": lambda store: store.dead_letters(),
-    "parked": lambda store: store.parked(),
-    "stored": lambda store: store.stored("truto", "1"),
-    "places": lambda store: store.places("truto", "1"),
-    "recent": lambda store: store.recent(),
-    "each_kept": lambda store: anext(store.each_kept("dead")),
+    "claim": lambda store: store.queue.claim(1, "w"),
+    "listen": lambda store: anext(store.queue.listen("w")),
+    "leave": lambda store: store.queue.leave("w"),
+    "history": lambda store: store.inspection.history("truto", "1"),
+    "dead_letters": lambda store: store.inspection.dead_letters(),
+    "parked": lambda store: store.inspection.parked(),
+    "stored": lambda store: store.inspection.stored("truto", "1"),
+    "places": lambda store: store.inspection.places("truto", "1"),
+    "recent": lambda store: store.inspection.recent(),
+    "each_kept": lambda store: anext(store.inspection.each_kept("dead")),
     "find_faults": lambda store: store.find_faults(),
-    "overview": lambda store: store.overview(),
-    "replay": lambda store: store.replay(["m"]),
-    "unpark": lambda store: store.unpark(["m"]),
-    "discard": lambda store: store.discard(["m"], "why"),
-    "open_enrolment": lambda store: store.open_enrolment("s", 60),
-    "enrol": lambda store: store.enrol("s", {"webhook_secret": "hidden"}),
-    "enrolments": lambda store: store.enrolments(["s"]),
-    "forget_source": lambda store: store.forget_source("s"),
+    "overview": lambda store: store.inspection.overview(),
+    "replay": lambda store: store.inspection.replay(["m"]),
+    "unpark": lambda store: store.inspection.unpark(["m"]),
+    "discard": lambda store: store.inspection.discard(["m"], "why"),
+    "open_enrolment": lambda store: store.notes.open_enrolment("s", 60),
+    "enrol": lambda store: store.notes.enrol("s", {"webhook_secret": "hidden"}),
+    "enrolments": lambda store: store.notes.enrolments(["s"]),
+    "forget_source": lambda store: store.notes.forget_source("s"),
 }
 
 
@@ -69,13 +69,13 @@ async def test_the_work_of_a_lease_says_so_too(own_redis: EmbeddedRedis) -> None
         lease = await claim_one(store)
         own_redis.kill()
         for work in (
-            store.finish(lease, DONE),
-            store.renew([lease]),
-            store.plan(lease, ["a"]),
-            store.raw(lease.event),
-            store.gate(lease, "h", NO_LANE),
-            store.steps(lease),
-            store.keep_step(lease, "h", "x", b"1"),
+            store.queue.finish(lease, DONE),
+            store.queue.renew([lease]),
+            store.queue.plan(lease, ["a"]),
+            store.bodies.raw(lease.event),
+            store.queue.gate(lease, "h", NO_LANE),
+            store.queue.steps(lease),
+            store.queue.keep_step(lease, "h", "x", b"1"),
         ):
             with pytest.raises(StoreUnavailable):
                 await work
@@ -130,20 +130,20 @@ async def test_what_a_failed_accept_left_behind_is_never_refused_and_yet_not_run
 
 async def test_a_full_redis_takes_nothing_in_but_lets_the_workers_empty_it(store: Store) -> None:
     await bury(store, delivered("dead"), delivered("old"))
-    letters = [letter.member for letter in await store.dead_letters()]
+    letters = [letter.member for letter in await store.inspection.dead_letters()]
     await accept(store, delivered("a"), delivered("b"), delivered("c"))
     await store.redis.config_set("maxmemory", "1")
     try:
         with pytest.raises(StoreUnavailable) as caught:
             await store.accept([HIDDEN])
-        one, other, third = (await store.claim(10, "worker-1")).leases
-        assert await store.renew([one, other]) == [True, True]
-        assert await store.plan(one, ["x", "y"])
-        assert await store.finish(other, DONE)
-        assert await store.finish(third, End("retried", handler="h"))
-        assert await store.replay(letters[:1]) == 1
-        assert await store.discard(letters[1:], "full") == 1
-        assert (await store.overview()).dead == 0
+        one, other, third = (await store.queue.claim(10, "worker-1")).leases
+        assert await store.queue.renew([one, other]) == [True, True]
+        assert await store.queue.plan(one, ["x", "y"])
+        assert await store.queue.finish(other, DONE)
+        assert await store.queue.finish(third, End("retried", handler="h"))
+        assert await store.inspection.replay(letters[:1]) == 1
+        assert await store.inspection.discard(letters[1:], "full") == 1
+        assert (await store.inspection.overview()).dead == 0
     finally:
         await store.redis.config_set("maxmemory", "0")
     assert "hidden" not in "".join(traceback.format_exception(caught.value))
@@ -200,7 +200,7 @@ async def test_an_answer_for_too_few_ends_is_no_end(store: Store) -> None:
     async with lying_redis(b"*0\r\n") as url, store_at(url) as liar:
         async with asyncio.timeout(1):
             with pytest.raises((StoreUnavailable, ValueError)):
-                await liar.finish(lease, DONE)
+                await liar.queue.finish(lease, DONE)
 
 
 async def test_closing_twice_is_fine(store: Store) -> None:

@@ -22,7 +22,7 @@ _COUNTED = re.compile(rb'^\d+\n\{"source":"([^"]*)","bytes":(\d+),')
 
 
 async def pending(store: Store) -> dict[str, tuple[int, int]]:
-    usages = (await store.overview()).sources
+    usages = (await store.inspection.overview()).sources
     return {source: (usage.events, usage.bytes) for source, usage in usages.items() if usage.events or usage.bytes}
 
 
@@ -43,7 +43,7 @@ async def recounted(store: Store) -> dict[str, tuple[int, int]]:
 async def parked_bytes(store: Store) -> dict[str, int]:
     """What the parked events count for that nobody handles."""
     found: dict[str, int] = {}
-    for kept in await store.parked(1000):
+    for kept in await store.inspection.parked(1000):
         if kept.note.get("why") == "no_handler":
             stored = await store.redis.get(f"tw:event:{kept.member.partition('|')[0]}")
             counted = _COUNTED.match(stored or b"")
@@ -78,7 +78,7 @@ def test_the_counts_are_those_of_a_recount_whatever_happened(
             for step in steps:
                 await _do(store, *step)
                 assert await pending(store) == await recounted(store)
-            usages = (await store.overview()).sources
+            usages = (await store.inspection.overview()).sources
             kept = {source: usage.parked_bytes for source, usage in usages.items() if usage.parked}
             assert kept == await parked_bytes(store)
         finally:
@@ -93,17 +93,19 @@ async def _do(store: Store, step: str, number: int, source: str) -> None:
             event = delivered(str(number), source=source, filler="x" * number)
             await store.accept([event, event._replace(id=f"{number}-form", raw=b"-" * number)])
         case "replay":
-            await store.replay([kept.member for kept in await store.dead_letters()])
+            await store.inspection.replay([kept.member for kept in await store.inspection.dead_letters()])
         case "unpark":
-            await store.unpark([kept.member for kept in await store.parked()])
+            await store.inspection.unpark([kept.member for kept in await store.inspection.parked()])
         case "discard":
-            await store.discard([kept.member for kept in await store.dead_letters()], "not needed")
+            await store.inspection.discard(
+                [kept.member for kept in await store.inspection.dead_letters()], "not needed"
+            )
         case "reconnect":
-            await store.account_reconnected("a")
+            await store.queue.account_reconnected("a")
         case "bound":
-            await store.bound_parked()
+            await store.inspection.bound_parked()
         case "lose":  # as a killed worker does: its leases end by themselves
-            await store.claim(number + 1, "lost")
+            await store.queue.claim(number + 1, "lost")
             leased = await store.redis.zrange("tw:queue", 0, -1)
             if leased:
                 await store.redis.zadd("tw:queue", dict.fromkeys(leased, 1))
@@ -112,27 +114,29 @@ async def _do(store: Store, step: str, number: int, source: str) -> None:
 
 
 async def _work(store: Store, step: str, number: int) -> None:
-    for lease in (await store.claim(number + 1, "worker-1")).leases:
+    for lease in (await store.queue.claim(number + 1, "worker-1")).leases:
         if step == "plan" and lease.handler is None:
-            await store.plan(lease, ["a", "b"])
+            await store.queue.plan(lease, ["a", "b"])
         elif step == "plan":
-            await store.finish(lease, End("done", lease.handler))
+            await store.queue.finish(lease, End("done", lease.handler))
         elif step == "supersede":
             lane = Lane("h|k", window=60)
-            await store.gate(lease, lease.handler or "h", lane)
+            await store.queue.gate(lease, lease.handler or "h", lane)
         elif step == "unhandled":
-            await store.finish(lease, UNHANDLED)
+            await store.queue.finish(lease, UNHANDLED)
         elif step == "parked":
-            await store.finish(lease, End("parked", lease.handler, note={"why": "needs_reauth", "account_id": "a"}))
+            await store.queue.finish(
+                lease, End("parked", lease.handler, note={"why": "needs_reauth", "account_id": "a"})
+            )
         else:
-            await store.finish(lease, End(step, lease.handler))  # type: ignore[arg-type]  # one of the kinds
+            await store.queue.finish(lease, End(step, lease.handler))  # type: ignore[arg-type]  # one of the kinds
 
 
 async def park(store: Store, *events: Verified, end: End = UNHANDLED) -> None:
     for event in events:
         await store.accept([event])
-        (lease,) = (await store.claim(1, "worker-1")).leases
-        await store.finish(lease, end)
+        (lease,) = (await store.queue.claim(1, "worker-1")).leases
+        await store.queue.finish(lease, end)
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------
@@ -151,8 +155,8 @@ async def test_a_source_that_has_as_many_events_as_it_may_gets_no_more_and_other
 async def test_a_source_goes_on_when_its_events_are_over(store: Store) -> None:
     limit = PendingLimit(events=1)
     await store.accept([delivered("a", source="shop")], limit)
-    (lease,) = (await store.claim(1, "worker-1")).leases
-    await store.finish(lease, End("done"))
+    (lease,) = (await store.queue.claim(1, "worker-1")).leases
+    await store.queue.finish(lease, End("done"))
     assert await store.accept([delivered("b", source="shop")], limit) == [Acceptance.ACCEPTED]
 
 
@@ -193,22 +197,22 @@ async def test_what_was_accepted_before_there_were_counts_is_not_counted_off(sto
     await store.redis.set(f"tw:event:{key}", old)
     await store.redis.zadd("tw:queue", {key: 1})
     await store.accept([delivered("new", source="shop")])
-    for lease in (await store.claim(2, "worker-1")).leases:
+    for lease in (await store.queue.claim(2, "worker-1")).leases:
         if lease.event.id == "old":
-            await store.finish(lease, End("done"))
+            await store.queue.finish(lease, End("done"))
     assert await pending(store) == {"shop": (1, delivered("new", source="shop").size)}
 
 
 async def test_what_an_older_worker_did_not_count_off_is_put_right_once_nothing_is_left(store: Store) -> None:
     await store.accept([delivered("a", source="shop")])
     await store.redis.delete("tw:queue", f"tw:event:{delivered('a', source='shop').key}")
-    await store.bound_parked()
+    await store.inspection.bound_parked()
     assert await pending(store) == {}
 
 
 async def test_what_is_there_stays_counted(store: Store) -> None:
     await store.accept([delivered("a", source="shop")])
-    await store.bound_parked()
+    await store.inspection.bound_parked()
     assert await pending(store) == await recounted(store) != {}
 
 
@@ -222,7 +226,7 @@ def bounded(make_store: MakeStore, redis_server: EmbeddedRedis) -> Store:
 
 
 async def ids(store: Store) -> list[str]:
-    return [kept.event.id for kept in reversed(await store.parked()) if kept.event]
+    return [kept.event.id for kept in reversed(await store.inspection.parked()) if kept.event]
 
 
 @pytest.mark.bad_input(208)
@@ -244,25 +248,25 @@ async def test_those_that_are_too_old_are_let_go(bounded: Store) -> None:
     member = delivered("old").key
     for name in ("parked", "unhandled:truto"):
         await bounded.redis.zadd(f"tw:{name}", {member: 1})
-    assert (await bounded.bound_parked())[0] == 1
+    assert (await bounded.inspection.bound_parked())[0] == 1
     assert await ids(bounded) == ["new"]
 
 
 async def test_what_was_let_go_is_counted_and_listed_by_source_and_type(bounded: Store) -> None:
     await park(bounded, *[delivered(str(number), kind="junk") for number in range(5)])
-    (told,) = await bounded.let_go()
+    (told,) = await bounded.inspection.let_go()
     assert (told.source, told.type, told.events) == ("truto", "junk", 2)
     assert told.first <= told.last
-    view = await bounded.overview()
+    view = await bounded.inspection.overview()
     assert (view.totals["let_go"], view.sources["truto"].let_go, view.sources["truto"].parked) == (2, 2, 3)
-    assert (await bounded.history("truto", "0"))[-1].detail == {"why": "PARKED_MAX"}
+    assert (await bounded.inspection.history("truto", "0"))[-1].detail == {"why": "PARKED_MAX"}
 
 
 async def test_a_sender_that_makes_types_up_does_not_fill_the_list(bounded: Store) -> None:
     rows = {f"shop/junk.{number}": b'{"count":1,"first":1,"last":1}' for number in range(1000)}
     await cast("Awaitable[int]", bounded.redis.hset("tw:let_go", mapping=rows))
     await park(bounded, *[delivered(str(number), kind=f"new.{number}") for number in range(5)])
-    told = await bounded.let_go()
+    told = await bounded.inspection.let_go()
     assert (len(told), told[0].type, told[0].events) == (1001, "other types", 2)
 
 
@@ -278,20 +282,20 @@ async def test_a_sender_that_makes_types_up_does_not_fill_the_list(bounded: Stor
 async def test_nothing_else_that_is_kept_is_ever_let_go(make_store: MakeStore, end: End) -> None:
     bounded = make_store(parked=ParkedLimit(events=1, bytes=1, seconds=0.001))
     await park(bounded, *[delivered(str(number)) for number in range(5)], end=end)
-    await bounded.bound_parked()
-    view = await bounded.overview()
+    await bounded.inspection.bound_parked()
+    view = await bounded.inspection.overview()
     assert (view.dead + view.parked, "let_go" in view.totals) == (5, False)
 
 
 async def test_what_runs_again_is_bounded_no_more(bounded: Store) -> None:
     await park(bounded, delivered("a"))
-    await bounded.unpark([delivered("a").key])
-    usage = (await bounded.overview()).sources["truto"]
+    await bounded.inspection.unpark([delivered("a").key])
+    usage = (await bounded.inspection.overview()).sources["truto"]
     assert (usage.events, usage.parked, usage.parked_bytes) == (1, 0, 0)
 
 
 async def test_work_that_was_parked_before_there_was_an_index_is_found(bounded: Store) -> None:
     await park(bounded, *[delivered(str(number)) for number in range(3)])
     await bounded.redis.delete("tw:unhandled", "tw:unhandled:truto", "tw:usage")
-    await bounded.index_parked(await bounded.parked())
-    assert (await bounded.overview()).sources["truto"].parked == 3
+    await bounded.inspection.index_parked(await bounded.inspection.parked())
+    assert (await bounded.inspection.overview()).sources["truto"].parked == 3

@@ -28,7 +28,7 @@ async def listening(store: Store, owner: str) -> AsyncIterator[Told]:
     told: Told = asyncio.Queue()
 
     async def listen() -> None:
-        async with aclosing(store.listen(owner)) as messages:
+        async with aclosing(store.queue.listen(owner)) as messages:
             async for message in messages:
                 await told.put(message)
 
@@ -45,14 +45,14 @@ async def listening(store: Store, owner: str) -> AsyncIterator[Told]:
 async def waiting(store: Store, owner: str = "idle", slots: int = 10) -> AsyncIterator[Told]:
     """The same, after a claim that left so many slots free."""
     async with listening(store, owner) as told:
-        assert (await store.claim(slots, owner)).leases == []
+        assert (await store.queue.claim(slots, owner)).leases == []
         yield told
 
 
 @asynccontextmanager
 async def reading(store: Store, owner: str) -> AsyncIterator[AsyncGenerator[Lease | None, None]]:
     """The same, but what it is told lies unread until it is asked for."""
-    async with aclosing(store.listen(owner)) as messages:
+    async with aclosing(store.queue.listen(owner)) as messages:
         assert await anext(messages) is None
         await claim_nothing(store, owner)
         yield messages
@@ -63,11 +63,11 @@ async def _accepted(store: Store) -> None:
 
 
 async def _replayed(store: Store) -> None:
-    await store.replay([letter.member for letter in await store.dead_letters()])
+    await store.inspection.replay([letter.member for letter in await store.inspection.dead_letters()])
 
 
 async def _unparked(store: Store) -> None:
-    await store.unpark([kept.member async for kept in store.each_kept("parked")])
+    await store.inspection.unpark([kept.member async for kept in store.inspection.each_kept("parked")])
 
 
 @pytest.mark.parametrize("news", [_accepted, _replayed, _unparked])
@@ -77,7 +77,7 @@ async def test_a_worker_that_waits_is_told_at_once(
     store = make_store()
     await bury(store, delivered("dead"))
     await accept(store, delivered("odd"))
-    await store.finish(await claim_one(store), End("parked"))
+    await store.queue.finish(await claim_one(store), End("parked"))
     async with waiting(make_store()) as told:
         await news(store)
         await asyncio.wait_for(told.get(), 5)
@@ -89,7 +89,7 @@ async def test_work_that_comes_back_is_told(make_store: MakeStore, end: End) -> 
     await accept(store)
     lease = await claim_one(store)
     async with waiting(make_store()) as told:
-        await store.finish(lease, end)
+        await store.queue.finish(lease, end)
         assert await asyncio.wait_for(told.get(), 5) is None
 
 
@@ -98,7 +98,7 @@ async def test_work_that_is_split_is_told(make_store: MakeStore) -> None:
     await accept(store)
     lease = await claim_one(store)
     async with waiting(make_store()) as told:
-        await store.plan(lease, ["a", "b"])
+        await store.queue.plan(lease, ["a", "b"])
         assert await asyncio.wait_for(told.get(), 5) is None
 
 
@@ -108,7 +108,7 @@ async def test_a_claim_that_leaves_work_behind_tells_the_next(make_store: MakeSt
     async with listening(make_store(), "idle") as told:
         await store.redis.zadd("tw:idle", {"idle 15000": 1})
         await asyncio.sleep(0.002)
-        await store.claim(1, "busy")
+        await store.queue.claim(1, "busy")
         assert await asyncio.wait_for(told.get(), 5) is None
 
 
@@ -128,7 +128,7 @@ async def test_a_worker_is_given_no_more_than_it_wanted(make_store: MakeStore) -
         await asyncio.sleep(0.1)
         assert told.empty()
     assert [lease.event.id for lease in given if lease] == ["a", "b", "c"]
-    assert [lease.event.id for lease in (await store.claim(10, "other")).leases] == ["d", "e"]
+    assert [lease.event.id for lease in (await store.queue.claim(10, "other")).leases] == ["d", "e"]
 
 
 async def test_no_two_leases_have_one_token(make_store: MakeStore) -> None:
@@ -140,7 +140,7 @@ async def test_no_two_leases_have_one_token(make_store: MakeStore) -> None:
 
 async def test_a_worker_is_woken_once_before_it_claims(make_store: MakeStore) -> None:
     store = make_store()
-    store.keep_order(lambda: [OrderedPattern("h", None, "ping")])
+    store.queue.keep_order(lambda: [OrderedPattern("h", None, "ping")])
     async with waiting(store) as told:
         await accept(store, delivered("a"))
         await accept(store, delivered("b"))
@@ -157,10 +157,10 @@ async def test_a_new_event_is_leased_to_the_worker_that_waits(make_store: MakeSt
     assert (lease.event.id, lease.event.payload) == ("e-1", {"n": 1})
     assert (lease.handler, lease.attempts, lease.crashes, lease.lane) == (None, 0, 0, None)
     assert await words(store) == ["received", "claimed"]
-    assert (await store.history("truto", "e-1"))[1].detail == {"worker": "idle"}
+    assert (await store.inspection.history("truto", "e-1"))[1].detail == {"worker": "idle"}
     await claim_nothing(store)
-    assert await store.renew([lease]) == [True]
-    assert await store.finish(lease, DONE)
+    assert await store.queue.renew([lease]) == [True]
+    assert await store.queue.finish(lease, DONE)
     assert await accept(store, delivered("e-1", payload={"n": 1})) == [Acceptance.DUPLICATE]
 
 
@@ -193,7 +193,7 @@ async def test_a_worker_that_claims_ahead_is_told_of_no_more_than_it_could_begin
     store: Store, free: int, wanted: dict[bytes, float]
 ) -> None:
     await accept(store, delivered("due"))
-    assert len((await store.claim(10, "idle", free=free)).leases) == 1
+    assert len((await store.queue.claim(10, "idle", free=free)).leases) == 1
     assert dict(await store.redis.zrange("tw:idle", 0, -1, withscores=True)) == wanted
 
 
@@ -203,7 +203,7 @@ async def test_a_worker_that_took_all_it_could_is_not_told(make_store: MakeStore
         await accept(store, delivered("a"))
         await told.get()
         await accept(store, delivered("b"))
-        assert len((await store.claim(1, "idle")).leases) == 1
+        assert len((await store.queue.claim(1, "idle")).leases) == 1
         await accept(store, delivered("c"))
         await asyncio.sleep(0.05)
         assert told.empty()
@@ -212,7 +212,7 @@ async def test_a_worker_that_took_all_it_could_is_not_told(make_store: MakeStore
 
 async def test_a_worker_with_ordered_handlers_is_told_and_claims(make_store: MakeStore) -> None:
     store = make_store()
-    store.keep_order(lambda: [OrderedPattern("h", None, "ping")])
+    store.queue.keep_order(lambda: [OrderedPattern("h", None, "ping")])
     async with waiting(store) as told:
         await accept(store)
         assert await asyncio.wait_for(told.get(), 5) is None
@@ -235,7 +235,7 @@ async def test_an_event_is_due_at_once_when_nobody_hears_of_it(store: Store) -> 
 
 async def test_a_worker_that_went_away_does_not_keep_the_next_from_hearing(make_store: MakeStore) -> None:
     store = make_store()
-    await store.claim(20, "gone")
+    await store.queue.claim(20, "gone")
     async with waiting(make_store(), "there") as told:
         await accept(store)
         assert await asyncio.wait_for(told.get(), 5) is not None
@@ -246,9 +246,9 @@ async def test_a_lease_that_lay_unread_until_it_was_lost_is_not_given(make_store
     async with reading(store, "frozen") as messages:
         await accept(store)
         other = await claim_one(store, "other")
-        await store.leave("frozen")
+        await store.queue.leave("frozen")
         assert [lease async for lease in messages] == []
-    assert await store.renew([other]) == [True]
+    assert await store.queue.renew([other]) == [True]
 
 
 async def test_a_lease_that_lay_unread_for_half_its_time_is_renewed_first(make_store: MakeStore) -> None:
@@ -258,20 +258,20 @@ async def test_a_lease_that_lay_unread_for_half_its_time_is_renewed_first(make_s
         await asyncio.sleep(0.7)
         assert await anext(messages) is not None
         await asyncio.sleep(0.5)
-        assert (await store.claim(10, "other")).leases == []
+        assert (await store.queue.claim(10, "other")).leases == []
 
 
 async def test_who_leaves_hears_what_it_was_told_before_and_then_the_end(make_store: MakeStore) -> None:
     store = make_store()
     async with reading(store, "leaving") as messages:
         await accept(store, delivered("before"))
-        await store.leave("leaving")
+        await store.queue.leave("leaving")
         await accept(store, delivered("after"))
         assert [lease.event.id async for lease in messages if lease] == ["before"]
     assert (await claim_one(store)).event.id == "after"
 
 
-@pytest.mark.parametrize("end", [lambda store: store.leave("leaving"), Store.close], ids=["leave", "close"])
+@pytest.mark.parametrize("end", [lambda store: store.queue.leave("leaving"), Store.close], ids=["leave", "close"])
 async def test_a_claim_that_is_under_way_when_its_worker_goes_has_its_answer_for_itself(
     make_store: MakeStore, end: Callable[[Store], Awaitable[None]]
 ) -> None:
@@ -279,7 +279,7 @@ async def test_a_claim_that_is_under_way_when_its_worker_goes_has_its_answer_for
     async with listening(store, "leaving"):
         await accept(make_store(), delivered("waited-for"))
         await store.redis.client_pause(200)
-        claiming = asyncio.create_task(store.claim(1, "leaving"))
+        claiming = asyncio.create_task(store.queue.claim(1, "leaving"))
         await asyncio.sleep(0.05)
         await end(store)
         assert [lease.event.id for lease in (await claiming).leases] == ["waited-for"]
@@ -290,7 +290,7 @@ async def test_a_listener_learns_that_its_connection_is_gone(redis_server: Embed
     async with cutting_proxy(redis_server.url.removeprefix("unix://")) as proxy:
         store = Store.connect(proxy.url)
         try:
-            async with aclosing(store.listen("w")) as messages:
+            async with aclosing(store.queue.listen("w")) as messages:
                 assert await anext(messages) is None
                 proxy.reset_all()
                 with pytest.raises(StoreUnavailable):
@@ -313,7 +313,7 @@ async def test_silence_is_no_failure(redis_server: EmbeddedRedis) -> None:
 async def test_what_came_while_the_process_was_held_up_is_heard(redis_server: EmbeddedRedis) -> None:
     patient = Store.connect(redis_server.url, answer_seconds=0.2)
     try:
-        async with aclosing(patient.listen("w")) as messages:
+        async with aclosing(patient.queue.listen("w")) as messages:
             assert await anext(messages) is None
             hearing = asyncio.ensure_future(anext(messages))
             await asyncio.sleep(0.1)
@@ -343,7 +343,7 @@ async def test_a_redis_user_who_may_not_publish_has_events_accepted_and_due(
         assert await accept(quiet) == [Acceptance.ACCEPTED]
         assert (await claim_one(quiet)).event.id == "e-1"
         with pytest.raises(StoreUnavailable):
-            await anext(quiet.listen("idle"))
+            await anext(quiet.queue.listen("idle"))
     finally:
         await quiet.close()
         await store.redis.acl_deluser("quiet")

@@ -53,7 +53,7 @@ class Scene:
 
     async def _newest(self) -> HistoryEntry:
         assert self.last is not None
-        return (await self.store.history(self.last.source, self.last.id))[-1]
+        return (await self.store.inspection.history(self.last.source, self.last.id))[-1]
 
     async def get(self, path: str) -> list[dict[str, Any]]:
         answer = await self.http.get(path)

@@ -88,6 +88,6 @@ async def test_a_tenants_endpoint_that_fails_for_a_while_is_tried_again(scene: S
     """The inbox of a tenant whose id is no path of the sandbox answers 404, and the event is kept."""
     await scene.call("PATCH", f"/integrated-account/{ACCOUNT_ID}", tenant_id="a/b")
     assert await scene.send("sync_job_run:completed") == "dead"
-    (kept,) = await scene.store.dead_letters()
+    (kept,) = await scene.store.inspection.dead_letters()
     assert kept.note["error"] == "NotifyError: the tenant's endpoint answered 404"
     assert kept.note["attempts"] == 3

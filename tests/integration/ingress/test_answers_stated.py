@@ -113,7 +113,7 @@ async def test_a_source_of_ones_own_answers_as_it_says(
         for _ in range(2):
             answered = await http.post("/webhooks/s", content=BODY, headers=signed(BODY))
             assert (answered.status_code, answered.content) == (status, content)
-    assert (await store.overview()).ready == 1
+    assert (await store.inspection.overview()).ready == 1
 
 
 async def test_what_is_refused_is_refused_in_the_usual_envelope(store: Store) -> None:
@@ -139,7 +139,7 @@ async def test_intercom_may_ask_by_head(store: Store) -> None:
         assert (await http.head("/webhooks/s")).status_code == 200
         assert (await http.get("/webhooks/s")).status_code == 405
         assert (await http.post("/webhooks/s", content=BODY)).status_code == 401
-    assert (await store.overview()).ready == 0
+    assert (await store.inspection.overview()).ready == 0
 
 
 async def test_cloud_events_are_allowed_by_options(store: Store) -> None:
@@ -178,7 +178,7 @@ async def test_a_delivery_is_never_taken_by_another_method(store: Store) -> None
         for method in ("GET", "HEAD", "OPTIONS"):
             asked = await http.request(method, "/webhooks/s", content=BODY, headers=signed(BODY))
             assert asked.status_code == 405
-    assert (await store.overview()).ready == 0
+    assert (await store.inspection.overview()).ready == 0
 
 
 # -- sizes -------------------------------------------------------------------------------------------------------------

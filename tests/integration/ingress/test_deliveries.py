@@ -82,7 +82,7 @@ async def test_a_form_is_taken_apart_and_kept_whole(edge: Edge, store: Store) ->
     assert (await edge.deliver(body, content_type="multipart/form-data; boundary=b")).status_code == 200
     lease = await claim_one(store)
     assert lease.event.raw == event()
-    assert await store.raw(lease.event) == body
+    assert await store.bodies.raw(lease.event) == body
 
 
 async def test_a_chunked_delivery_is_accepted(edge: Edge) -> None:

@@ -47,11 +47,11 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 async def test_a_stranger_who_comes_first_leaves_nothing_and_the_genuine_one_is_let_in(store: Store) -> None:
     async with running(store, ASANA) as edge:
         assert (await shake(edge, OTHER), await signed(edge, OTHER)) == (401, 401)
-        assert await store.source_context("asana") == {}
-        await store.open_enrolment("asana", 60)
+        assert await store.notes.source_context("asana") == {}
+        await store.notes.open_enrolment("asana", 60)
         assert (await shake(edge), await signed(edge)) == (200, 200)
         assert (await shake(edge, OTHER), await signed(edge, OTHER)) == (401, 401)
-    assert await store.source_context("asana") == {"webhook_secret": SECRET}
+    assert await store.notes.source_context("asana") == {"webhook_secret": SECRET}
 
 
 @pytest.mark.bad_input(188)
@@ -62,7 +62,7 @@ async def test_the_refusal_names_the_command_that_lets_it_in(store: Store) -> No
             assert refused.json()["reason"] == "signature_mismatch"
             metrics = (await edge.admin.get("/metrics")).text
     assert 'truto_worker_refusals_total{reason="enrolment_closed",source="asana",status="401"} 1.0' in metrics
-    (told,) = await store.refusals()
+    (told,) = await store.notes.refusals()
     assert told.reason == "enrolment_closed"
     assert "truto-worker sources enrol asana --for 10m" in told.detail
     assert [line["detail"] for line in logged if line.get("reason") == "enrolment_closed"] == [told.detail]
@@ -74,7 +74,7 @@ async def test_notion_is_enrolled_and_its_signed_events_are_accepted(store: Stor
     page = b'{"type":"page.created","id":"1"}'
     json = {"content-type": "application/json"}
     async with running(store, NOTION) as edge:
-        await store.open_enrolment("notion", 60)
+        await store.notes.open_enrolment("notion", 60)
         shaken = await edge.http.post(
             "/webhooks/notion", content=orjson.dumps({"verification_token": token}), headers=json
         )
@@ -89,17 +89,17 @@ async def test_notion_is_enrolled_and_its_signed_events_are_accepted(store: Stor
 async def test_what_is_no_secret_leaves_the_window_open_for_the_genuine_one(store: Store, token: Any) -> None:
     json = {"content-type": "application/json"}
     async with running(store, NOTION) as edge:
-        await store.open_enrolment("notion", 60)
+        await store.notes.open_enrolment("notion", 60)
         for given, status in ((token, 401), (SECRET, 200)):
             body = orjson.dumps({"verification_token": given})
             assert (await edge.http.post("/webhooks/notion", content=body, headers=json)).status_code == status
-    assert [told.reason for told in await store.refusals()] == ["secret_unusable"]
-    assert await store.source_context("notion") == {"webhook_secret": SECRET}
+    assert [told.reason for told in await store.notes.refusals()] == ["secret_unusable"]
+    assert await store.notes.source_context("notion") == {"webhook_secret": SECRET}
 
 
 @pytest.mark.bad_input(189)
 async def test_an_option_does_not_let_a_stranger_exchange_the_secret(store: Store) -> None:
-    await store.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False)
+    await store.notes.keep_in_context("asana", {"webhook_secret": SECRET}, overwrite=False)
     async with running(store, LAX) as edge:
         assert (await shake(edge, OTHER), await signed(edge, OTHER), await signed(edge)) == (401, 401, 200)
 
@@ -108,7 +108,7 @@ async def test_an_option_does_not_let_a_stranger_exchange_the_secret(store: Stor
 async def test_of_handshakes_that_race_at_two_processes_one_is_let_in(store: Store) -> None:
     secrets = [f"secret number {number:02} of these" for number in range(12)]
     async with running(store, ASANA) as one, running(store, ASANA) as two:
-        await store.open_enrolment("asana", 60)
+        await store.notes.open_enrolment("asana", 60)
         edges = [(one, two)[number % 2] for number in range(12)]
         answers = await asyncio.gather(*(shake(*pair) for pair in zip(edges, secrets, strict=True)))
         assert sorted(answers) == [200] + [401] * 11
@@ -125,18 +125,18 @@ async def _is(status: int, answer: Awaitable[int]) -> bool:
 @pytest.mark.bad_input(191)
 async def test_a_handshake_after_the_window_is_refused(store: Store) -> None:
     async with running(store, ASANA) as edge:
-        await store.open_enrolment("asana", 0.05)
+        await store.notes.open_enrolment("asana", 0.05)
         await until(lambda: _closed(store))
         assert await shake(edge) == 401
 
 
 async def _closed(store: Store) -> bool:
-    return (await store.enrolments(["asana"]))[0].open_until is None
+    return (await store.notes.enrolments(["asana"]))[0].open_until is None
 
 
 @pytest.mark.bad_input(192)
 async def test_a_sender_may_repeat_its_handshake_at_every_process_and_after_a_restart(store: Store) -> None:
-    await store.open_enrolment("asana", 60)
+    await store.notes.open_enrolment("asana", 60)
     async with running(store, ASANA) as one, running(store, ASANA) as two:
         assert [await shake(edge) for edge in (one, one, two, two)] == [200] * 4
     async with running(store, ASANA) as three:
@@ -155,20 +155,20 @@ async def test_nothing_else_is_left_behind_without_proof_either(store: Store) ->
     on = read_source("s", {"webhook": block, "secrets": [SECRET]}, {})
     async with running(store, on) as edge:
         assert (await edge.post(x_signature="0" * 64)).status_code == 401
-        assert await store.source_context("s") == {}
-        await store.open_enrolment("s", 60)
+        assert await store.notes.source_context("s") == {}
+        await store.notes.open_enrolment("s", 60)
         assert (await edge.post(x_signature="0" * 64)).json()["status"] == "ignored"
-    assert await store.source_context("s") == {"team": "e-1"}
+    assert await store.notes.source_context("s") == {"team": "e-1"}
 
 
 @pytest.mark.bad_input(187)
 @pytest.mark.parametrize("kept", [[], ["a list of more than 16 bytes"], "short"], ids=str)
 async def test_an_unusable_secret_of_before_is_told_and_replaced_by_an_enrolment(store: Store, kept: Any) -> None:
-    await store.keep_in_context("asana", {"webhook_secret": kept}, overwrite=False)
+    await store.notes.keep_in_context("asana", {"webhook_secret": kept}, overwrite=False)
     with capture_logs() as logged:
         async with running(store, ASANA) as edge:
             assert (await shake(edge), await signed(edge)) == (401, 401)
-            await store.open_enrolment("asana", 60)
+            await store.notes.open_enrolment("asana", 60)
             assert (await shake(edge), await signed(edge)) == (200, 200)
     told = next(line for line in logged if line["event"] == "secret_unusable")
     assert told["source"] == "asana"
@@ -176,10 +176,10 @@ async def test_an_unusable_secret_of_before_is_told_and_replaced_by_an_enrolment
 
 
 async def test_a_new_enrolment_keeps_the_old_secret_until_the_new_one_has_come(store: Store) -> None:
-    await store.open_enrolment("asana", 60)
+    await store.notes.open_enrolment("asana", 60)
     async with running(store, ASANA) as edge:
         assert await shake(edge) == 200
-        await store.open_enrolment("asana", 60)
+        await store.notes.open_enrolment("asana", 60)
         assert await signed(edge) == 200
         assert await shake(edge, OTHER) == 200
         assert (await signed(edge, OTHER), await signed(edge)) == (200, 401)
@@ -187,15 +187,15 @@ async def test_a_new_enrolment_keeps_the_old_secret_until_the_new_one_has_come(s
 
 async def test_another_process_stops_believing_a_secret_that_is_replaced_or_forgotten(store: Store) -> None:
     """Nothing fails there that would make it ask: whoever has the old secret signs well."""
-    await store.open_enrolment("asana", 60)
+    await store.notes.open_enrolment("asana", 60)
     async with running(store, ASANA) as one, running(store, ASANA) as two:
         assert await shake(one) == 200
         assert await signed(two) == 200
-        await store.open_enrolment("asana", 60)
+        await store.notes.open_enrolment("asana", 60)
         assert await shake(one, OTHER) == 200
         await until(lambda: _is(401, signed(two)))
         assert await signed(two, OTHER) == 200
-        await store.forget_source("asana")
+        await store.notes.forget_source("asana")
         for edge in (one, two):
             await until(lambda edge=edge: _is(401, signed(edge, OTHER)))  # type: ignore[misc]  # binds the edge
         assert await shake(two, OTHER) == 401

@@ -286,7 +286,7 @@ async def test_each_wrong_key_is_counted_and_a_flood_leaves_few_lines_and_notes(
     assert 'truto_worker_link_tokens_total{outcome="created"} 1.0' in figures
     assert [line["event"] for line in logs] == ["link_token_refused"] * (MAX_WRONG_KEYS + 1)
     async with asyncio.timeout(5):
-        while len(noted := await store.refusals()) < MAX_WRONG_KEYS + 1:  # noqa: ASYNC110  the journal writes beside
+        while len(noted := await store.notes.refusals()) < MAX_WRONG_KEYS + 1:  # noqa: ASYNC110  the journal writes beside
             await asyncio.sleep(0.05)
     assert {refused.source for refused in noted} == {"api/truto/link-token"}
     assert [refused.reason for refused in noted] == ["too_many_wrong_keys"] + ["unauthorized"] * MAX_WRONG_KEYS

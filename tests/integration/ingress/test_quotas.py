@@ -36,7 +36,7 @@ async def test_a_flood_is_refused_counted_told_once_and_can_be_looked_up(store: 
         text = (await ingress.admin.get("/metrics")).text
     assert 'truto_worker_refusals_total{reason="quota_exceeded",source="s",status="503"} 7.0' in text
     assert [log["event"] for log in logs].count("quota_exceeded") < 7
-    (refused, *_) = await store.refusals()
+    (refused, *_) = await store.notes.refusals()
     assert (refused.source, refused.reason) == ("s", "quota_exceeded")
 
 
@@ -46,8 +46,8 @@ async def test_what_is_not_over_bounds_what_more_is_taken(store: Store) -> None:
     async with running(store, limited) as ingress:
         answers = [(await ingress.post(flood(number))).status_code for number in range(4)]
         assert answers == [200, 200, 503, 503]
-        for lease in (await store.claim(2, "worker-1")).leases:
-            await store.finish(lease, End("done"))
+        for lease in (await store.queue.claim(2, "worker-1")).leases:
+            await store.queue.finish(lease, End("done"))
         assert (await ingress.post(flood(9))).status_code == 200
 
 

@@ -23,9 +23,9 @@ BODIES = {
 async def test_truto_delivers_once_and_the_worker_has_text_and_bytes(edge: Edge, store: Store, body: bytes) -> None:
     assert [(await edge.deliver(body)).json()["status"] for _ in range(2)] == ["accepted", "duplicate"]
     await asyncio.sleep(0.001)
-    (lease,) = (await store.claim(10, "worker-1")).leases
+    (lease,) = (await store.queue.claim(10, "worker-1")).leases
     assert (lease.event.id, lease.event.payload) == ("e-1", {"title": "Party \ufffd"})
-    assert await store.raw(lease.event) == body
+    assert await store.bodies.raw(lease.event) == body
 
 
 async def test_salesforce_is_acknowledged_as_it_asks(store: Store) -> None:
@@ -45,5 +45,5 @@ async def test_salesforce_is_acknowledged_as_it_asks(store: Store) -> None:
         refused = await edge.http.post("/webhooks/s", content=laughing, headers=headers)
         assert (refused.status_code, refused.json()["reason"]) == (400, "xml_document_type")
     await asyncio.sleep(0.001)
-    (lease,) = (await store.claim(10, "worker-1")).leases
-    assert (lease.event.id, await store.raw(lease.event)) == ("04l1", body)
+    (lease,) = (await store.queue.claim(10, "worker-1")).leases
+    assert (lease.event.id, await store.bodies.raw(lease.event)) == ("04l1", body)

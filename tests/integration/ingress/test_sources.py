@@ -105,7 +105,7 @@ async def test_several_events_are_accepted_together(store: Store) -> None:
         more = orjson.dumps({"list": [{"event": "a", "n": 1}, {"event": "c", "n": 3}]})
         assert (await edge.post(more)).json()["status"] == "accepted"
         assert (await edge.post(body)).json()["status"] == "duplicate"
-    assert (await store.overview()).totals["accepted"] == 3
+    assert (await store.inspection.overview()).totals["accepted"] == 3
 
 
 async def test_ids_that_cannot_be_ids_lose_no_event_and_are_told_once(store: Store) -> None:
@@ -125,8 +125,8 @@ async def test_a_refusal_leaves_nothing_but_its_reason(store: Store) -> None:
         answered = await edge.post(x_signature="0" * 64)
         assert (answered.status_code, answered.json()["reason"]) == (401, "signature_mismatch")
         assert (await edge.post(b"nope")).status_code == 400
-    assert (await store.overview()).ready == 0
-    told = await store.refusals()
+    assert (await store.inspection.overview()).ready == 0
+    told = await store.notes.refusals()
     assert [(one.source, one.status, one.reason) for one in told] == [
         ("s", 400, "not_json"),
         ("s", 401, "signature_mismatch"),
@@ -138,10 +138,10 @@ async def test_only_the_last_refusals_are_kept_newest_first(store: Store) -> Non
     from datetime import UTC, datetime
 
     when = datetime.fromtimestamp(1_700_000_000, UTC)
-    await store.note_refusals([Refused(when, "s", 401, str(number)) for number in range(600)])
-    told = await store.refusals(1000)
+    await store.notes.note_refusals([Refused(when, "s", 401, str(number)) for number in range(600)])
+    told = await store.notes.refusals(1000)
     assert (len(told), told[0].reason, told[0].at) == (500, "599", when)
-    assert await store.refusals(0) == []
+    assert await store.notes.refusals(0) == []
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE"])
@@ -174,11 +174,11 @@ async def test_a_get_handshake_is_answered_where_the_source_needs_one(store: Sto
 
 
 async def test_what_is_known_is_overwritten_only_where_that_is_allowed(store: Store) -> None:
-    assert await store.keep_in_context("s", {"a": 1, "b": 2}, overwrite=False)
-    assert await store.keep_in_context("s", {"a": 1, "c": 3}, overwrite=False)
-    assert not await store.keep_in_context("s", {"d": 4, "a": 2}, overwrite=False)
-    assert await store.keep_in_context("s", {"a": 2}, overwrite=True)
-    assert await store.source_context("s") == {"a": 2, "b": 2, "c": 3}
+    assert await store.notes.keep_in_context("s", {"a": 1, "b": 2}, overwrite=False)
+    assert await store.notes.keep_in_context("s", {"a": 1, "c": 3}, overwrite=False)
+    assert not await store.notes.keep_in_context("s", {"d": 4, "a": 2}, overwrite=False)
+    assert await store.notes.keep_in_context("s", {"a": 2}, overwrite=True)
+    assert await store.notes.source_context("s") == {"a": 2, "b": 2, "c": 3}
 
 
 async def test_an_expression_that_is_the_proof_refuses_with_its_own_answer(store: Store) -> None:
@@ -192,7 +192,7 @@ async def test_an_expression_that_is_the_proof_refuses_with_its_own_answer(store
 async def test_a_meta_delivery_is_answered_and_ignored(store: Store) -> None:
     async with running(store, source(handle_verification="{'type':'meta'}")) as edge:
         assert (await edge.post()).json() == {"status": "ignored", "events": []}
-    assert (await store.overview()).ready == 0
+    assert (await store.inspection.overview()).ready == 0
 
 
 # -- hostile expressions -----------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ async def ids_in(url: str) -> list[str]:
     """The ids of all events that wait in the store, in the order in which they came."""
     store = Store.connect(url)
     found: list[str] = []
-    while leases := (await store.claim(100, "worker-1")).leases:
+    while leases := (await store.queue.claim(100, "worker-1")).leases:
         found += [lease.event.id for lease in leases]
     await store.close()
     return found

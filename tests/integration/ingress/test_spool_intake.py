@@ -88,7 +88,7 @@ async def drained(intake: Intake) -> None:
 
 
 async def stored_ids(store: Store) -> list[str]:
-    return [lease.event.id for lease in (await store.claim(2000, "worker-1")).leases]
+    return [lease.event.id for lease in (await store.queue.claim(2000, "worker-1")).leases]
 
 
 async def test_a_store_that_is_well_gets_everything(moody: Moody, tmp_path: Path) -> None:

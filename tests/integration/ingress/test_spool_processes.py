@@ -70,7 +70,7 @@ class Service:
                 await asyncio.sleep(0.05)
         store = Store.connect(self.redis.url)
         found: list[str] = []
-        while leases := (await store.claim(500, "worker-1")).leases:
+        while leases := (await store.queue.claim(500, "worker-1")).leases:
             found += [lease.event.id for lease in leases]
         await store.close()
         return found

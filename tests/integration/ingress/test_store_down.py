@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from events import Refused, Store
-from events.client import StoreClient
 from events.embedded import EmbeddedRedis
+from events.source_notes import SourceNotes
 from tests.conftest import MakeStore
 from tests.integration.ingress.edge import Edge, event, run_edge
 
@@ -49,7 +49,7 @@ async def test_when_redis_is_gone_deliveries_are_sent_back_until_it_returns(
     assert (await own_edge.deliver(event("before"))).json()["status"] == "duplicate"
 
 
-class SwallowsCancellation(Store):
+class SwallowsCancellation(SourceNotes):
     """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
 
     noting: asyncio.Event
@@ -63,11 +63,12 @@ class SwallowsCancellation(Store):
 
 
 async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_ingress_alive(make_store: MakeStore) -> None:
-    store = SwallowsCancellation(StoreClient(make_store().redis))
-    store.noting = asyncio.Event()
+    store = make_store()
+    store.notes = notes = SwallowsCancellation(store.client)
+    notes.noting = asyncio.Event()
     async with asyncio.timeout(5), run_edge(store) as edge:
         await edge.deliver(event(), secret="not-the-secret")
-        await store.noting.wait()
+        await notes.noting.wait()
 
 
 async def test_when_redis_is_frozen_deliveries_are_sent_back_in_time(own_edge: Edge, own_redis: EmbeddedRedis) -> None:

@@ -88,10 +88,10 @@ class Crew:
             await store.close()
 
     async def _work_off(self, store: Store, dispatcher: Dispatcher) -> None:
-        while leases := (await store.claim(1, "worker")).leases:
+        while leases := (await store.queue.claim(1, "worker")).leases:
             await self._do(store, dispatcher, leases[0])
 
     async def _do(self, store: Store, dispatcher: Dispatcher, lease: Lease) -> None:
         end = await dispatcher.dispatch(lease)
         if end is not None:
-            await store.finish(lease, end)
+            await store.queue.finish(lease, end)

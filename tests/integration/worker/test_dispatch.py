@@ -121,8 +121,8 @@ async def test_one_handlers_dead_letter_leaves_the_other_done_and_is_replayed_al
         await ended(store, event, "dead")
         await ended(store, event)
         mended = True
-        (kept,) = await store.dead_letters()
-        assert await store.replay([kept.member]) == 1
+        (kept,) = await store.inspection.dead_letters()
+        assert await store.inspection.replay([kept.member]) == 1
         await eventually(lambda: is_empty(store))
     assert recorder.runs == [event.id]
 
@@ -175,7 +175,7 @@ async def test_used_up_attempts_become_a_dead_letter_with_payload_and_cause(stor
         await store.accept([event])
         await ended(store, event, "dead")
         await eventually(lambda: engine.jobs_failed == 1)
-    (kept,) = await store.dead_letters()
+    (kept,) = await store.inspection.dead_letters()
     assert kept.event is not None
     assert kept.event.raw == event.body
     assert kept.note["error"] == "ValueError: no contact [secret]"
@@ -200,7 +200,7 @@ async def test_a_handler_may_end_its_event_at_once(
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, word)
-    history = await store.history("truto", event.id)
+    history = await store.inspection.history("truto", event.id)
     assert [entry.what for entry in history] == ["received", "claimed", word]
     assert history[-1].detail["why"] == str(outcome)
 
@@ -214,7 +214,7 @@ async def test_an_attempt_that_takes_too_long_is_a_failure(store: Store, registr
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    (kept,) = await store.dead_letters()
+    (kept,) = await store.inspection.dead_letters()
     assert kept.note["error"] == "TimeoutError: the attempt took longer than 0.05 s"
 
 
@@ -230,7 +230,7 @@ async def test_the_cause_of_a_timeout_says_where_the_handler_hung(store: Store, 
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    (kept,) = await store.dead_letters()
+    (kept,) = await store.inspection.dead_letters()
     assert any(place.endswith("in hang_here") for place in kept.note["traceback"])
 
 
@@ -243,7 +243,7 @@ async def test_a_handlers_own_timeout_keeps_its_own_words(store: Store, registry
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    assert (await store.dead_letters())[0].note["error"] == "TimeoutError: the CRM was slow"
+    assert (await store.inspection.dead_letters())[0].note["error"] == "TimeoutError: the CRM was slow"
 
 
 async def leak_cancellation() -> None:
@@ -292,7 +292,7 @@ async def test_whatever_a_handler_raises_is_its_failure_and_not_the_workers(
         await ended(store, event, "dead")
         await store.accept([after])
         await ended(store, after)
-    (kept,) = await store.dead_letters()
+    (kept,) = await store.inspection.dead_letters()
     assert kept.note["attempts"] == 2
 
 
@@ -339,7 +339,7 @@ async def test_an_event_that_nobody_wants_is_parked_with_its_payload(store: Stor
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "parked")
-    (kept,) = await store.parked()
+    (kept,) = await store.inspection.parked()
     assert kept.note == {"why": "no_handler"}
     assert kept.event is not None
     assert kept.event.raw == event.body
@@ -368,7 +368,7 @@ async def test_a_parked_event_runs_when_a_worker_starts_that_knows_it(
     async with working(store, registry):
         await ended(store, event)
     assert recorder.runs == [event.id]
-    assert [kept.event.id for kept in await store.parked() if kept.event] == [other.id]
+    assert [kept.event.id for kept in await store.inspection.parked() if kept.event] == [other.id]
 
 
 async def test_what_an_old_version_parks_during_a_rolling_deploy_runs_in_the_new_one(
@@ -405,18 +405,18 @@ async def test_work_of_a_handler_that_is_gone_waits_until_it_is_back(
     event = delivered()
     await store.accept([event])
     # The version of the code that splits the event knows both, the next one knows neither.
-    (lease,) = (await store.claim(1, "first")).leases
-    assert await store.plan(lease, [handler.name for handler in registry.matching(lease.event)])
+    (lease,) = (await store.queue.claim(1, "first")).leases
+    assert await store.queue.plan(lease, [handler.name for handler in registry.matching(lease.event)])
     async with working(store, Registry()):
         await eventually(lambda: _parked(store, 2))
-    assert {kept.note["why"] for kept in await store.parked()} == {"handler_missing"}
+    assert {kept.note["why"] for kept in await store.inspection.parked()} == {"handler_missing"}
     async with working(store, registry):
         await eventually(lambda: is_empty(store))
     assert recorder.runs == [event.id]
 
 
 async def _parked(store: Store, count: int) -> bool:
-    return len(await store.parked()) == count
+    return len(await store.inspection.parked()) == count
 
 
 async def test_an_ignored_event_is_done_without_a_handler(store: Store, registry: Registry) -> None:
@@ -425,7 +425,7 @@ async def test_an_ignored_event_is_done_without_a_handler(store: Store, registry
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event)
-    assert (await store.history("truto", event.id))[-1].detail == {"why": "ignored"}
+    assert (await store.inspection.history("truto", event.id))[-1].detail == {"why": "ignored"}
     assert await is_empty(store)
 
 
@@ -475,7 +475,7 @@ async def test_the_end_of_the_process_is_no_failure_of_a_handler(
         raise end_of_all
 
     await store.accept([delivered()])
-    (lease,) = (await store.claim(1, "me")).leases
+    (lease,) = (await store.queue.claim(1, "me")).leases
     truto = AsyncTruto(token="t", transport=plain())
     with pytest.raises(end_of_all):
         await Dispatcher(store, registry, truto, Notifier(transport=plain())).dispatch(lease)

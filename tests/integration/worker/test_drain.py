@@ -10,13 +10,22 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import pytest
-from redis.asyncio import Redis
 from structlog.testing import LogCapture
 
 from events import Claim, Event, Kept, Store
-from events.client import StoreClient
+from events.inspection import Inspection
+from events.queue import Queue
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Recorder, delivered, ended, eventually, is_empty, story, working
+from tests.integration.worker.workshop import (
+    Recorder,
+    delivered,
+    ended,
+    eventually,
+    is_empty,
+    story,
+    with_queue,
+    working,
+)
 from worker import Context
 from worker.engine import Engine
 from worker.registry import Registry
@@ -62,7 +71,7 @@ async def test_a_stopping_worker_lets_running_work_end_and_takes_no_more(
         await eventually(lambda: bool(engine.main_task and engine.main_task.done()))
     assert recorder.runs == []
     assert gate.cancelled == 0
-    assert (await store.overview()).ready == 1
+    assert (await store.inspection.overview()).ready == 1
 
 
 async def test_an_idle_worker_stops_at_once(store: Store, registry: Registry) -> None:
@@ -87,7 +96,7 @@ async def test_work_that_outlasts_the_grace_is_released_and_runs_elsewhere_with_
         await ended(store, event)
     assert gate.started == [1, 1]
     assert await story(store, event) == ["received", "claimed", "released", "claimed", "done"]
-    assert (await store.history("truto", event.id))[2].detail["why"] == "shutdown"
+    assert (await store.inspection.history("truto", event.id))[2].detail["why"] == "shutdown"
 
 
 async def test_a_second_signal_releases_what_runs_at_once(
@@ -139,13 +148,13 @@ async def test_a_handler_may_end_its_work_after_it_was_told_to_stop(store: Store
     assert await story(store, event) == ["received", "claimed", "released"]
 
 
-class SlowClaims(Store):
-    """A store whose claims are answered late: Redis has given the leases, the worker does not know yet."""
+class SlowClaims(Queue):
+    """A queue whose claims are answered late: Redis has given the leases, the worker does not know yet."""
 
     lag = 0.3
 
-    def __init__(self, redis: Redis) -> None:
-        super().__init__(StoreClient(redis))
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.claimed = asyncio.Event()
 
     async def claim(self, most: int, owner: str, **how: Any) -> Claim:
@@ -161,10 +170,11 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
 ) -> None:
     registry.on("*")(recorder.handle)
     plain = make_store()
-    slow = SlowClaims(plain.redis)
+    store = make_store()
+    slow = with_queue(store, SlowClaims)
     event = delivered()
     await plain.accept([event])
-    async with working(slow, registry) as engine:
+    async with working(store, registry) as engine:
         await slow.claimed.wait()
         engine.stop()
         await eventually(lambda: bool(engine.main_task and engine.main_task.done()))
@@ -175,8 +185,8 @@ async def test_work_claimed_in_the_moment_of_stopping_is_given_back(
     assert recorder.runs == [event.id]
 
 
-class StopsAtItsClaim(Store):
-    """A store whose claim is answered in the very moment in which the worker is cancelled."""
+class StopsAtItsClaim(Queue):
+    """A queue whose claim is answered in the very moment in which the worker is cancelled."""
 
     engine: Engine
 
@@ -192,10 +202,11 @@ async def test_a_claim_answered_in_the_moment_of_a_cancellation_is_given_back(
 ) -> None:
     registry.on("*")(recorder.handle)
     plain = make_store()
-    stopping = StopsAtItsClaim(StoreClient(plain.redis))
+    other = make_store()
+    stopping = with_queue(other, StopsAtItsClaim)
     event = delivered()
     await plain.accept([event])
-    async with working(stopping, registry) as engine:
+    async with working(other, registry) as engine:
         stopping.engine = engine
         await ended(plain, event, "released")
     assert recorder.runs == []
@@ -205,11 +216,12 @@ async def test_a_claim_that_is_answered_while_work_comes_to_its_end_is_given_bac
     make_store: MakeStore, registry: Registry, gate: Gate
 ) -> None:
     plain = make_store()
-    slow = SlowClaims(plain.redis)
+    store = make_store()
+    slow = with_queue(store, SlowClaims)
     slow.lag = 0
     first, second = delivered("gate:first"), delivered("gate:second")
     await plain.accept([first])
-    async with working(slow, registry, grace_seconds=10) as engine:
+    async with working(store, registry, grace_seconds=10) as engine:
         await eventually(lambda: len(gate.started) == 1)
         slow.lag = 0.3
         slow.claimed.clear()
@@ -228,10 +240,11 @@ async def test_work_claimed_in_the_moment_of_a_second_signal_is_given_back_too(
 ) -> None:
     registry.on("*")(recorder.handle)
     plain = make_store()
-    slow = SlowClaims(plain.redis)
+    store = make_store()
+    slow = with_queue(store, SlowClaims)
     event = delivered()
     await plain.accept([event])
-    async with working(slow, registry) as engine:
+    async with working(store, registry) as engine:
         await slow.claimed.wait()
         engine.stop()
         await asyncio.sleep(0.05)
@@ -240,7 +253,7 @@ async def test_work_claimed_in_the_moment_of_a_second_signal_is_given_back_too(
     assert await story(plain, event) == ["received", "claimed", "released"]
 
 
-class SwallowsCancellation(Store):
+class SwallowsCancellation(Inspection):
     """What Python 3.11's ``wait_for``, and so redis-py, does to a cancellation that comes in the wrong moment."""
 
     async def each_kept(self, name: Literal["dead", "parked"], page: int = 100) -> AsyncIterator[Kept]:
@@ -253,7 +266,9 @@ class SwallowsCancellation(Store):
 async def test_a_cancellation_that_a_library_swallows_does_not_keep_the_worker_alive(
     make_store: MakeStore, registry: Registry
 ) -> None:
-    async with working(SwallowsCancellation(StoreClient(make_store().redis)), registry) as engine:
+    store = make_store()
+    store.inspection = SwallowsCancellation(store.client, store.retention, store.bodies)
+    async with working(store, registry) as engine:
         await asyncio.sleep(0.1)
         engine.stop()
         await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=3)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from structlog.testing import LogCapture
 
 from events import Claim, End, Event, Lease, Store
-from events.client import StoreClient
-from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
+from events.queue import Queue
+from tests.integration.worker.workshop import (
+    Holding,
+    Recorder,
+    delivered,
+    ended,
+    eventually,
+    is_empty,
+    story,
+    with_queue,
+    working,
+)
 from worker import Context
 from worker.engine import Engine
 from worker.registry import Registry
@@ -61,8 +69,8 @@ async def test_no_more_runs_at_once_than_the_concurrency_allows(store: Store, re
     assert crowd.most == 3
 
 
-class Claimed(Store):
-    """A store that remembers how much was asked for at once."""
+class Claimed(Queue):
+    """A queue that remembers how much was asked for at once."""
 
     asked: list[int]
     free: list[int]
@@ -74,11 +82,11 @@ class Claimed(Store):
 
 
 @pytest.fixture
-async def claimed(make_store: MakeStore) -> AsyncIterator[Claimed]:
-    store = Claimed(StoreClient(make_store().redis))
-    store.asked, store.free = [], []
-    yield store
-    await store.close()
+def claimed(store: Store) -> Claimed:
+    """The queue of ``store``."""
+    queue = with_queue(store, Claimed)
+    queue.asked, queue.free = [], []
+    return queue
 
 
 async def _work_off(store: Store, registry: Registry, events: int, *, concurrency: int) -> None:
@@ -88,27 +96,27 @@ async def _work_off(store: Store, registry: Registry, events: int, *, concurrenc
 
 
 async def test_work_that_is_done_before_redis_answers_is_claimed_for_all_slots_ahead(
-    claimed: Claimed, registry: Registry, recorder: Recorder
+    store: Store, claimed: Claimed, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    await _work_off(claimed, registry, 100, concurrency=10)
+    await _work_off(store, registry, 100, concurrency=10)
     assert claimed.asked[:4] == [5, 5, 10, 10]
     assert len(set(recorder.runs)) == len(recorder.runs) == 100
 
 
 async def test_however_many_slots_there_are_no_more_is_given_than_redis_may_hold_for_one_listener(
-    claimed: Claimed, registry: Registry, recorder: Recorder
+    store: Store, claimed: Claimed, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    await _work_off(claimed, registry, 600, concurrency=500)
+    await _work_off(store, registry, 600, concurrency=500)
     assert max(claimed.free) == 128
 
 
 async def test_of_work_that_takes_its_time_no_more_is_claimed_than_can_begin(
-    claimed: Claimed, registry: Registry, holding: Holding
+    store: Store, claimed: Claimed, registry: Registry, holding: Holding
 ) -> None:
-    await claimed.accept([delivered() for _ in range(40)])
-    async with working(claimed, registry, concurrency=10):
+    await store.accept([delivered() for _ in range(40)])
+    async with working(store, registry, concurrency=10):
         await eventually(lambda: len(holding.runs) == 10)
         assert claimed.asked == [5, 5]
         holding.may_end.set()
@@ -142,7 +150,7 @@ async def test_a_full_worker_leaves_the_rest_to_others(store: Store, registry: R
         await store.accept(events)
         for event in events:
             await ended(store, event)
-            history = await store.history("truto", event.id)
+            history = await store.inspection.history("truto", event.id)
             owners |= {entry.detail["worker"] for entry in history if entry.what == "claimed"}
     assert len(owners) == 2
 
@@ -189,7 +197,7 @@ async def test_a_defect_of_dispatch_costs_no_event_and_no_attempt(store: Store, 
     await ended(store, event, "released")
     engine.stop()
     await running
-    view = await store.overview()
+    view = await store.inspection.overview()
     assert (view.waiting, view.dead) == (1, 0)
     assert {"error": "RuntimeError", "event_id": event.id} in [
         {name: entry.get(name) for name in ("error", "event_id")} for entry in logs.entries

@@ -114,7 +114,7 @@ async def test_the_work_of_a_killed_worker_runs_again_within_a_lease_and_two_sec
 
 
 async def _is_idle(store: Store, workers: int) -> bool:
-    return (await store.overview()).workers == workers
+    return (await store.inspection.overview()).workers == workers
 
 
 async def test_a_worker_that_is_told_to_stop_ends_its_work_and_exits_with_0(
@@ -143,7 +143,7 @@ async def test_a_worker_that_may_not_wait_gives_its_work_back_and_exits_with_0(
     await eventually(lambda: process.poll() is not None)
     assert process.returncode == 0
     assert await story(store, event) == ["received", "claimed", "released"]
-    assert (await store.overview()).ready == 1
+    assert (await store.inspection.overview()).ready == 1
 
 
 async def test_work_that_takes_every_worker_down_becomes_a_dead_letter(
@@ -160,6 +160,6 @@ async def test_work_that_takes_every_worker_down_becomes_a_dead_letter(
     start(0)
     await ended(store, event, "dead")
     assert len(runs()) == 3
-    (kept,) = await store.dead_letters()
+    (kept,) = await store.inspection.dead_letters()
     assert "3 times" in kept.note["error"]
     assert kept.handler == "team.orders.take_the_worker_down"

@@ -100,7 +100,7 @@ class Witness:
 
 
 async def is_over(store: Store, count: int) -> bool:
-    view = await store.overview()
+    view = await store.inspection.overview()
     ends = sum(view.totals.get(name, 0) for name in ("done", "discarded", "dead"))
     return ends == count and (view.ready, view.waiting, view.held) == (0, 0, 0)
 

@@ -140,7 +140,7 @@ async def test_a_failing_large_event_is_tried_again_whole_and_replayed_whole(sto
         await store.accept([event])
         await ended(store, event, "dead")
         works = True
-        assert await store.replay([kept.member for kept in await store.dead_letters()]) == 1
+        assert await store.inspection.replay([kept.member for kept in await store.inspection.dead_letters()]) == 1
         await ended(store, event)
     assert seen == [event.body] * 4
 
@@ -203,7 +203,7 @@ async def test_a_large_event_whose_body_is_lost_becomes_a_dead_letter(
         await ended(store, event, "dead")
         await ended(store, other)
     assert recorder.runs == [other.id]
-    (letter,) = await store.dead_letters()
+    (letter,) = await store.inspection.dead_letters()
     assert "body" in letter.note["error"]
     assert not [entry for entry in logs.entries if entry["event"] == "dispatch_failed"]
 

@@ -9,14 +9,23 @@ from typing import Any, Literal
 import pytest
 
 from events import Claim, Lease, Store, StoreUnavailable
-from events.client import StoreClient
+from events.queue import Queue
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, story, working
+from tests.integration.worker.workshop import (
+    Holding,
+    Recorder,
+    delivered,
+    ended,
+    eventually,
+    story,
+    with_queue,
+    working,
+)
 from worker.registry import Registry
 
 
-class OneClaim(Store):
-    """A store that is claimed from once: what runs after that was given to the worker."""
+class OneClaim(Queue):
+    """A queue that is claimed from once: what runs after that was given to the worker."""
 
     claims = 0
 
@@ -30,7 +39,8 @@ class OneClaim(Store):
 
 async def test_an_event_starts_without_a_claim(make_store: MakeStore, registry: Registry, recorder: Recorder) -> None:
     registry.on("*")(recorder.handle)
-    store = OneClaim(StoreClient(make_store().redis))
+    store = make_store()
+    with_queue(store, OneClaim)
     event = delivered()
     async with working(store, registry) as engine:
         await eventually(lambda: _waits(store))
@@ -44,10 +54,12 @@ async def _waits(store: Store) -> bool:
     return bool(await store.redis.zcard("tw:idle"))
 
 
-class Given(Store):
-    """A store that gives leases of the test's own making, once they are put into ``given``."""
+class GivenQueue(Queue):
+    """A queue that gives leases of the test's own making, once they are put into ``given``."""
 
-    given: asyncio.Queue[Lease]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.given: asyncio.Queue[Lease] = asyncio.Queue()
 
     async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
         yield None
@@ -56,23 +68,28 @@ class Given(Store):
 
 
 @pytest.fixture
-def giving(make_store: MakeStore) -> Given:
-    store = Given(StoreClient(make_store(lease_seconds=1).redis), lease_seconds=1)
-    store.given = asyncio.Queue()
+def giving(make_store: MakeStore) -> Store:
+    store = make_store(lease_seconds=1)
+    with_queue(store, GivenQueue)
     return store
 
 
-async def _give(store: Given, event_id: str) -> str:
+async def _give(store: Store, event_id: str) -> str:
     """Lease a new event to somebody, and give that lease to the worker."""
     event = delivered(event_id=event_id)
     await store.accept([event])
-    for lease in (await store.claim(1, "whoever")).leases:
-        await store.given.put(lease)
+    for lease in (await store.queue.claim(1, "whoever")).leases:
+        await _put(store, lease)
     return event.id
 
 
+async def _put(store: Store, lease: Lease) -> None:
+    assert isinstance(store.queue, GivenQueue)
+    await store.queue.given.put(lease)
+
+
 async def test_what_comes_while_all_slots_are_taken_waits_for_one_and_is_renewed(
-    giving: Given, holding: Holding, registry: Registry
+    giving: Store, holding: Holding, registry: Registry
 ) -> None:
     async with working(giving, registry, concurrency=1) as engine:
         await _give(giving, "first")
@@ -87,7 +104,7 @@ async def test_what_comes_while_all_slots_are_taken_waits_for_one_and_is_renewed
 
 @pytest.mark.parametrize("loses", ["by the store", "by a stop"])
 async def test_what_waits_for_a_slot_is_not_run_when_it_is_lost(
-    giving: Given, holding: Holding, registry: Registry, loses: Literal["by the store", "by a stop"]
+    giving: Store, holding: Holding, registry: Registry, loses: Literal["by the store", "by a stop"]
 ) -> None:
     second = delivered(event_id="second")
     async with working(giving, registry, concurrency=1) as engine:
@@ -106,7 +123,7 @@ async def test_what_waits_for_a_slot_is_not_run_when_it_is_lost(
 
 
 async def test_what_comes_to_a_worker_that_drains_is_given_back(
-    giving: Given, holding: Holding, registry: Registry
+    giving: Store, holding: Holding, registry: Registry
 ) -> None:
     second = delivered(event_id="second")
     async with working(giving, registry, grace_seconds=10) as engine:
@@ -142,8 +159,8 @@ async def test_a_worker_that_stopped_is_told_of_nothing_more(store: Store, regis
     assert not await _waits(store)
 
 
-class Deaf(Store):
-    """A store that cannot be listened to."""
+class Deaf(Queue):
+    """A queue that cannot be listened to."""
 
     async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
         raise StoreUnavailable("NOPERM")
@@ -154,7 +171,8 @@ async def test_a_worker_that_hears_nothing_finds_its_work_by_looking(
     make_store: MakeStore, registry: Registry, recorder: Recorder
 ) -> None:
     registry.on("*")(recorder.handle)
-    store = Deaf(StoreClient(make_store().redis))
+    store = make_store()
+    with_queue(store, Deaf)
     event = delivered()
     async with working(store, registry):
         await eventually(lambda: _waits(store))
@@ -164,7 +182,7 @@ async def test_a_worker_that_hears_nothing_finds_its_work_by_looking(
 
 
 async def test_a_lease_lost_while_it_waits_for_a_slot_frees_none(
-    giving: Given, holding: Holding, registry: Registry
+    giving: Store, holding: Holding, registry: Registry
 ) -> None:
     second = delivered(event_id="second")
     async with working(giving, registry, concurrency=1) as engine:
@@ -182,7 +200,7 @@ async def test_a_lease_lost_while_it_waits_for_a_slot_frees_none(
 
 
 async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
-    giving: Given, make_store: MakeStore, holding: Holding, registry: Registry, recorder: Recorder
+    giving: Store, make_store: MakeStore, holding: Holding, registry: Registry, recorder: Recorder
 ) -> None:
     elsewhere = Registry()
     elsewhere.on("*")(recorder.handle)
@@ -197,8 +215,8 @@ async def test_what_waits_for_a_slot_is_soon_done_by_a_worker_that_has_one(
         await eventually(lambda: busy.jobs_complete == 1)
 
 
-class OneSuspect(Given):
-    """A store whose first claim, once it may be answered, brings work that was lost twice."""
+class OneSuspect(GivenQueue):
+    """A queue whose first claim, once it may be answered, brings work that was lost twice."""
 
     async def claim(self, most: int, owner: str, **how: Any) -> Claim:
         claim = await super().claim(most, owner, **how)
@@ -207,26 +225,27 @@ class OneSuspect(Given):
             await self.may_answer.wait()
         return claim
 
-    claimed: asyncio.Event
-    may_answer: asyncio.Event
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.claimed, self.may_answer = asyncio.Event(), asyncio.Event()
 
 
 async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
     make_store: MakeStore, holding: Holding, registry: Registry
 ) -> None:
-    store = OneSuspect(StoreClient(make_store(lease_seconds=0.5).redis), lease_seconds=0.5)
-    store.given, store.claimed, store.may_answer = asyncio.Queue(), asyncio.Event(), asyncio.Event()
+    store, plain = make_store(lease_seconds=0.5), make_store(lease_seconds=0.5)
+    queue = with_queue(store, OneSuspect)
     await store.accept([delivered(event_id="lost twice")])
     for _ in range(2):
-        await Store.claim(store, 1, "lost")
+        await plain.queue.claim(1, "lost")
         await asyncio.sleep(0.55)
     async with working(store, registry, concurrency=1) as engine:
-        await store.claimed.wait()
+        await queue.claimed.wait()
         await store.accept([delivered(event_id="given")])
-        (lease,) = (await Store.claim(store, 1, "whoever")).leases
-        await store.given.put(lease)
+        (lease,) = (await plain.queue.claim(1, "whoever")).leases
+        await queue.given.put(lease)
         await eventually(lambda: holding.runs == ["given"])
-        store.may_answer.set()
+        queue.may_answer.set()
         await asyncio.sleep(1.2)  # longer than a suspect waits for what runs
         assert holding.runs == ["given"]
         holding.may_end.set()
@@ -234,29 +253,31 @@ async def test_a_suspect_takes_no_slot_that_another_event_was_given_meanwhile(
     assert holding.runs == ["given", "lost twice"]
 
 
-class GivesBeforeItAnswers(Store):
-    """A store that answers a claim after an event that was given for it."""
+class GivesBeforeItAnswers(Queue):
+    """A queue that answers a claim after an event that was given for it."""
 
     claims = 0
+    store: Store
 
     async def claim(self, most: int, owner: str, **how: Any) -> Claim:
         claim = await super().claim(most, owner, **how)
         self.claims += 1
         if self.claims == 3:  # by now it is listened to, and nothing but this is under way
-            await self.accept([delivered(event_id="first")])
-            await eventually(lambda: _is_done(self, "first"))
+            await self.store.accept([delivered(event_id="first")])
+            await eventually(lambda: _is_done(self.store, "first"))
         return claim
 
 
 async def _is_done(store: Store, event_id: str) -> bool:
-    return "done" in [entry.what for entry in await store.history("truto", event_id)]
+    return "done" in [entry.what for entry in await store.inspection.history("truto", event_id)]
 
 
 async def test_who_was_given_all_it_wanted_partly_before_the_answer_claims_again_at_once(
     make_store: MakeStore, registry: Registry, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.on("*")(recorder.handle)
-    store = GivesBeforeItAnswers(StoreClient(make_store().redis))
+    store = make_store()
+    with_queue(store, GivesBeforeItAnswers).store = store
     async with working(store, registry, concurrency=4):
         await eventually(lambda: _is_done(store, "first"))
         monkeypatch.setattr("worker.loop._POLL_SECONDS", 30)

@@ -24,7 +24,7 @@ def order(account: str, number: int = 0, *, tenant: str = "acme") -> Verified:
 
 
 async def all_over(store: Store) -> bool:
-    return await is_empty(store) and (await store.overview()).held == 0
+    return await is_empty(store) and (await store.inspection.overview()).held == 0
 
 
 class Busy:
@@ -210,7 +210,7 @@ async def test_a_key_that_cannot_be_found_is_a_failure_of_the_handler(store: Sto
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    (letter,) = await store.dead_letters()
+    (letter,) = await store.inspection.dead_letters()
     assert letter.note["error"] == "KeyError: 'missing'"
     assert letter.attempts == 1
 
@@ -237,7 +237,7 @@ async def test_work_in_lanes_outlives_a_version_that_has_none(make_store: MakeSt
 
 
 async def _held(store: Store, count: int) -> bool:
-    return (await store.overview()).held == count
+    return (await store.inspection.overview()).held == count
 
 
 @pytest.mark.parametrize("limits", [{}, {"concurrency": 2}, {"ordered": True}], ids=["none", "concurrency", "ordered"])
@@ -273,4 +273,4 @@ async def test_a_discard_frees_the_key_too(store: Store, registry: Registry) -> 
     async with working(store, registry):
         await store.accept([order("a", n) for n in range(5)])
         await eventually(lambda: all_over(store))
-    assert (await store.overview()).totals["discarded"] == 5
+    assert (await store.inspection.overview()).totals["discarded"] == 5

@@ -11,10 +11,20 @@ from structlog.testing import LogCapture
 import worker.engine
 import worker.reporter
 from events import End, Event, Lease, Store, StoreUnavailable
-from events.client import StoreClient
 from events.embedded import EmbeddedRedis
+from events.queue import Queue
 from tests.conftest import MakeStore
-from tests.integration.worker.workshop import Holding, Recorder, delivered, ended, eventually, is_empty, story, working
+from tests.integration.worker.workshop import (
+    Holding,
+    Recorder,
+    delivered,
+    ended,
+    eventually,
+    is_empty,
+    story,
+    with_queue,
+    working,
+)
 from worker import Backoff, Context
 from worker.registry import Registry
 
@@ -89,7 +99,7 @@ async def test_what_ended_in_an_outage_longer_than_its_lease_is_not_claimed_agai
         own_redis.kill()
         holding.may_end.set()
         await eventually(lambda: engine.jobs_complete == 1)
-        await asyncio.sleep(1.5 * own_store.lease_seconds)
+        await asyncio.sleep(1.5 * own_store.queue.lease_seconds)
         await asyncio.to_thread(own_redis.start)
         await ended(own_store, event)
         await eventually(lambda: is_empty(own_store))
@@ -117,10 +127,10 @@ async def test_an_outage_in_the_moment_of_splitting_an_event_loses_no_part_of_it
     own_redis: EmbeddedRedis, own_store: Store, registry: Registry, recorder: Recorder
 ) -> None:
     other = Recorder()
-    plan = own_store.plan
+    plan = own_store.queue.plan
 
     async def plan_without_redis(*args: object) -> bool:
-        own_store.plan = plan  # type: ignore[method-assign] # once
+        own_store.queue.plan = plan  # type: ignore[method-assign] # once
         own_redis.kill()
         try:
             return await plan(*args)  # type: ignore[arg-type] # as they came
@@ -130,7 +140,7 @@ async def test_an_outage_in_the_moment_of_splitting_an_event_loses_no_part_of_it
     async def handle_too(event: Event, ctx: Context) -> None:
         await other.handle(event, ctx)
 
-    own_store.plan = plan_without_redis  # type: ignore[method-assign,assignment] # a fault at an exact moment
+    own_store.queue.plan = plan_without_redis  # type: ignore[method-assign,assignment] # a fault at an exact moment
     registry.on("*")(recorder.handle)
     registry.on("*")(handle_too)
     event = delivered()
@@ -158,7 +168,7 @@ async def test_stopping_during_an_outage_takes_no_longer_than_its_bounds(
             await started.wait()
             own_redis.kill()
     own_redis.start()
-    assert (await own_store.overview()).waiting + (await own_store.overview()).ready == 1
+    assert (await own_store.inspection.overview()).waiting + (await own_store.inspection.overview()).ready == 1
 
 
 async def test_a_stream_of_events_survives_repeated_outages(
@@ -177,8 +187,8 @@ async def test_a_stream_of_events_survives_repeated_outages(
     assert set(recorder.runs) == {event.id for event in events}
 
 
-class FirstEndUnheard(Store):
-    """A store that does not take the first end it is told."""
+class FirstEndUnheard(Queue):
+    """A queue that does not take the first end it is told."""
 
     refused = False
 
@@ -194,7 +204,8 @@ async def test_an_end_is_said_again_as_soon_as_the_store_answers_a_claim(
 ) -> None:
     monkeypatch.setattr("worker.reporter.OUTAGE_BACKOFF", Backoff(60.0, 60.0))
     registry.on("*")(recorder.handle)
-    store = FirstEndUnheard(StoreClient(make_store().redis))
+    store = make_store()
+    with_queue(store, FirstEndUnheard)
     event = delivered()
     async with working(store, registry):
         await store.accept([event])
@@ -205,11 +216,13 @@ async def test_an_end_is_said_again_as_soon_as_the_store_answers_a_claim(
 async def test_a_worker_that_cannot_be_told_of_work_says_so_once(
     make_store: MakeStore, registry: Registry, logs: LogCapture
 ) -> None:
-    class Deaf(Store):
+    class Deaf(Queue):
         async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
             raise StoreUnavailable("Redis did not confirm: NoPermissionError")
             yield None
 
-    async with working(Deaf(StoreClient(make_store().redis)), registry):
+    store = make_store()
+    with_queue(store, Deaf)
+    async with working(store, registry):
         await asyncio.sleep(1.2)
     assert [entry["event"] for entry in logs.entries].count("subscription_lost") == 1

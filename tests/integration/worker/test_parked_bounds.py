@@ -24,10 +24,10 @@ def dispatcher(store: Store, registry: Registry) -> Dispatcher:
 async def park(store: Store, working: Dispatcher, count: int) -> None:
     for _ in range(count):
         await store.accept([delivered("sync_job_run:record")])
-    for lease in (await store.claim(count, "worker-1")).leases:
+    for lease in (await store.queue.claim(count, "worker-1")).leases:
         end = await working.dispatch(lease)
         assert end is not None
-        await store.finish(lease, end)
+        await store.queue.finish(lease, end)
 
 
 async def test_an_alarm_is_raised_long_before_anything_is_let_go(
@@ -41,7 +41,7 @@ async def test_an_alarm_is_raised_long_before_anything_is_let_go(
         await working.sweep()
     (alarm,) = [log for log in logs if log["event"] == "parked_nearly_full"]
     assert (alarm["source"], alarm["percent"], alarm["log_level"]) == ("truto", 80, "error")
-    assert (await own.overview()).parked == 8
+    assert (await own.inspection.overview()).parked == 8
     await own.close()
 
 
@@ -75,7 +75,7 @@ async def test_what_an_older_version_parked_is_bounded_from_the_start(
     await store.redis.delete("tw:unhandled", "tw:unhandled:truto", "tw:usage")
     own = bounded(redis_server, 3)
     await dispatcher(own, registry).sweep()
-    assert (await own.overview()).parked == 3
+    assert (await own.inspection.overview()).parked == 3
     await own.close()
 
 
@@ -86,6 +86,6 @@ async def test_a_handler_that_comes_later_still_finds_what_was_kept(
     await park(own, dispatcher(own, registry), 3)
     registry.ignore("sync_job_run:record")
     await dispatcher(own, registry).sweep()
-    view = await own.overview()
+    view = await own.inspection.overview()
     assert (view.ready, view.parked, view.sources["truto"].parked) == (3, 0, 0)
     await own.close()

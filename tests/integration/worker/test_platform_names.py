@@ -34,7 +34,7 @@ def forged(name: str, **data: object) -> Verified:
 
 async def parked_for(store: Store, event: Verified) -> str:
     await ended(store, event, "parked")
-    return str((await store.history(event.source, event.id))[-1].detail["why"])
+    return str((await store.inspection.history(event.source, event.id))[-1].detail["why"])
 
 
 @pytest.mark.parametrize("pattern", ["integrated_account:deleted", "integrated_account:*"])
@@ -121,7 +121,7 @@ async def test_work_whose_handler_was_chosen_before_is_not_given_to_it_any_more(
     await cast("Awaitable[int]", store.redis.hset(f"tw:work:{event.key}", mapping={"handler": name, "attempts": 1}))
     async with working(store, registry):
         assert await parked_for(store, event) == "no_handler"
-        assert await store.unpark([event.key]) == 1
+        assert await store.inspection.unpark([event.key]) == 1
         await eventually(lambda: _is_parked(store, event))
     assert recorder.runs == []
 
@@ -164,7 +164,7 @@ async def test_a_workflow_cannot_emit_an_event_of_truto(store: Store, registry: 
         await ended(store, order)
 
         async def emitted_is_parked() -> bool:
-            return [kept.event.type for kept in await store.parked() if kept.event] == [
+            return [kept.event.type for kept in await store.inspection.parked() if kept.event] == [
                 "workflows/integrated_account:deleted"
             ]
 

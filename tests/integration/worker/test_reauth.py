@@ -63,7 +63,7 @@ async def test_the_work_of_an_account_that_has_to_be_connected_again_waits_and_k
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "parked")
-    (kept,) = await store.parked()
+    (kept,) = await store.inspection.parked()
     assert kept.event is not None
     assert kept.event.raw == event.body
     assert (kept.attempts, kept.note["why"], kept.note["account_id"]) == (0, "needs_reauth", ACCOUNT)
@@ -106,7 +106,7 @@ async def test_nothing_else_wakes_it(store: Store, registry: Registry, other: Ve
         await ended(store, other)
         await asyncio.sleep(0.1)
     assert provider.attempts == [1]
-    assert len(await store.parked()) == 1
+    assert len(await store.inspection.parked()) == 1
 
 
 async def test_an_account_that_is_connected_while_its_work_fails_is_not_missed(
@@ -152,7 +152,7 @@ async def test_who_is_refused_again_after_that_waits_again(store: Store, registr
 
 
 async def _is_parked(store: Store) -> bool:
-    return (await store.overview()).parked == 1
+    return (await store.inspection.overview()).parked == 1
 
 
 async def test_where_the_error_names_no_account_that_of_the_event_counts(store: Store, registry: Registry) -> None:
@@ -161,7 +161,7 @@ async def test_where_the_error_names_no_account_that_of_the_event_counts(store: 
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "parked")
-    (kept,) = await store.parked()
+    (kept,) = await store.inspection.parked()
     assert kept.note["account_id"] == ACCOUNT
 
 
@@ -181,9 +181,9 @@ async def test_all_work_of_the_account_comes_back_and_nothing_is_left_behind(sto
         await store.accept(events)
         for event in events:
             await ended(store, event, "parked")
-        by_hand = (await store.parked())[0].member
+        by_hand = (await store.inspection.parked())[0].member
         provider.works = True
-        await store.unpark([by_hand])
+        await store.inspection.unpark([by_hand])
         await store.accept([account_event("active")])
         for event in events:
             await ended(store, event)

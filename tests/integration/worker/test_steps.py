@@ -14,8 +14,8 @@ from starlette.routing import Route
 from structlog.testing import LogCapture
 
 from events import End, Event, Lease, Store, StoreUnavailable
-from events.client import StoreClient
 from events.embedded import EmbeddedRedis
+from events.queue import Queue
 from tests.conftest import MakeStore
 from tests.integration.worker.processes import Team
 from tests.integration.worker.workshop import (
@@ -27,6 +27,7 @@ from tests.integration.worker.workshop import (
     is_empty,
     plain,
     story,
+    with_queue,
     working,
 )
 from tests.servers import serve
@@ -144,7 +145,7 @@ async def test_a_name_that_cannot_be_kept_makes_a_dead_letter(store: Store, regi
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    assert "a step's name" in (await store.dead_letters())[0].note["error"]
+    assert "a step's name" in (await store.inspection.dead_letters())[0].note["error"]
 
 
 async def test_a_name_that_is_used_twice_makes_a_dead_letter(store: Store, registry: Registry) -> None:
@@ -157,7 +158,7 @@ async def test_a_name_that_is_used_twice_makes_a_dead_letter(store: Store, regis
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    assert "'x' is there twice" in (await store.dead_letters())[0].note["error"]
+    assert "'x' is there twice" in (await store.inspection.dead_letters())[0].note["error"]
 
 
 async def test_a_result_that_cannot_be_kept_makes_a_dead_letter_at_once(store: Store, registry: Registry) -> None:
@@ -198,8 +199,8 @@ async def test_a_replay_does_not_repeat_what_is_done_unless_told(
         await ended(store, event, "dead")
         assert len(await step_keys(store)) == 1
         broken = False
-        (letter,) = await store.dead_letters()
-        await store.replay([letter.member], afresh=afresh)
+        (letter,) = await store.inspection.dead_letters()
+        await store.inspection.replay([letter.member], afresh=afresh)
         await ended(store, event)
     assert len(done) == calls
     assert await step_keys(store) == []
@@ -215,7 +216,7 @@ async def test_the_steps_of_a_discarded_dead_letter_are_gone(store: Store, regis
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    await store.discard([event.key], "not needed")
+    await store.inspection.discard([event.key], "not needed")
     assert await step_keys(store) == []
 
 
@@ -228,7 +229,7 @@ async def test_a_lost_lease_stops_the_handler_and_keeps_nothing(
 
     async def take_away() -> None:
         await short.redis.zadd("tw:queue", {event.key: 1}, xx=True)  # as if the lease had run out
-        took.extend((await short.claim(1, "elsewhere")).leases)
+        took.extend((await short.queue.claim(1, "elsewhere")).leases)
 
     @registry.on("*")
     async def handle(event: Event, ctx: Context) -> None:
@@ -245,13 +246,13 @@ async def test_a_lost_lease_stops_the_handler_and_keeps_nothing(
         await short.accept([event])
         await eventually(lambda: bool(raised))
         await eventually(lambda: any(entry["event"] == "lease_lost" for entry in logs.entries))
-        assert await short.renew(took[:1]) == [True]
+        assert await short.queue.renew(took[:1]) == [True]
     assert len(took) == 1
     assert await step_keys(short) == []
 
 
-class Flaky(Store):
-    """A store that does not confirm the first *failures* times that steps are read or kept."""
+class Flaky(Queue):
+    """A queue that does not confirm the first *failures* times that steps are read or kept."""
 
     failures = 2
 
@@ -271,12 +272,13 @@ class Flaky(Store):
 
 async def test_an_outage_repeats_no_step_and_uses_up_no_attempt(make_store: MakeStore, registry: Registry) -> None:
     calls: list[int] = []
-    store = Flaky(StoreClient(make_store().redis))
+    store = make_store()
+    flaky = with_queue(store, Flaky)
 
     @registry.on("*")
     async def handle(event: Event, ctx: Context) -> None:
         await ctx.step("first", lambda: calls.append(ctx.attempt))
-        store.failures = 1
+        flaky.failures = 1
         await ctx.step("second", lambda: calls.append(ctx.attempt))
 
     event = delivered()
@@ -291,15 +293,15 @@ async def test_work_with_steps_stays_with_its_handler_in_a_version_that_has_more
     event = delivered()
     await store.accept([event])
     await asyncio.sleep(0.002)
-    (lease,) = (await store.claim(1, "killed")).leases
-    assert await store.keep_step(lease, "team.first", "x", b"1")
+    (lease,) = (await store.queue.claim(1, "killed")).leases
+    assert await store.queue.keep_step(lease, "team.first", "x", b"1")
     await asyncio.sleep(0.06)
-    (again,) = (await store.claim(1, "other")).leases
+    (again,) = (await store.queue.claim(1, "other")).leases
     assert again.handler == "team.first"
-    assert await store.steps(again) == {"x": b"1"}
-    assert await store.steps(lease) is None
-    assert not await store.keep_step(lease, "team.first", "y", b"1")
-    assert await store.finish(again, End("done"))
+    assert await store.queue.steps(again) == {"x": b"1"}
+    assert await store.queue.steps(lease) is None
+    assert not await store.queue.keep_step(lease, "team.first", "y", b"1")
+    assert await store.queue.finish(again, End("done"))
 
 
 class Truto:

@@ -19,8 +19,8 @@ async def lose(store: Store, times: int, most: int = 10) -> list[Lease]:
     """Claim everything so often without ever finishing it; the last leases, run out."""
     leases: list[Lease] = []
     for _ in range(times):
-        leases = (await store.claim(most, "lost")).leases
-        await asyncio.sleep(store.lease_seconds + 0.05)
+        leases = (await store.queue.claim(most, "lost")).leases
+        await asyncio.sleep(store.queue.lease_seconds + 0.05)
     return leases
 
 
@@ -34,7 +34,7 @@ async def suspects(store: Store, count: int) -> list[Verified]:
 
 async def test_a_suspect_is_the_only_lease_of_its_claim(short: Store) -> None:
     await suspects(short, 3)
-    claim = await short.claim(10, "me", suspect=SUSPECT)
+    claim = await short.queue.claim(10, "me", suspect=SUSPECT)
     assert [lease.crashes for lease in claim.leases] == [SUSPECT]
     assert claim.next_due == 0
 
@@ -44,8 +44,8 @@ async def test_other_work_before_a_suspect_comes_without_it(short: Store) -> Non
     await suspects(short, 1)
     await short.accept([fresh])
     await short.redis.zadd("tw:queue", {fresh.key: 0})
-    first = await short.claim(10, "me", suspect=SUSPECT)
-    second = await short.claim(10, "me", suspect=SUSPECT)
+    first = await short.queue.claim(10, "me", suspect=SUSPECT)
+    second = await short.queue.claim(10, "me", suspect=SUSPECT)
     assert [lease.crashes for lease in (*first.leases, *second.leases)] == [0, SUSPECT]
 
 
@@ -53,38 +53,38 @@ async def test_a_claim_that_wants_no_suspect_looks_past_them(short: Store) -> No
     await suspects(short, 3)
     fresh = delivered()
     await short.accept([fresh])
-    (lease,) = (await short.claim(1, "me", suspect=SUSPECT, wants_suspect=False)).leases
+    (lease,) = (await short.queue.claim(1, "me", suspect=SUSPECT, wants_suspect=False)).leases
     assert lease.event.id == fresh.id
 
 
 async def test_without_a_limit_nothing_is_a_suspect(short: Store) -> None:
     await suspects(short, 3)
-    assert len((await short.claim(10, "me")).leases) == 3
+    assert len((await short.queue.claim(10, "me")).leases) == 3
 
 
 async def test_a_suspect_that_was_lost_before_it_began_counts_no_crash(short: Store) -> None:
     await suspects(short, 1)
-    await short.claim(1, "me", suspect=SUSPECT)
-    await asyncio.sleep(short.lease_seconds + 0.05)
-    (lease,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
+    await short.queue.claim(1, "me", suspect=SUSPECT)
+    await asyncio.sleep(short.queue.lease_seconds + 0.05)
+    (lease,) = (await short.queue.claim(1, "me", suspect=SUSPECT)).leases
     assert lease.crashes == SUSPECT
 
 
 async def test_a_suspect_that_was_lost_after_it_began_counts_one(short: Store) -> None:
     await suspects(short, 1)
-    (lease,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
-    assert await short.begin(lease)
-    await asyncio.sleep(short.lease_seconds + 0.05)
-    (again,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
+    (lease,) = (await short.queue.claim(1, "me", suspect=SUSPECT)).leases
+    assert await short.queue.begin(lease)
+    await asyncio.sleep(short.queue.lease_seconds + 0.05)
+    (again,) = (await short.queue.claim(1, "me", suspect=SUSPECT)).leases
     assert again.crashes == MAX_CRASHES
 
 
 async def test_a_suspect_whose_lease_was_lost_cannot_begin(short: Store) -> None:
     await suspects(short, 1)
-    (lease,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
-    await asyncio.sleep(short.lease_seconds + 0.05)
-    await short.claim(1, "other", suspect=SUSPECT)
-    assert not await short.begin(lease)
+    (lease,) = (await short.queue.claim(1, "me", suspect=SUSPECT)).leases
+    await asyncio.sleep(short.queue.lease_seconds + 0.05)
+    await short.queue.claim(1, "other", suspect=SUSPECT)
+    assert not await short.queue.begin(lease)
 
 
 async def test_suspects_run_one_by_one_with_nothing_beside_them(short: Store, registry: Registry) -> None:
@@ -145,12 +145,12 @@ async def test_a_suspect_waits_for_what_runs_no_longer_than_a_lease(short: Store
 
 
 async def _claimed(store: Store, event: Verified) -> bool:
-    return "claimed" in [entry.what for entry in await store.history(event.source, event.id)]
+    return "claimed" in [entry.what for entry in await store.inspection.history(event.source, event.id)]
 
 
 async def test_a_suspect_that_ends_is_done_like_any_other_work(short: Store) -> None:
     await suspects(short, 1)
-    (lease,) = (await short.claim(1, "me", suspect=SUSPECT)).leases
-    await short.begin(lease)
-    assert await short.finish(lease, End("done"))
-    assert (await short.overview()).waiting == 0
+    (lease,) = (await short.queue.claim(1, "me", suspect=SUSPECT)).leases
+    await short.queue.begin(lease)
+    assert await short.queue.finish(lease, End("done"))
+    assert (await short.inspection.overview()).waiting == 0

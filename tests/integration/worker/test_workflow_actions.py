@@ -433,11 +433,11 @@ async def test_workflows_that_start_each_other_come_to_an_end(store: Store, regi
         await store.accept([event])
 
         async def has_ended() -> bool:
-            return (await store.overview()).dead == 1
+            return (await store.inspection.overview()).dead == 1
 
         await eventually(has_ended)
     assert len(shop.log) == MOST_EMITTED + 1
-    (run,) = await store.runs(10, where=lambda run: run.status == "failed")
+    (run,) = await store.runs.find(10, where=lambda run: run.status == "failed")
     assert "have emitted each other in a row" in (run.error or "")
 
 

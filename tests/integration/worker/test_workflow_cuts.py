@@ -65,7 +65,7 @@ class Walk:
             if died:
                 cuts.pop(0)
                 calls = 0
-            view = await self.store.overview()
+            view = await self.store.inspection.overview()
             if not view.ready and not view.waiting:
                 assert not view.dead
                 assert not view.parked

@@ -76,7 +76,7 @@ async def test_other_events_do_not_wait_for_hostile_expressions(store: Store, re
         for event in others:
             await ended(store, event)
         # Two are evaluated at once, so the last of them were not even looked at.
-        assert (await store.overview()).dead < len(hostile)
+        assert (await store.inspection.overview()).dead < len(hostile)
         for event in hostile:
             await run_ends(store, event, "failed")
     assert len(order) == len(others)
@@ -133,7 +133,7 @@ async def test_a_condition_of_a_handler_decides_whether_it_runs(store: Store, re
         await ended(store, unwanted, "discarded")
         await ended(store, broken, "dead")
     assert ran == [7]
-    history = await store.history("truto", unwanted.id)
+    history = await store.inspection.history("truto", unwanted.id)
     assert "when: it gave false; payload.n is 3" in history[-1].detail["why"]
 
 

@@ -129,7 +129,7 @@ async def test_what_would_fail_again_fails_at_once_with_its_cause(
     assert run.result is not None
     assert run.result["success"] is False
     assert run.attempts == 1
-    (letter,) = await store.dead_letters()
+    (letter,) = await store.inspection.dead_letters()
     assert letter.handler == "workflow:flow"
 
 
@@ -160,8 +160,8 @@ async def test_a_run_fails_with_its_last_attempt_and_goes_on_when_it_is_replayed
         assert run.result is not None
         assert [step["success"] for step in run.result["steps"]] == [True, False]
         await ended(store, event, "dead")
-        (letter,) = await store.dead_letters()
-        await store.replay([letter.member])
+        (letter,) = await store.inspection.dead_letters()
+        await store.inspection.replay([letter.member])
         run = await run_ends(store, event, "completed")
     assert shop.log == ["a", "fail", "fail", "fail", "fail", "b"]
     assert run.error is None
@@ -321,14 +321,14 @@ async def test_runs_are_listed_newest_first_and_expire_after_the_history(
             await store.accept([event])
             await run_ends(store, event, "completed", "one")
             await run_ends(store, event, "failed", "two")
-    listed = await store.runs(10)
+    listed = await store.runs.find(10)
     assert [run.head["event_id"] for run in listed] == [second.id, second.id, first.id, first.id]
-    assert [run.head["event_id"] for run in await store.runs(10, where=lambda run: run.status == "failed")] == [
+    assert [run.head["event_id"] for run in await store.runs.find(10, where=lambda run: run.status == "failed")] == [
         second.id,
         first.id,
     ]
-    assert len(await store.runs(1)) == 1
-    assert len(await store.runs(3, page=1)) == 3
+    assert len(await store.runs.find(1)) == 1
+    assert len(await store.runs.find(3, page=1)) == 3
     ttl = await store.redis.pttl(f"tw:run:{listed[0].id}")
     assert 0 < ttl <= 100_000
 
@@ -339,16 +339,16 @@ async def test_a_run_whose_worker_is_lost_again_and_again_has_failed(
     shop.register(flow(say("a")))
     event = delivered()
     await store.accept([event])
-    (lease,) = (await store.claim(1, "w")).leases
-    await store.begin_run(lease, "workflow:flow", "run-1", "digest", b'{"member":"%s"}' % lease.member.encode())
-    run = await store.run("run-1")
+    (lease,) = (await store.queue.claim(1, "w")).leases
+    await store.runs.begin_run(lease, "workflow:flow", "run-1", "digest", b'{"member":"%s"}' % lease.member.encode())
+    run = await store.runs.get("run-1")
     assert run is not None
     assert run.status == "created"
     await cast("Awaitable[int]", store.redis.hset(f"tw:work:{lease.member}", "claims", "3"))
     await store.redis.zadd("tw:queue", {lease.member: 0})
     async with working(store, registry):
         await ended(store, event, "dead")
-    run = await store.run("run-1")
+    run = await store.runs.get("run-1")
     assert run is not None
     assert run.status == "failed"
     assert "its worker was lost" in (run.error or "")
@@ -367,6 +367,6 @@ async def test_the_record_of_a_run_is_bounded(store: Store, registry: Registry, 
 
 
 async def test_run_of_nothing_is_none(store: Store) -> None:
-    assert await store.run("nope") is None
+    assert await store.runs.get("nope") is None
     with pytest.raises(AssertionError):
         await run_of(store, delivered())

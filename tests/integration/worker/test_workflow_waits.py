@@ -198,33 +198,33 @@ async def test_an_event_between_the_look_and_the_wait_is_not_missed(make_store: 
     """The script refuses to let a run wait when more has come than it has looked at."""
     store = make_store()
     await store.accept([delivered()])
-    (lease,) = (await store.claim(1, "w")).leases
-    seen, documents, _ = await store.arrivals("order:shipped")
+    (lease,) = (await store.queue.claim(1, "w")).leases
+    seen, documents, _ = await store.runs.arrivals("order:shipped")
     assert (seen, documents) == (0, [])
-    await store.remember_arrival("order:shipped", b"{}")
+    await store.runs.remember_arrival("order:shipped", b"{}")
     wait = {"bucket": "order:shipped|", "entry": b"{}", "event_type": "order:shipped", "note": {}}
-    assert await store.await_event(lease, seconds=60, seen=seen, **wait) is False  # type: ignore[arg-type]
-    assert await store.renew([lease]) == [True]
-    assert (await store.arrivals("order:shipped"))[:2] == (1, [b"{}"])
-    assert await store.await_event(lease, seconds=60, seen=1, **wait) is True  # type: ignore[arg-type]
-    assert await store.renew([lease]) == [False]
-    assert await store.await_event(lease, seconds=60, seen=1, **wait) is None  # type: ignore[arg-type]
+    assert await store.runs.await_event(lease, seconds=60, seen=seen, **wait) is False  # type: ignore[arg-type]
+    assert await store.queue.renew([lease]) == [True]
+    assert (await store.runs.arrivals("order:shipped"))[:2] == (1, [b"{}"])
+    assert await store.runs.await_event(lease, seconds=60, seen=1, **wait) is True  # type: ignore[arg-type]
+    assert await store.queue.renew([lease]) == [False]
+    assert await store.runs.await_event(lease, seconds=60, seen=1, **wait) is None  # type: ignore[arg-type]
 
 
 async def test_an_event_gets_to_a_run_that_is_leased_again_at_its_timeout(make_store: MakeStore) -> None:
     store = make_store()
     await store.accept([delivered()])
-    (lease,) = (await store.claim(1, "w")).leases
+    (lease,) = (await store.queue.claim(1, "w")).leases
     entry = b'{"n":0}'
-    await store.await_event(
+    await store.runs.await_event(
         lease, bucket="b", entry=entry, seconds=0, event_type="order:shipped", seen=0, note={"why": "w"}
     )
-    (again,) = (await store.claim(1, "w")).leases
-    pages = [page async for page in store.each_waiting("b")]
-    assert await store.wake_runs("b", b'{"id":1}', [(pages[0][0], "0.event")]) == 1
-    assert await store.stop_awaiting(lease, "b", "0.event") == (False, None)
-    assert await store.stop_awaiting(again, "b", "0.event") == (True, b'{"id":1}')
-    assert await store.wake_runs("b", b'{"id":1}', [(pages[0][0], "0.event")]) == 0
+    (again,) = (await store.queue.claim(1, "w")).leases
+    pages = [page async for page in store.runs.each_waiting("b")]
+    assert await store.runs.wake_runs("b", b'{"id":1}', [(pages[0][0], "0.event")]) == 1
+    assert await store.runs.stop_awaiting(lease, "b", "0.event") == (False, None)
+    assert await store.runs.stop_awaiting(again, "b", "0.event") == (True, b'{"id":1}')
+    assert await store.runs.wake_runs("b", b'{"id":1}', [(pages[0][0], "0.event")]) == 0
 
 
 async def test_an_event_too_large_to_keep_wakes_without_its_payload(
@@ -239,7 +239,7 @@ async def test_an_event_too_large_to_keep_wakes_without_its_payload(
         run = await run_ends(store, paid, "completed")
     assert results(run)[0]["event"]["payload"] == {}
     assert results(run)[0]["event"]["payload_left_out"] > 200_000
-    assert (await store.arrivals("order:shipped")).documents == []
+    assert (await store.runs.arrivals("order:shipped")).documents == []
 
 
 async def test_waits_and_sleeps_survive_restarts_of_redis_and_workers(
@@ -297,7 +297,7 @@ async def test_a_waiting_run_takes_less_than_5_kb(
         await waits_long(store, len(events))
     each = (await _memory(store) - before) / (len(events) - 1)
     assert each < 5 * 1024
-    assert (await store.overview()).ready == 0
+    assert (await store.inspection.overview()).ready == 0
     chosen = events[777]
     account_id = orjson.loads(chosen.body)["payload"]["id"]
     async with working(store, registry):

@@ -71,7 +71,7 @@ def say(word: str, **more: Any) -> dict[str, Any]:
 
 async def run_of(store: Store, event: Verified, name: str = "flow") -> Run:
     """The run of a workflow for *event*."""
-    run = await store.run(run_id_of(name, event.key))
+    run = await store.runs.get(run_id_of(name, event.key))
     assert run is not None
     return run
 
@@ -80,7 +80,7 @@ async def run_ends(store: Store, event: Verified, status: RunStatus, name: str =
     """Wait until the run has this status."""
 
     async def has_ended() -> bool:
-        run = await store.run(run_id_of(name, event.key))
+        run = await store.runs.get(run_id_of(name, event.key))
         return run is not None and run.status == status
 
     await eventually(has_ended, seconds)
@@ -95,4 +95,4 @@ def results(run: Run) -> list[Any]:
 
 async def waiting_runs(store: Store, bucket: str) -> int:
     """How many runs wait in *bucket*."""
-    return len({waiting.member async for page in store.each_waiting(bucket) for waiting in page})
+    return len({waiting.member async for page in store.runs.each_waiting(bucket) for waiting in page})

@@ -8,12 +8,13 @@ import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
 
 from events import Event, Store, Verified
+from events.queue import Queue
 from truto import AsyncTruto, sample_event
 from worker import Backoff, Context
 from worker.cause import Describer
@@ -82,6 +83,16 @@ async def working(
         await client.aclose()
 
 
+QueueT = TypeVar("QueueT", bound=Queue)
+
+
+def with_queue(store: Store, kind: type[QueueT]) -> QueueT:
+    """Give *store* a queue of this kind, which is returned."""
+    queue = kind(store.client, store.retention, lease_seconds=store.queue.lease_seconds)
+    store.queue = queue
+    return queue
+
+
 async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 8.0) -> None:
     """Wait until *holds*; an assertion error after *seconds*."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -95,7 +106,7 @@ async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float
 
 async def story(store: Store, event: Verified) -> list[str]:
     """What happened to *event*, in words."""
-    return [entry.what for entry in await store.history(event.source, event.id)]
+    return [entry.what for entry in await store.inspection.history(event.source, event.id)]
 
 
 async def ended(store: Store, event: Verified, what: str = "done") -> None:
@@ -109,7 +120,7 @@ async def ended(store: Store, event: Verified, what: str = "done") -> None:
 
 async def is_empty(store: Store) -> bool:
     """Whether nothing is left to do, dead or parked."""
-    view = await store.overview()
+    view = await store.inspection.overview()
     return (view.ready, view.waiting, view.dead, view.parked) == (0, 0, 0, 0)
 
 
