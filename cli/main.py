@@ -59,11 +59,15 @@ def dev(
 
 
 @app.command()
-def ingress() -> None:
+def ingress(
+    public: Annotated[
+        bool, typer.Option("--public", help="Listen on every address, unless HOST says otherwise.")
+    ] = False,
+) -> None:
     """Receive deliveries. Needs REDIS_URL and TRUTO_WEBHOOK_SECRET or SOURCES_FILE; README.md lists all settings."""
     from cli.serving import run_ingress
 
-    run_ingress()
+    run_ingress(public=public)
 
 
 @app.command()

@@ -38,20 +38,24 @@ _STUCK_LEASES = 3
 _COLLECT_AFTER = 10_000
 
 
-def run_ingress() -> None:
-    """Serve until a signal ends it. Raises ``ConfigError`` naming every wrong setting."""
+def run_ingress(*, public: bool = False) -> None:
+    """Serve until a signal ends it, at every address where *public* and nothing else is said.
+
+    Raises ``ConfigError`` naming every wrong setting.
+    """
     import uvloop
 
     from ingress import AdminServer, Server, create_app
     from ingress.quotas import Quota
 
-    settings = read_settings(IngressSettings)
+    settings = read_settings(IngressSettings, **({"host": "*"} if public and not os.environ.get("HOST") else {}))
     configure_logging(settings.log_level, settings.log_format)
     limits = _limits(settings, _raise_descriptors())
 
     sources, sources_file = _sources(settings)
     urls = settings.redis_url.split()
     spools = _spools(settings, len(urls))
+    bound = _bind(settings.host, settings.port)
     admin = _listen_for_operators(settings)
 
     async def serve() -> None:
@@ -93,7 +97,7 @@ def run_ingress() -> None:
             await running.enter_async_context(_followed(sources_file, app.state.sources))
             if admin is not None:
                 await running.enter_async_context(AdminServer(app.state.admin, admin).serving())
-            await Server(app, host=settings.host, port=settings.port, drain_seconds=settings.grace_seconds).serve()
+            await Server(app, drain_seconds=settings.grace_seconds).serve(sockets=bound)
         log.info("ingress_stopped")
 
     _settle_memory()
@@ -280,6 +284,32 @@ def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSou
         return file.load(), file
     except BadSources as exc:
         raise ConfigError(str(exc)) from None
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """A socket at each address of *host*, on which nobody listens yet; at ``::`` and ``*`` one for IPv4 and IPv6.
+
+    Where that cannot be, the process ends with code 2.
+    """
+    both = host in ("::", "*") and socket.has_dualstack_ipv6()
+    name = "::" if both else "0.0.0.0" if host == "*" else host  # noqa: S104  asked for
+    bound = []
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((family, address) for family, *_, address in found):
+            bound.append(one := socket.socket(family, socket.SOCK_STREAM))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+            one.bind(address)
+    except OSError as exc:
+        for one in bound:
+            one.close()
+        log.error(
+            "port_taken", host=host, port=port, reason=exc.strerror or str(exc), remedy="free it, or set HOST, PORT"
+        )
+        sys.exit(2)
+    return bound
 
 
 def _listen_for_operators(settings: IngressSettings) -> socket.socket | None:

@@ -27,6 +27,7 @@ _SENTINEL_PORT = 26379
 _HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/\s]+)(?::([0-9]{1,5}))?")
 _MASTER = re.compile(r"[A-Za-z0-9._-]+")  # what Redis allows as a master's name
 _SENTINEL_OPTIONS = {"sentinel_username": "username", "sentinel_password": "password"}
+_ANSWERS_AS: dict[str, Any] = {"decode_responses": False, "encoding": "utf-8", "encoding_errors": "strict"}
 _ENCODE = "in a password, write / ? # @ : % percent-encoded"
 
 
@@ -71,8 +72,20 @@ def _directly(url: str, options: dict[str, Any]) -> Redis:
         pool.make_connection()  # type: ignore[no-untyped-call]  # to learn now that it does not know an option
     except (ValueError, TypeError, AttributeError, RedisError):
         # The text of these errors may hold what was taken for the port, and that may be a part of the password.
-        raise BadStoreURL(f"is not of the form redis://[user:password@]host[:port][/db]; {_ENCODE}") from None
+        fault = _tls_fault(url) or f"is not of the form redis://[user:password@]host[:port][/db]; {_ENCODE}"
+        raise BadStoreURL(fault) from None
+    pool.connection_kwargs.update(_ANSWERS_AS)  # what another program of the team says in its URL is about that one
     return Redis.from_pool(pool)
+
+
+def _tls_fault(url: str) -> str:
+    """What is wrong with the TLS options of *url*; nothing where it is something else."""
+    given = dict(parse_qsl(url.partition("?")[2]))
+    if "ssl_cert_reqs" in given and not url.startswith("rediss://"):
+        return "sets ssl_cert_reqs, which is for rediss:// alone"
+    if given.get("ssl_cert_reqs", "none") not in ("none", "optional", "required"):
+        return "sets ssl_cert_reqs to what it cannot be: none, optional or required"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,8 +367,8 @@ def edge_config(app: Starlette, *, lifespan: Literal["on", "off"], drain_seconds
 class Server(uvicorn.Server):
     """Says at once, on SIGTERM, that it is draining; then finishes what it has and stops."""
 
-    def __init__(self, app: Starlette, *, host: str, port: int, drain_seconds: int = 30) -> None:
-        super().__init__(edge_config(app, lifespan="on", drain_seconds=drain_seconds, host=host, port=port))
+    def __init__(self, app: Starlette, *, drain_seconds: int = 30, **where: Any) -> None:
+        super().__init__(edge_config(app, lifespan="on", drain_seconds=drain_seconds, **where))
         self._app = app
 
     @contextlib.contextmanager

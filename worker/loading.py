@@ -22,6 +22,7 @@ def load_handlers(packages: Iterable[str]) -> list[str]:
         sys.path.insert(0, here)
     faults: list[str] = []
     loaded = [name for package in packages for name in _load(package, faults)]
+    faults += [fault for package in packages if (fault := _left_out(Path(here, *package.split(".")), package))]
     if faults:
         raise ConfigError("\n".join(faults))
     return loaded
@@ -44,3 +45,11 @@ def _import(name: str, faults: list[str]) -> object | None:
     except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a module does at import, say which one did it
         faults.append(f"HANDLERS: {name} cannot be imported: {type(exc).__name__}: {exc}")
     return None
+
+
+def _left_out(folder: Path, package: str) -> str:
+    """What is wrong where *folder* looks like *package* and another one of that name was imported instead."""
+    imported = map(Path, getattr(sys.modules.get(package), "__path__", ()))
+    if (folder / "__init__.py").exists() or not any(folder.glob("*.py")) or folder in imported:
+        return ""
+    return f"HANDLERS: {folder} has no __init__.py, and another `{package}` was imported instead: add an empty one"

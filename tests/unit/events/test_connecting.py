@@ -140,3 +140,28 @@ def test_a_command_is_packed_as_redis_py_packs_it(words: str | bytes, arguments:
 def test_an_argument_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
     with pytest.raises(DataError):
         connection_to(url).pack_command("SET", "key", None)  # type: ignore[arg-type]  # the mistake
+
+
+@pytest.mark.parametrize("scheme", ["redis://h/0", "rediss://h/0", "unix:///run/redis.sock"])
+@pytest.mark.parametrize("option", ["decode_responses=True", "encoding=latin-1", "encoding_errors=ignore"])
+def test_what_another_program_says_of_reading_answers_counts_for_nothing(scheme: str, option: str) -> None:
+    options = options_of(f"{scheme}?{option}")
+    reading = [options[name] for name in ("decode_responses", "encoding", "encoding_errors")]
+    assert reading == [False, "utf-8", "strict"]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://:hunter2@h:6379/0?ssl_cert_reqs=none", "sets ssl_cert_reqs, which is for rediss:// alone"),
+        ("rediss://:hunter2@h:6379/0?ssl_cert_reqs=CERT_NONE", "it cannot be: none, optional or required"),
+    ],
+)
+def test_a_tls_option_that_cannot_be_is_told_as_what_it_is(url: str, told: str) -> None:
+    with pytest.raises(BadStoreURL, match=told) as caught:
+        check_url(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_tls_options_that_can_be_are_taken() -> None:
+    assert options_of("rediss://h/0?ssl_cert_reqs=optional")["ssl_cert_reqs"] == "optional"

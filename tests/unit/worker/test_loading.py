@@ -121,3 +121,29 @@ def test_a_module_that_breaks_after_registering_is_blamed_for_what_broke_it(writ
     with pytest.raises(ConfigError, match="ZeroDivisionError") as caught:
         load_handlers(["team6"])
     assert "registered twice" not in str(caught.value)
+
+
+@pytest.fixture
+def installed(write: Write, tmp_path: Path) -> None:
+    """A package of handlers that is installed, as ours is."""
+    write("installed/team9/__init__.py", "")
+    write("installed/team9/ours.py", HANDLER)
+    sys.path.append(str(tmp_path / "installed"))
+
+
+@pytest.mark.usefixtures("installed")
+def test_handlers_that_another_package_of_their_name_hides_are_a_fault(write: Write) -> None:
+    write("team9/booking.py", "raise RuntimeError('nobody imports this')")
+    with pytest.raises(ConfigError, match=r"HANDLERS: .*team9 has no __init__\.py.*: add an empty one"):
+        load_handlers(["team9"])
+
+
+def test_handlers_in_a_folder_without_init_are_loaded_where_nothing_hides_them(write: Write) -> None:
+    write("team9/booking.py", HANDLER)
+    assert load_handlers(["team9"]) == ["team9", "team9.booking"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_folder_of_the_same_name_without_modules_is_nobody_s_handlers(write: Write) -> None:
+    write("team9/notes.txt", "")
+    assert load_handlers(["team9"]) == ["team9", "team9.ours"]
