@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from events.batching import GroupCommit
@@ -17,6 +17,8 @@ from events.event import MAX_INLINE_BYTES, Verified
 from events.usage import PendingLimit
 
 _Offer = tuple[Sequence[Verified], PendingLimit | None]
+
+_body_bytes = attrgetter("body_bytes")
 
 
 class Acceptance(StrEnum):
@@ -52,7 +54,7 @@ class Acceptor:
         ahead, past the script; it expires where the script does not take it over.
         """
         try:
-            if any(len(verified.body) + len(verified.raw) > MAX_INLINE_BYTES for verified in events):
+            if max(map(_body_bytes, events), default=0) > MAX_INLINE_BYTES:
                 events = await asyncio.gather(*map(self._offered, events))
             return await self._accepting.submit((events, limit))
         except TimeoutError as exc:
@@ -60,14 +62,14 @@ class Acceptor:
 
     async def _offered(self, verified: Verified) -> Verified:
         """A large event as the accept script gets it, its body being in Redis; others as they are."""
-        if len(verified.body) + len(verified.raw) <= MAX_INLINE_BYTES:
+        size = verified.body_bytes
+        if size <= MAX_INLINE_BYTES:
             return verified
         name = secrets.token_hex(16)
         # The checksum of a large body takes milliseconds, and lets go of the interpreter.
         digest, _ = await asyncio.gather(
             asyncio.to_thread(lambda: verified.digest), self._offering.submit((name, verified))
         )
-        size = len(verified.body) + len(verified.raw)
         return verified._replace(body=b"", raw=name.encode(), bytes_apart=size, digest_apart=digest)
 
     async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
@@ -82,8 +84,7 @@ class Acceptor:
         return [None] * len(offers)
 
     async def _accept_batch(self, offers: Sequence[_Offer]) -> list[list[Acceptance]]:
-        groups = [group for group, _ in offers]
-        offered = list(chain.from_iterable(groups))
+        offered = [verified for group, _ in offers for verified in group]
         limits = {group[0].source: limit for group, limit in offers if limit is not None and group}
         args: list[str | bytes | int] = [len(limits)]
         for source, limit in limits.items():
@@ -93,7 +94,7 @@ class Acceptor:
         try:
             answers = _acceptances(await self._run_accept(args))
             taken = iter([answer for _, answer in zip(offered, answers, strict=True)])
-            return [[next(taken) for _ in group] for group in groups]
+            return [[next(taken) for _ in group] for group, _ in offers]
         except (KeyError, TypeError, ValueError):
             # An unknown outcome is never an acceptance.
             raise StoreUnavailable("Redis gave an answer that the accept script does not give") from None
@@ -112,8 +113,8 @@ def _acceptances(answers: object) -> list[Acceptance]:
 
 
 def _group_size(offer: _Offer) -> int:
-    return sum(len(verified.body) + len(verified.raw) for verified in offer[0])
+    return sum(map(_body_bytes, offer[0]))
 
 
 def _bytes_of(offer: tuple[str, Verified]) -> int:
-    return len(offer[1].body) + len(offer[1].raw)
+    return offer[1].body_bytes

@@ -72,9 +72,14 @@ class Verified(NamedTuple):
         return zlib.crc32(self.body, zlib.crc32(self.type.encode("utf-8", "surrogatepass")))
 
     @property
+    def body_bytes(self) -> int:
+        """The bytes of the bodies that go to the store with the event."""
+        return len(self.body) + len(self.raw)
+
+    @property
     def size(self) -> int:
         """The bytes that the event counts for in the store, as long as it is not over."""
-        return (self.bytes_apart or len(self.body) + len(self.raw)) + self.head_bytes + PENDING_OVERHEAD_BYTES
+        return (self.bytes_apart or self.body_bytes) + self.head_bytes + PENDING_OVERHEAD_BYTES
 
     @property
     def head_bytes(self) -> int:
@@ -176,7 +181,10 @@ def read_envelope(source: str, body: bytes, *, sent: bytes = b"") -> tuple[str, 
     name = event_name(envelope)
     if not name:
         raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
-    return checked_name(name), event_id([_own_id(envelope.get("id"))], otherwise=(source.encode(), sent or body))
+    own = _own_id(envelope.get("id"))
+    if own is None or REPLACEMENT in own:
+        return checked_name(name), _hashed(source.encode() + b"\0" + (sent or body))
+    return checked_name(name), _printable(own)
 
 
 def checked_name(name: str) -> str:
@@ -291,9 +299,16 @@ def event_id(named: Sequence[str | None], *, otherwise: Sequence[bytes] = (), hi
     )
     assert text is not None
     is_prose = len(named) > 1 and any(character.isspace() for character in text)
-    if hidden or is_prose or len(text) > _LONGEST_NAME or not text.isprintable():
-        return _hashed(text.encode("utf-8", "surrogatepass"))
-    return text
+    return _hashed_text(text) if hidden or is_prose else _printable(text)
+
+
+def _printable(own: str) -> str:
+    """The id itself, unless it is too long, or not safe to show."""
+    return own if len(own) <= _LONGEST_NAME and own.isprintable() else _hashed_text(own)
+
+
+def _hashed_text(text: str) -> str:
+    return _hashed(text.encode("utf-8", "surrogatepass"))
 
 
 def _hashed(content: bytes) -> str:

@@ -169,7 +169,7 @@ def _batch_length(deliveries: Sequence[Sequence[Verified]]) -> int:
     events = held = 0
     for position, delivery in enumerate(deliveries):
         events += len(delivery)
-        held += sum(len(verified.body) + len(verified.raw) for verified in delivery)
+        held += sum(verified.body_bytes for verified in delivery)
         if position and (events > _MOST_EVENTS or held > _MOST_BYTES):
             return position
     return len(deliveries)

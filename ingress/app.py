@@ -44,7 +44,8 @@ class Ingress(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and source_named(scope["path"]):
+        if scope["type"] == "http" and (source := source_named(scope["path"])):
+            scope["path_params"] = {"source": source}
             await self._receiver(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

@@ -27,9 +27,13 @@ class ClientGone(Exception):
     """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
 
 
-def is_here(scope: Scope) -> bool:
-    """Whether the body of *scope*'s request has come with its head, so that nothing can be saved by not reading it."""
-    return HERE in scope.get("extensions", {})
+def body_at_hand(scope: Scope, most_bytes: int) -> bytes | Refusal | None:
+    """The body, or its refusal, where it has come with its head; ``None`` where it has to be read."""
+    here = scope.get("extensions", {}).get(HERE)
+    if here is None:
+        return None
+    body: bytes = here["body"]
+    return body if len(body) <= most_bytes else too_large(most_bytes)
 
 
 async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes | Refusal:
@@ -37,10 +41,9 @@ async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds:
 
     A declared length over the cap is refused before anything is read. Raises :class:`ClientGone`.
     """
-    here = scope.get("extensions", {}).get(HERE)
-    if here is not None:
-        body: bytes = here["body"]
-        return body if len(body) <= most_bytes else too_large(most_bytes)
+    at_hand = body_at_hand(scope, most_bytes)
+    if at_hand is not None:
+        return at_hand
     for name, value in scope["headers"]:
         if name == b"content-length" and is_more(value, most_bytes):
             return too_large(most_bytes)

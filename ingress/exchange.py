@@ -54,16 +54,14 @@ class Exchange(RequestResponseCycle):
     refusal: Refusal | None = None
     """Why there will be no body."""
     budget: BodyBudget
+    pieces: list[bytes]
+    """What has come of the body; who makes an exchange gives it both of these."""
     holding: Holding | None = None
     overhead = 0
     """Bytes that the request takes besides its body."""
     held = 0
     """What a body that came whole and small holds, without a :class:`Holding` of its own."""
     _head: Any = None
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.pieces: list[bytes] = []
 
     # -- the request ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from ingress.answers import (
     refuse,
     wrong_method,
 )
-from ingress.body import DELIVERED, ClientGone, is_here, read_body
+from ingress.body import DELIVERED, ClientGone, body_at_hand, read_body
 from ingress.budget import BodyBudget
 from ingress.limits import Limits
 from ingress.metrics import Metrics
@@ -43,11 +43,13 @@ log = structlog.get_logger("ingress")
 DELIVERIES = "/webhooks/"
 """The path before a source's name."""
 
+_DELIVERIES = DELIVERIES.removesuffix("/")
+
 
 def source_named(path: str) -> str:
     """The source that a request to *path* is for; ``""`` where it names none. A slash at the end changes nothing."""
-    name = path[len(DELIVERIES) :].removesuffix("/") if path.startswith(DELIVERIES) else ""
-    return "" if "/" in name else name
+    before, _, name = path.removesuffix("/").rpartition("/")
+    return name if before == _DELIVERIES else ""
 
 
 # Python 3.11 looks the value of an enum's member up anew each time.
@@ -84,9 +86,9 @@ class Receiver:
         self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Receive one delivery and answer it."""
+        """Receive one delivery, for the source that the path names, and answer it."""
         started = time.perf_counter()
-        source = self._sources.get(source_named(scope["path"]))
+        source = self._sources.get(scope["path_params"]["source"])
         try:
             response = await self._respond(source, scope, receive)
         except ClientGone:
@@ -104,11 +106,11 @@ class Receiver:
             return await self._respond_configured(source, scope, receive)
         if scope["method"] != "POST":
             return refuse(wrong_method("POST"))
-        refusal = check_head(scope["headers"])
-        if refusal is None and not is_here(scope) and not is_signed(scope["headers"]):
-            refusal = _UNSIGNED
-        body = refusal if refusal is not None else await self._read(scope, receive, self._limits.body_bytes)
-        verified = body if isinstance(body, Refusal) else check_delivery(source, scope["headers"], body)
+        headers, most = scope["headers"], self._limits.body_bytes
+        body = check_head(headers) or body_at_hand(scope, most)
+        if body is None:
+            body = await self._read(scope, receive, most) if is_signed(headers) else _UNSIGNED
+        verified = body if isinstance(body, Refusal) else check_delivery(source, headers, body)
         if isinstance(verified, Refusal):
             return self._refuse(source, verified)
         return await self._accept(source, [verified], scope)
@@ -118,12 +120,12 @@ class Receiver:
             return refuse(wrong_method(", ".join(sorted({"POST", *source.handshake_methods}))))
         # Nothing is read of a body then, so its Content-Type, if any, means nothing.
         allowed = source.media_types if scope["method"] == "POST" else ANY_MEDIA_TYPE
-        room: Refusal | int | None = check_head(scope["headers"], allowed)
-        if room is None and not is_here(scope):
-            room = self._sources.room_for(source, scope["headers"], scope["method"])
         most = self._limits.body_bytes_for(source.max_body_bytes)
-        most = min(room, most) if isinstance(room, int) else most
-        body = room if isinstance(room, Refusal) else await self._read(scope, receive, most)
+        body = check_head(scope["headers"], allowed) or body_at_hand(scope, most)
+        if body is None:
+            room = self._sources.room_for(source, scope["headers"], scope["method"])
+            most = min(room, most) if isinstance(room, int) else most
+            body = room if isinstance(room, Refusal) else await self._read(scope, receive, most)
         if isinstance(body, Refusal):
             return self._refuse(source, body)
         outcome = await self._sources.verify(source, _delivery(scope, body))
@@ -180,7 +182,7 @@ class Receiver:
 
     async def _accept_made(self, source: AnySource, events: Sequence[Verified], size: int, scope: Scope) -> Response:
         """As :meth:`_accept`, for events that were made out of a body of *size* bytes and may hold more than it."""
-        made = sum(len(verified.body) + len(verified.raw) for verified in events)
+        made = sum(verified.body_bytes for verified in events)
         # Each event is written with the headers of its delivery.
         more = max(0, made + sum(verified.head_bytes for verified in events[1:]) - size)
         if not self._budget.hold(more, first=False):

@@ -44,7 +44,7 @@ _REQUEST_BYTES = 4096
 _HEADER_BYTES = 160
 _FIRST_URL = f"/webhooks/{FIRST}".encode()
 _OFFERING = (b"upgrade", b"http2-settings")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]+)(:[0-9]{1,5})?")
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{1,255}\]|[A-Za-z0-9._~%-]{1,255})(:[0-9]{1,5})?")
 # Takes what a list takes, and keeps nothing: a list of trailers would be endless for who sends them without end.
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 _NOT_HTTP = Refusal(400, "malformed_request", "This is no request that can be read.", close=True)
@@ -228,6 +228,8 @@ class EdgeProtocol(WholeAnswersProtocol):
                 self._budget.settle(following.holding)
         elif self._in_head:
             self._connections.begins(self, self.since)
+        else:
+            self.url = b""  # an idle connection keeps nothing of the request that was
 
     # -- what is held --------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import urllib.parse
 
 import httptools
@@ -24,13 +25,9 @@ class WholeAnswersProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             raise httptools.HttpParserError("only HTTP/1.1 is spoken here")
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+        scope["path"], scope["raw_path"], scope["query_string"] = _parts_of(self.url)
         scope["http_version"] = version
         scope["method"] = self.parser.get_method().decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
         before = self.cycle
         cycle = self.cycle = Exchange(
             scope=scope,
@@ -45,6 +42,7 @@ class WholeAnswersProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+        cycle.pieces = []
         if before is None or before.response_complete:  # type: ignore[redundant-expr]  # None before the first request
             self.running = cycle
             self._start_asgi_task(cycle, self.app)
@@ -69,3 +67,11 @@ class WholeAnswersProtocol(HttpToolsProtocol):
             cycle, app = self.pipeline.pop()
             self.running = cycle  # type: ignore[assignment]  # made above
             self._start_asgi_task(cycle, app)
+
+
+@functools.lru_cache(maxsize=16)  # senders ask for the same few, again and again
+def _parts_of(target: bytes) -> tuple[str, bytes, bytes]:
+    """The path as text and as it came, and the query."""
+    url = httptools.parse_url(target)
+    path = url.path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, url.path, url.query or b""

@@ -37,11 +37,12 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> int:
     Raises :class:`SignatureError` for every kind of bad header, and when no usable secret is configured: a missing
     secret never turns the check off.
     """
-    usable = [(position, secret) for position, secret in enumerate(secrets) if secret]
-    if not usable:
+    if not any(secrets):
         raise SignatureError("no_secret", "no secret is configured for this source")
     presented = _parse(header)
-    for position, secret in usable:
+    for position, secret in enumerate(secrets):
+        if not secret:
+            continue
         expected = hmac.digest(secret.encode(), body, "sha256")
         # Every candidate is compared, so the time taken does not tell which one came close.
         matches = [hmac.compare_digest(expected, digest) for digest in presented]

@@ -326,6 +326,8 @@ BAD_HOSTS = {
     "a port that is none": with_host(b"test:http"),
     "two ports": with_host(b"test:80:80"),
     "half an address": with_host(b"[::1"),
+    "longer than names are": with_host(b"a" * 256),
+    "an address longer than addresses are": with_host(b"[" + b":" * 256 + b"]"),
     "not ASCII": with_host("t\u00ebst".encode()),
 }
 
@@ -490,12 +492,14 @@ async def test_room_is_given_back_when_a_delivery(store: Store, how: str) -> Non
 
 async def test_an_idle_connection_keeps_nothing_of_its_last_request(edge: Edge) -> None:
     async with edge.lines() as [(_, writer)]:
-        writer.write(request(b"x" * 50_000, UNSIGNED).replace(OPEN, b""))
+        path = b"/webhooks/truto?" + b"q" * 20_000
+        writer.write(request(b"x" * 50_000, UNSIGNED).replace(OPEN, b"").replace(HOOK.encode(), path))
         await until(lambda: edge.server.server_state.total_requests == 1)
         (connection,) = edge.server.server_state.connections
         assert isinstance(connection, EdgeProtocol)
         await until(lambda: not connection.scope)
         assert connection.cycle.pieces == []
+        assert connection.url == b""
 
 
 @pytest.mark.bad_input(142)
