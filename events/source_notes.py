@@ -11,6 +11,8 @@ import orjson
 from events.client import StoreClient, confirmed, time_of
 
 _MAX_REFUSALS = 500
+# The event loop, and Redis, do nothing else while thousands are asked for at once.
+_MAX_ASKED_AT_ONCE = 100
 
 
 class Enrolment(NamedTuple):
@@ -68,6 +70,12 @@ class SourceNotes:
 
     async def enrolments(self, sources: Sequence[str]) -> list[Enrolment]:
         """The state of each of *sources*."""
+        found = []
+        for first in range(0, len(sources), _MAX_ASKED_AT_ONCE):
+            found += await self._enrolments(sources[first : first + _MAX_ASKED_AT_ONCE])
+        return found
+
+    async def _enrolments(self, sources: Sequence[str]) -> list[Enrolment]:
         async with confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
             for source in sources:
                 pipe.hgetall(self._client.key(f"context:{source}"))

@@ -31,6 +31,8 @@ log = structlog.get_logger("worker")
 
 _PLACEHOLDER = "{tenant_id}"
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+# Anybody can have a domain directly below a public one such as .com.
+_OWN_DOMAIN = re.compile(r"\.(?:[^.:]+\.[^.:]|(?:internal|local|localhost|test)(?::|$))", re.IGNORECASE)
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -187,5 +189,5 @@ def _check_url(url: str) -> None:
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or port == 0:
         raise ConfigError("TENANT_NOTIFY_URL must be an http or https URL without credentials in it")
     _, placed, behind = parts.netloc.rpartition(_PLACEHOLDER)
-    if placed and not re.search(r"\.[^.:]", behind):
+    if placed and not _OWN_DOMAIN.search(behind):
         raise ConfigError("TENANT_NOTIFY_URL lets the tenant's id choose the host: put it below a domain of yours")

@@ -87,3 +87,14 @@ async def test_what_cannot_be_read_hides_nothing_else(store: Store) -> None:
     await store.notes.keep_in_context("s", {"team": 1}, overwrite=False)
     await store.redis.hset("tw:context:s", "webhook_secret", "no json")  # type: ignore[misc]  # typed for both clients
     assert await store.notes.source_context("s") == {"team": 1, "webhook_secret": None}
+
+
+async def test_thousands_of_sources_are_asked_for_in_small_pieces(store: Store) -> None:
+    """Redis does nothing else during a piece, and neither does whoever asks."""
+    names = [f"s{number}" for number in range(1050)]
+    await store.notes.open_enrolment("s7", 60)
+    await store.notes.enrol("s7", SECRET)
+    await store.redis.config_resetstat()
+    states = await store.notes.enrolments(names)
+    assert [name for name, state in zip(names, states, strict=True) if state.context] == ["s7"]
+    assert (await store.redis.info("commandstats"))["cmdstat_exec"]["calls"] == 11

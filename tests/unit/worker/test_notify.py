@@ -28,6 +28,7 @@ TENANTS = st.text(min_size=1, max_size=80) | st.sampled_from(
         "https://app.example/hooks/{tenant_id}",
         "http://localhost:8080/hooks?tenant={tenant_id}",
         "https://{tenant_id}.app.example/hooks",
+        "http://{tenant_id}.internal:8080/hooks",
         "https://hooks-{tenant_id}.app.example:8443/hooks",
         "https://app.example/all-tenants",
         "https://[::1]:8080/{tenant_id}",
@@ -56,6 +57,9 @@ def test_an_endpoint_of_this_form_is_taken(url: str) -> None:
         "https://{tenant_id}/hooks",
         "https://{tenant_id}:443/hooks",
         "https://hooks.{tenant_id}/x",
+        "https://{tenant_id}.com/x",
+        "https://hooks-{tenant_id}.com:8443/x",
+        "https://{tenant_id}.com./x",
         "https://app.example/a\nb",
     ],
 )
