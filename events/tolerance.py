@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from typing import Any
 
 from events.errors import MalformedEvent
@@ -13,6 +14,7 @@ REPLACEMENT = "\ufffd"
 """What stands for each character that cannot be read."""
 
 _MAX_DIGITS = 308
+_SURROGATE = re.compile("[\ud800-\udfff]")  # pairs have become one character by then
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -36,7 +38,7 @@ def rewritten(body: bytes) -> bytes:
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (ValueError, RecursionError) as exc:
         raise MalformedEvent("not_json", "the body is not JSON") from exc
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    return _SURROGATE.sub(REPLACEMENT, text).encode()
 
 
 def _no_number(name: str) -> None:

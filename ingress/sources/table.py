@@ -22,7 +22,7 @@ from ingress.sources.shares import BUSY, MAX_PROVEN_WAITING, MAX_WAITING, Share
 from ingress.sources.source import Source
 from ingress.verification.context import Account, Delivery
 from ingress.verification.evidence import CERTIFICATE_UNKNOWN
-from ingress.verification.head import RawHeaders
+from ingress.verification.head import JSON, RawHeaders, media_type
 from ingress.verification.outcome import NOTHING, Ignored, Outcome
 from ingress.verification.pipeline import Walk, context_of
 from truto.errors import TrutoError
@@ -39,6 +39,7 @@ _THREADS = 2
 _UNPROVEN_THREADS = 2
 _SWITCH_SECONDS = 0.0005
 _WORTH_A_THREAD = 256 * 1024
+_WORTH_A_THREAD_UNLESS_JSON = 16 * 1024  # XML takes a microsecond for each byte
 _RETRY = {"retry-after": str(RETRY_AFTER_SECONDS)}
 _UNCERTIFIED = Refusal(
     503, "certificate_unavailable", "The certificate cannot be fetched now. Send it again.", headers=_RETRY
@@ -221,7 +222,7 @@ class SourceTable:
 
     async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
         walk = self._walk(source, delivery)
-        if len(delivery.body) >= _WORTH_A_THREAD:
+        if _is_worth_a_thread(delivery):
             # A digest of much lets go of the interpreter; it must not queue behind expressions.
             ended = await asyncio.to_thread(walk.begin if source.evaluates else walk.outcome)
         else:
@@ -297,6 +298,11 @@ class SourceTable:
         self._kept[source.name] = kept
         if self._sources.get(source.name) is source:
             self._accounts[source.name] = self._account(source, kept)
+
+
+def _is_worth_a_thread(delivery: Delivery) -> bool:
+    size = len(delivery.body)
+    return size >= _WORTH_A_THREAD or (size >= _WORTH_A_THREAD_UNLESS_JSON and media_type(delivery.headers) != JSON)
 
 
 class _KeySet:

@@ -325,6 +325,42 @@ async def test_a_large_delivery_is_looked_at_beside_the_others(store: Store, han
         assert (await edge.post(body, x_signature="0" * 64)).status_code == 401
 
 
+class Recorded:
+    """A verifier that remembers the thread in which it was asked."""
+
+    def __init__(self, verifier: Any) -> None:
+        self._verifier = verifier
+        self.threads: list[threading.Thread] = []
+
+    def check(self, evidence: Any) -> int:
+        self.threads.append(threading.current_thread())
+        return int(self._verifier.check(evidence))
+
+    def explain(self, evidence: Any) -> list[str]:
+        return list(self._verifier.explain(evidence))
+
+
+@pytest.mark.bad_input(306)
+@pytest.mark.parametrize(
+    ("media", "body", "apart"),
+    [
+        ("application/xml", b"<r>" + b"<a/>" * 5_000 + b"</r>", True),
+        ("application/x-www-form-urlencoded", b"event=x&a=" + b"%41" * 6_000, True),
+        ("application/json", event(filler="x" * 20_000), False),
+        ("application/xml", b"<r><a/></r>", False),
+    ],
+    ids=["XML", "form", "JSON", "little"],
+)
+async def test_bodies_that_are_slow_to_read_are_read_beside_the_others(
+    store: Store, media: str, body: bytes, apart: bool
+) -> None:
+    on = source("s", options={"media_types": ["xml", "form", "json"]})
+    recorded = Recorded(on.verifier)
+    async with running(store, replace(on, verifier=recorded)) as edge:
+        assert (await edge.post(body, content_type=media)).status_code == 200
+    assert [thread is not threading.main_thread() for thread in recorded.threads] == [apart]
+
+
 async def test_more_evaluations_than_can_wait_are_sent_away_to_come_again(store: Store) -> None:
     slow = "($f := function($n) { $f($n) }; $f(1))"
     on = source(handle_verification=slow)
