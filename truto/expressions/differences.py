@@ -18,6 +18,29 @@ class Difference(NamedTuple):
     why: str
 
 
+QUERY_READING = ("allowPrototypes", "allowSparse", "decoder", "plainObjects")
+QUERY_WRITING = ("encoder", "formatter", "serializeDate", "sort")
+_NAMED = ("declaration", "instruction", "attributes", "text", "cdata", "doctype", "comment", "parent", "type", "name")
+_XML_KEYS = tuple(f"{name}Key" for name in (*_NAMED, "elements"))
+_XML_FUNCTIONS = ("attributesFn", "attributeNameFn", "attributeValueFn", "elementNameFn", "instructionFn", "textFn")
+XML_READING = (
+    *("addParent", "alwaysChildren", "captureSpacesBetweenElements", "ignoreDoctype", "instructionHasAttributes"),
+    *("nativeTypeAttributes", "sanitize", *_XML_KEYS, *_XML_FUNCTIONS),
+)
+XML_WRITING = (
+    *(
+        "ignoreDoctype",
+        "indentAttributes",
+        "indentCdata",
+        "indentInstruction",
+        "indentText",
+        "instructionHasAttributes",
+    ),
+    *("noQuotesForNativeAttributes", *_XML_KEYS, *_XML_FUNCTIONS, "fullTagEmptyElementFn"),
+)
+CSV_WRITING = ("formatters", "transforms")
+"""Options of the packages that Truto's functions hand them to (qs, xml-js, json2csv), and that are not here."""
+
 DIFFERENCES = (
     Difference(
         "any expression",
@@ -49,6 +72,22 @@ DIFFERENCES = (
         "an option that a function does not know",
         "an error that names it",
         "an option that is ignored looks as if it worked",
+    ),
+    *(
+        Difference(
+            f"`{name}`: the options {', '.join(f'`{option}`' for option in options)}", "an error that names it", why
+        )
+        for name, options, why in (
+            ("$parseQuery", QUERY_READING, "functions and JavaScript's objects; sparse arrays are no JSON"),
+            ("$stringifyQuery", QUERY_WRITING, "they are functions, called for each value"),
+            ("$xmlToJs", XML_READING, "functions, names of one's own for members, and forms that nobody has asked for"),
+            (
+                "$jsToXml",
+                XML_WRITING,
+                "functions, names of one's own for members, and layouts that read as the same XML",
+            ),
+            ("$jsonToCsv", CSV_WRITING, "they are functions, called for each value"),
+        )
     ),
     Difference(
         "user-written matchers for `$match`, `$split`, `$replace`, `$contains`",

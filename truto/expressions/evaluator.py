@@ -230,6 +230,10 @@ class Evaluator(Jsonata):  # type: ignore[misc] # the library has no types
             place = _place(predicate.value, items)
             found = items[place] if 0 <= place < len(items) else None
             return found if isinstance(found, list) else _with(kept, found)
+        if _is_fixed(predicate):
+            places = sorted(_place(index, items) for index in self.eval(predicate, None, environment) or ())
+            kept.extend(items[place] for place in places if 0 <= place < len(items))
+            return kept
         for place, item in enumerate(items):
             context, frame = item, environment
             if streamed:
@@ -293,6 +297,17 @@ def _indexes(found: Any) -> Any:
     if Utils.is_numeric(found):
         return (found,)
     return found if Utils.is_array_of_numbers(found) else None
+
+
+def _is_fixed(predicate: Any) -> bool:
+    """Whether it is a list of written numbers and ranges, ``[[0..99]]``: the same for each item, so found once."""
+    if predicate.type != "unary" or predicate.value != "[":
+        return False
+    return all(_is_number(one) or (one.value == ".." and _is_number(one.lhs, one.rhs)) for one in predicate.expressions)
+
+
+def _is_number(*parts: Any) -> bool:
+    return all(part.type == "number" for part in parts)
 
 
 def _place(index: float, items: Sequence[Any]) -> int:

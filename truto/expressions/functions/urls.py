@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from qs_codec import Charset, DecodeOptions, Duplicates, EncodeOptions, Format, ListFormat
@@ -25,6 +25,7 @@ _LIST_FORMATS = {
     "comma": ListFormat.COMMA,
 }
 _DUPLICATES = {"combine": Duplicates.COMBINE, "first": Duplicates.FIRST, "last": Duplicates.LAST}
+_CHARSETS = {"utf-8": Charset.UTF8, "iso-8859-1": Charset.LATIN1}
 _FORMATS = {"RFC1738": Format.RFC1738, "RFC3986": Format.RFC3986}
 _MAX_DEPTH = 20
 # Measured: qs-codec is quadratic in the entries of one array, and needs 10 µs for each value it writes.
@@ -101,8 +102,13 @@ def parse_query(text: Any, options: Any = UNDEFINED) -> Any:
             "strictNullHandling": False,
             "parseArrays": True,
             "allowEmptyArrays": False,
+            "charset": "utf-8",
             "charsetSentinel": False,
             "duplicates": "combine",
+            "decodeDotInKeys": False,
+            "interpretNumericEntities": False,
+            "strictDepth": False,
+            "throwOnLimitExceeded": False,
         },
     )
     if text is UNDEFINED or text is None or text == "":
@@ -117,14 +123,18 @@ def parse_query(text: Any, options: Any = UNDEFINED) -> Any:
             depth=min(chosen["depth"], _MAX_DEPTH),
             parameter_limit=min(chosen["parameterLimit"], _MAX_ENTRIES),
             list_limit=min(chosen["arrayLimit"], _MAX_ENTRIES),
-            allow_dots=bool(chosen["allowDots"]),
+            allow_dots=bool(chosen["allowDots"] or chosen["decodeDotInKeys"]),
+            decode_dot_in_keys=bool(chosen["decodeDotInKeys"]),
             comma=bool(chosen["comma"]),
-            charset=Charset.UTF8,
+            charset=_one_of(_CHARSETS, chosen["charset"], "charset"),
+            interpret_numeric_entities=bool(chosen["interpretNumericEntities"]),
+            strict_depth=bool(chosen["strictDepth"]),
+            raise_on_limit_exceeded=bool(chosen["throwOnLimitExceeded"]),
             strict_null_handling=bool(chosen["strictNullHandling"]),
             parse_lists=bool(chosen["parseArrays"]),
             allow_empty_lists=bool(chosen["allowEmptyArrays"]),
             charset_sentinel=bool(chosen["charsetSentinel"]),
-            duplicates=_DUPLICATES[chosen["duplicates"]],
+            duplicates=_one_of(_DUPLICATES, chosen["duplicates"], "duplicates"),
         ),
     )
 
@@ -144,10 +154,18 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
             "strictNullHandling": False,
             "allowEmptyArrays": False,
             "commaRoundTrip": False,
+            "charset": "utf-8",
             "charsetSentinel": False,
             "format": "RFC3986",
+            "encodeDotInKeys": False,
+            "filter": None,
+            "indices": None,
         },
     )
+    names = chosen["filter"]
+    if not isinstance(names, list | None):
+        raise refused("the option 'filter' is no array of names")
+    arrays = chosen["arrayFormat"] if chosen["indices"] is None else "indices" if chosen["indices"] else "repeat"
     if not isinstance(value, list | dict):
         return ""
     if _count(value, 0) > _MAX_VALUES:
@@ -155,10 +173,13 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
     return encode_query(
         _in_javascript(value),
         EncodeOptions(
-            list_format=_LIST_FORMATS[chosen["arrayFormat"]],
+            list_format=_one_of(_LIST_FORMATS, arrays, "arrayFormat"),
             delimiter=chosen["delimiter"],
             add_query_prefix=bool(chosen["addQueryPrefix"]),
-            allow_dots=bool(chosen["allowDots"]),
+            allow_dots=bool(chosen["allowDots"] or chosen["encodeDotInKeys"]),
+            encode_dot_in_keys=bool(chosen["encodeDotInKeys"]),
+            charset=_one_of(_CHARSETS, chosen["charset"], "charset"),
+            filter=names and [name if isinstance(name, int) else javascript.text(name) for name in names],
             encode=bool(chosen["encode"]),
             encode_values_only=bool(chosen["encodeValuesOnly"]),
             skip_nulls=bool(chosen["skipNulls"]),
@@ -166,9 +187,18 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
             allow_empty_lists=bool(chosen["allowEmptyArrays"]),
             comma_round_trip=bool(chosen["commaRoundTrip"]),
             charset_sentinel=bool(chosen["charsetSentinel"]),
-            format=_FORMATS[chosen["format"]],
+            format=_one_of(_FORMATS, chosen["format"], "format"),
         ),
     )
+
+
+_Choice = TypeVar("_Choice")
+
+
+def _one_of(known: Mapping[str, _Choice], value: Any, option: str) -> _Choice:
+    if not isinstance(value, str) or value not in known:
+        raise refused(f"the option {option!r} is none of {', '.join(known)}")
+    return known[value]
 
 
 def _count(value: Any, depth: int) -> int:

@@ -102,6 +102,7 @@ LINEAR: list[tuple[str, Any]] = [
     ("$count(items[x = '7' and n > 5].n)", OBJECTS),
     ("items.{'a': x, 'b': n * 2}", OBJECTS),
     ("items^(>n, x).x", OBJECTS),
+    ("items[[0..999]].n", OBJECTS),
     ("$sort(items.n, function($a, $b) { $a > $b })", OBJECTS),
     ("items{x: $sum(n)}", OBJECTS),
     ("$map(items, function($i) { {'k': $uppercase($i.x), 'n': $string($i.n)} })", OBJECTS),

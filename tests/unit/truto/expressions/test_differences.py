@@ -8,7 +8,15 @@ import pytest
 
 from tests.unit.truto.expressions.evaluating import evaluate, failure
 from truto.expressions import ExpressionError, compile_expression
-from truto.expressions.differences import DIFFERENCES, page
+from truto.expressions.differences import (
+    CSV_WRITING,
+    DIFFERENCES,
+    QUERY_READING,
+    QUERY_WRITING,
+    XML_READING,
+    XML_WRITING,
+    page,
+)
 from truto.expressions.functions.unavailable import FUNCTIONS
 
 PAGE = Path(__file__).parents[4] / "docs" / "expressions.md"
@@ -61,3 +69,22 @@ def test_look_around_is_refused_when_it_is_compiled() -> None:
 )
 def test_what_the_table_keeps_is_kept(text: str, expected: object) -> None:
     assert evaluate(text, {"n": 2**60 + 1}) == expected
+
+
+@pytest.mark.parametrize(
+    ("call", "options"),
+    [
+        ("$parseQuery('a=1', {'OPTION': true})", QUERY_READING),
+        ("$stringifyQuery({'a': 1}, {'OPTION': true})", QUERY_WRITING),
+        ("$xmlToJs('<a/>', {'OPTION': true})", XML_READING),
+        ("$jsToXml({'a': 1}, {'OPTION': true})", XML_WRITING),
+        ("$jsonToCsv([{'a': 1}], {'OPTION': true})", CSV_WRITING),
+    ],
+)
+def test_an_option_that_is_not_here_is_in_the_table_and_is_named_where_it_is_used(
+    call: str, options: tuple[str, ...]
+) -> None:
+    row = next(each for each in DIFFERENCES if each.where.startswith(f"`{call.partition('(')[0]}`: the options"))
+    for option in options:
+        assert f"`{option}`" in row.where
+        assert f"'{option}' is not supported" in str(failure(call.replace("OPTION", option)))

@@ -350,6 +350,13 @@ def test_any_source_evaluates_or_raises_our_own_error(text: str) -> None:
         ("a[$$.i]", 3),
         ("a[[0.5, -0.5]]", [1, 4]),
         ("(a)[(-1.2)]", 3),
+        ("a[[1..2]]", [2, 3]),
+        ("a[[-1, 0, 0.9, 7, -9]]", [1, 1, 4]),
+        ("a[[3..1]] ?: 'none'", "none"),
+        ("a[[]] ?: 'none'", "none"),
+        ("a[[[0..1], 3]]", [1, 2, 3, 4]),
+        ("a[[0..$$.i2]]", [1, 2, 3]),
+        ("a@$v[[1..2]].$v", [2, 3]),
         ("a[(-9.5)] ?: 'none'", "none"),
         ("a[$ > 1.5 and $ < 3.5]", [2, 3]),
         ("a[0]", 1),
@@ -358,7 +365,7 @@ def test_any_source_evaluates_or_raises_our_own_error(text: str) -> None:
     ids=str,
 )
 def test_an_index_is_rounded_down_however_it_is_written(text: str, value: object) -> None:
-    assert evaluate(text, {"a": [1, 2, 3, 4], "i": -1.2}) == value
+    assert evaluate(text, {"a": [1, 2, 3, 4], "i": -1.2, "i2": 2}) == value
 
 
 def test_a_null_is_kept_by_an_index_and_by_a_condition() -> None:
