@@ -41,7 +41,7 @@ _SEGMENT_BYTES = 8 * 1024 * 1024
 _LEAST_ROOM = 64 * 1024
 # Redis takes no argument over 512 MiB: a record it refuses for ever would hold up all that wait behind it.
 _MOST_RECORD_BYTES = 256 * 1024 * 1024
-_NAME = re.compile(rf"(\d{{12}})-([0-9a-f]{{{2 * KEY_BYTES}}})\.spool")
+_NAME = re.compile(rf"(\d{{12,18}})-([0-9a-f]{{{2 * KEY_BYTES}}})\.spool")
 
 # Not on every system; where it is missing, fsync does the same and a little more.
 _sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
@@ -163,7 +163,7 @@ class Spool:
     # From here on: in the spool's thread, or before there is one.
 
     def _recover(self) -> None:
-        for path in sorted(self.folder.iterdir()):
+        for path in sorted(self.folder.iterdir(), key=lambda path: (len(path.name), path.name)):
             if (name := _NAME.fullmatch(path.name)) and path.is_file() and not path.is_symlink():
                 segment = _Segment(path, bytes.fromhex(name[2]))
                 self._last_number = int(name[1])

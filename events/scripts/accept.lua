@@ -140,7 +140,8 @@ for i = first, #ARGV, 4 do
 end
 if #fresh > 0 then
   redis.call('HINCRBY', P .. 'totals', 'accepted', #fresh)
-  for source, share in pairs(taken) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', share) end
+  -- Beyond eight million events of a source the number is full: they are taken all the same, and not counted.
+  for source, share in pairs(taken) do redis.pcall('HINCRBY', P .. 'usage', source .. '|pending', share) end
   for _, event in ipairs(fresh) do
     if not hand_out(event) then break end
   end

@@ -87,6 +87,14 @@ async def test_what_was_appended_is_there_for_the_next_process(tmp_path: Path) -
         assert await taken(spool) == ["a", "b", "c"]
 
 
+@pytest.mark.bad_input(308)
+async def test_what_is_appended_behind_the_last_number_of_twelve_digits_is_found_again(tmp_path: Path) -> None:
+    (tmp_path / f"999999999999-{'00' * 16}.spool").touch()
+    await left_by_another(tmp_path, "e-1")
+    async with opened(tmp_path) as spool:
+        assert await taken(spool) == ["e-1"]
+
+
 async def test_segments_are_drained_one_by_one_in_order(tmp_path: Path) -> None:
     ids = [str(n) for n in range(12)]
     assert len(await left_by_another(tmp_path, *ids, segment_bytes=300)) > 3
