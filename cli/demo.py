@@ -20,9 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.dev import SANDBOX_TOKEN, dev_environment
-from cli.processes import Process, Processes, ProcessFailedError, free_port
+from cli.errors import CliError, HopMissingError
+from cli.processes import Process, Processes, free_port
 from events import HistoryEntry, Store
-from events.embedded import EmbeddedRedis, NoRedisServer
+from events.embedded import EmbeddedRedis
+from events.errors import RedisNotStarted
 from truto import AsyncTruto, TrutoError
 from truto.samples import INTEGRATION
 
@@ -38,10 +40,6 @@ class Hop:
     process: str
     what: str
     detail: str
-
-
-class HopMissingError(RuntimeError):
-    """A hop was not observed in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ def run_demo(*, as_json: bool) -> int:
                 asyncio.run(_walk(stage, hops))
             finally:
                 _show(hops, as_json=as_json)
-    except (HopMissingError, ProcessFailedError, NoRedisServer, TrutoError, RuntimeError) as exc:
+    except (CliError, RedisNotStarted, TrutoError) as exc:
         console.print(f"The demo failed: {exc}", markup=False)
         console.print(f"Logs of its processes: {folder}", markup=False)
         return 1

@@ -15,9 +15,11 @@ from types import FrameType
 from dotenv import load_dotenv
 from rich.console import Console
 
-from cli.processes import Process, Processes, ProcessFailedError
+from cli.errors import CliError
+from cli.processes import Process, Processes
 from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS
-from events.embedded import EmbeddedRedis, NoRedisServer
+from events.embedded import EmbeddedRedis
+from events.errors import RedisNotStarted
 from truto.samples import INTEGRATION, SYNC_JOB_ID
 
 FOLDER = Path(".truto-worker")
@@ -42,7 +44,7 @@ def run_dev(*, port: int, sandbox_port: int) -> int:
             _run(stack, console, port, sandbox_port)
     except KeyboardInterrupt:
         console.print("\nStopped.")
-    except (ProcessFailedError, NoRedisServer, RuntimeError) as exc:
+    except (CliError, RedisNotStarted) as exc:
         console.print(str(exc), markup=False)
         return 1
     return 0

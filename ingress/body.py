@@ -7,24 +7,13 @@ import asyncio
 from starlette.types import Receive, Scope
 
 from ingress.answers import Refusal
+from ingress.errors import BodyRefused, ClientGone
 
 HERE = "truto_worker.body_is_here"
 """The ASGI extension in which a server hands over a body that had come whole: nothing has to be awaited, or timed."""
 
 DELIVERED = "truto_worker.delivered"
 """The key under which the application notes in its scope that it has accepted something authentic."""
-
-
-class BodyRefused(Exception):
-    """The server will not hand the body over: answer with *refusal*."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
-
-
-class ClientGone(Exception):
-    """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
 
 
 def body_at_hand(scope: Scope, most_bytes: int) -> bytes | Refusal | None:

@@ -9,8 +9,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
 from ingress.answers import Refusal
-from ingress.body import BodyRefused
 from ingress.budget import BodyBudget, Holding
+from ingress.errors import BodyRefused
 
 _PLAIN_NAMES = re.compile(rb"[a-z0-9-]+")
 

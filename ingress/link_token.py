@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ingress.answers import Refusal, answer, refuse
-from ingress.body import ClientGone, read_body
+from ingress.body import read_body
+from ingress.errors import ClientGone
 from ingress.metrics import Metrics
 from ingress.refusals import RefusalJournal
 from truto import AsyncTruto, LinkToken

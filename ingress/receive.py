@@ -22,8 +22,9 @@ from ingress.answers import (
     refuse,
     wrong_method,
 )
-from ingress.body import DELIVERED, ClientGone, body_at_hand, read_body
+from ingress.body import DELIVERED, body_at_hand, read_body
 from ingress.budget import BodyBudget
+from ingress.errors import ClientGone
 from ingress.limits import Limits
 from ingress.metrics import Metrics
 from ingress.quotas import Quotas, over_pending

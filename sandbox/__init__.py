@@ -2,6 +2,6 @@
 
 from sandbox.app import create_app
 from sandbox.config import SandboxConfig
-from sandbox.statefile import StateFileError
+from sandbox.errors import StateFileError
 
 __all__ = ["SandboxConfig", "StateFileError", "create_app"]

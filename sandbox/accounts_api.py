@@ -9,10 +9,11 @@ from typing import Any
 from starlette.routing import Route
 
 from sandbox import fields, query
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
+from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
 from sandbox.collection import Collection
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.lifecycle import Accounts
 from sandbox.relations import environment_integration_view

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from sandbox.errors import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,52 +30,6 @@ class Answer:
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
     """*body* as a JSON :class:`Answer`. Keys that are no text are written as text."""
     return Answer(orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS), status, headers or {})
-
-
-class Refusal(Exception):
-    """The request cannot be done; answered as ``{statusCode, error, message}`` (docs: errors).
-
-    *failures* become ``details.failures[]`` (skill: error-and-evidence-model). *remote* marks the provider's
-    own refusal with ``truto_is_remote_error``; *insight* is what the unified API says about it.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        failures: Sequence[Mapping[str, str]] = (),
-        remote: bool = False,
-        insight: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.failures = failures
-        self.remote = remote
-        self.insight = insight
-        self.headers = headers
-
-    def response(self) -> Response:
-        """The error envelope."""
-        return Response(orjson.dumps(self.body()), self.status, self.headers, media_type="application/json")
-
-    def body(self) -> dict[str, Any]:
-        """The envelope as a value."""
-        body: dict[str, Any] = {
-            "statusCode": self.status,
-            "error": HTTPStatus(self.status).phrase,
-            "message": self.message,
-        }
-        if self.failures:
-            body["details"] = {"failures": list(self.failures)}
-        if self.remote:
-            body["truto_is_remote_error"] = True
-            body["raw_response"] = {"message": self.message}
-        if self.insight:
-            body["truto_error_insight"] = dict(self.insight)
-        return body
 
 
 def invalid(field: str, message: str) -> Refusal:

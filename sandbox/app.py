@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from sandbox.accounts_api import EnvironmentIntegrations, IntegratedAccounts
-from sandbox.answers import Refusal, answer_disconnect, answer_http_error, answer_refusal
+from sandbox.answers import answer_disconnect, answer_http_error, answer_refusal
 from sandbox.background import Background
 from sandbox.batch_api import Batches
 from sandbox.calls import Endpoints
@@ -22,6 +22,7 @@ from sandbox.connect_page import ConnectPage
 from sandbox.control import Control
 from sandbox.data_api import Data
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.files_api import Files
 from sandbox.gate import Gate
 from sandbox.inbound_api import Inbound

@@ -12,12 +12,14 @@ from typing import Any
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal, answer, invalid
+from sandbox.answers import Answer, answer, invalid
 from sandbox.calls import Call, Endpoints
+from sandbox.errors import Refusal
 from sandbox.provider import FORMATS, MAX_LIMIT, Provider, Wish
 from sandbox.query import text_of
 from sandbox.state import Row
-from truto.placeholders import PlaceholderError, compile_template
+from truto.errors import PlaceholderError
+from truto.placeholders import compile_template
 
 _BODY = {
     "integrated_account_id": fields.text(required=True),

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal
+from sandbox.answers import Answer
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 
 _MAX_DEPTH = 64

@@ -19,8 +19,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal, answer, invalid
+from sandbox.answers import Answer, answer, invalid
 from sandbox.calls import Call, Endpoints
+from sandbox.errors import Refusal
 from sandbox.page import document, integration_options, outcome_options
 from sandbox.page_parts import HEADERS
 from sandbox.state import State

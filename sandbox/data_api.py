@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from sandbox import dataset, fields
-from sandbox.answers import Answer, Refusal, answer, missing
+from sandbox.answers import Answer, answer, missing
 from sandbox.calls import Call, Endpoints, parse_object, read_json
+from sandbox.errors import Refusal
 from sandbox.files_api import is_form, read_form, served, stored_file
 from sandbox.limits import PER_ACCOUNT, Limit
 from sandbox.provider import PARAMETERS, Provider, Wish

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox.answers import Refusal, invalid
+from sandbox.answers import invalid
+from sandbox.errors import Refusal
 
 _MAX_LATENCY_SECONDS = 60.0
 PROVIDER_STATUSES = (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.answers import Refusal
 from sandbox.config import is_http_url
+from sandbox.errors import Refusal
 
 _VERSION = re.compile(r"[0-9]{1,9}")
 

@@ -12,8 +12,9 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.routing import Route
 
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
+from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
+from sandbox.errors import Refusal
 from sandbox.state import State, StoredFile, new_id
 
 # Local memory is small; Truto's own limit is in no source.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.answers import Refusal
+from sandbox.errors import Refusal
 from sandbox.limits import PER_TOKEN, Limit
 from sandbox.state import State
 

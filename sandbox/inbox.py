@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.answers import Refusal, answer
+from sandbox.answers import answer
+from sandbox.errors import Refusal
 from sandbox.state import State
 from truto.signing_keys import SigningKeys
 

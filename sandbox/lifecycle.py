@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.answers import Refusal, missing
+from sandbox.answers import missing
 from sandbox.background import Background
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.state import LINK_TOKEN_SECONDS, LinkToken, Row, State, new_id, now_text, touch, without_credentials
 
 OUTCOMES = {

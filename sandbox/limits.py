@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from sandbox.answers import Refusal
+from sandbox.errors import Refusal
 
 WINDOW_SECONDS = 10.0
 PER_TOKEN = 500

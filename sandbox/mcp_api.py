@@ -12,9 +12,10 @@ import orjson
 from starlette.routing import Route
 
 from sandbox import fields, query, tools
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
+from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints, parse_object, read_nothing
 from sandbox.collection import Collection
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.provider import Provider, Wish, http_fields
 from sandbox.state import Row, State, new_id, touch

@@ -9,10 +9,11 @@ from typing import Any
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
+from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
 from sandbox.collection import Collection
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.relations import environment_unified_model_view, integration_view, unified_model_view
 from sandbox.state import TEAM_ID, Row, State, Table, new_id, touch

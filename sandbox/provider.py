@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox import dataset, fields, query
-from sandbox.answers import Refusal, invalid, missing
+from sandbox.answers import invalid, missing
 from sandbox.dataset import Record
+from sandbox.errors import Refusal
 from sandbox.files_api import keep_file
 from sandbox.lifecycle import Accounts
 from sandbox.state import Row, State, StoredFile, now_text

@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from sandbox.errors import StateFileError
 from sandbox.faults import Faults
 from sandbox.state import LinkToken, State, StoredFile, Table
 
@@ -28,10 +29,6 @@ log = logging.getLogger(__name__)
 _MAGIC = "truto-sandbox-state"
 _FORMAT = "1"
 _EVERY_SECONDS = 0.5
-
-
-class StateFileError(Exception):
-    """The file cannot be used; the message says which, why, and what to do."""
 
 
 class StateFile:

@@ -9,10 +9,11 @@ from typing import Any
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal, answer, invalid, missing
+from sandbox.answers import Answer, answer, invalid, missing
 from sandbox.calls import Call, Endpoints
 from sandbox.collection import Collection
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.runs import Runs
 from sandbox.state import Row, State, now_text, touch

@@ -8,10 +8,11 @@ from typing import Any
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, Refusal, answer
+from sandbox.answers import Answer, answer
 from sandbox.calls import Call, Endpoints
 from sandbox.collection import Collection
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.state import Row, State, new_id
 from truto.catalogue import TEST_EVENT_TYPE

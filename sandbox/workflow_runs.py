@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from sandbox.answers import Refusal
 from sandbox.background import Background
 from sandbox.calls import Call
+from sandbox.errors import Refusal
 from sandbox.state import Row, State, now_text, touch
 from sandbox.sync_api import CronTriggers, SyncJobRuns
 from truto.samples import ENVIRONMENT_ID

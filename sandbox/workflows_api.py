@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox import fields
-from sandbox.answers import Refusal, invalid, missing
+from sandbox.answers import invalid, missing
 from sandbox.collection import Collection
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 from sandbox.state import State, new_id
 from truto.workflows import TRUTO_TRIGGERS, BadWorkflow, compile_workflow, truto_refusals

@@ -7,15 +7,11 @@ from typing import Any
 
 import yaml
 
-from truto.errors import TrutoError
+from truto.errors import NotADocument
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 _MOST_VALUES = 100_000
-
-
-class NotADocument(TrutoError):
-    """The text is not YAML, or holds something twice; the message names the line."""
 
 
 def document_paths(folder: Path) -> list[Path]:

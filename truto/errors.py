@@ -8,6 +8,13 @@
     │   └── CallTimeout         … within the time the caller allowed
     ├── ProtocolError           the answer is not what Truto documents: do not retry blindly
     ├── McpError                an MCP server of Truto answered with a JSON-RPC error
+    ├── ExpressionError         an expression is wrong, exceeded a limit, or gave what is no JSON
+    ├── PlaceholderError        a template is wrong, or a field that must have a value has none
+    │   └── UnusableValue       … or one that has more than one text
+    ├── NotADocument            a text is not YAML
+    ├── BadWorkflow             a definition of a workflow cannot be used
+    ├── WorkflowFailed          a run cannot go on, and would fail again in the same way
+    │   └── EvaluationFailed    … because of an expression
     └── ApiError                Truto answered with its error envelope
         ├── BadRequest          400, 405, 409, 422: fix the request
         ├── Unauthorized        401: our own token is wrong
@@ -25,8 +32,11 @@ neither, but the official TypeScript SDK repeats them (sdk: ts).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from truto.workflows.faults import WorkflowFault
 
 
 class TrutoError(Exception):
@@ -68,6 +78,71 @@ class McpError(TrutoError):
         super().__init__(f"the MCP server answered {code}: {message}")
         self.code = code
         self.message = message
+
+
+class ExpressionError(TrutoError):
+    """An expression is wrong, exceeded a limit, or gave something that is not JSON.
+
+    ``code`` is JSONata's own error code (``S0201``, ``T2001`` …), or one stable word of ours: ``limit_time``,
+    ``limit_depth``, ``limit_size``, ``limit_source``, ``function``, ``regex``, ``syntax``, ``input``, ``result``,
+    ``internal``. ``position`` counts characters of the source from 0 and is ``None`` where none is known. Values of the
+    scope are in neither; what an author writes into ``$error()`` and ``$assert()`` is.
+    """
+
+    def __init__(self, message: str, *, code: str, position: int | None = None) -> None:
+        super().__init__(message if position is None else f"{message} (at character {position})")
+        self.code = code
+        self.position = position
+
+
+class PlaceholderError(TrutoError):
+    """A template is wrong, or a field that must have a value has none.
+
+    ``placeholder`` is the text between the braces and ``path`` the place inside the template (``a.0.b``); values of
+    the context are in neither, nor in the message.
+    """
+
+    def __init__(self, message: str, *, placeholder: str = "", path: str = "") -> None:
+        at = f" at {path}" if path else ""
+        super().__init__(f"{message}{at}")
+        self.placeholder = placeholder
+        self.path = path
+
+
+class UnusableValue(PlaceholderError):
+    """A field that decides about trust has a value, but not one that has exactly one text."""
+
+
+class NotADocument(TrutoError):
+    """The text is not YAML, or holds something twice; the message names the line."""
+
+
+class BadWorkflow(TrutoError):
+    """A definition cannot be used. The message has a line for each of the ``faults``."""
+
+    def __init__(self, faults: Iterable[WorkflowFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class WorkflowFailed(TrutoError):
+    """A run cannot go on, and would fail again in the same way. ``at`` is the place (``config.steps.0.config``)."""
+
+    def __init__(self, message: str, *, at: str = "") -> None:
+        super().__init__(f"{at}: {message}" if at else message)
+        self.at = at
+
+
+class EvaluationFailed(WorkflowFailed):
+    """An expression failed or gave what its place cannot use; ``entry`` is its trace.
+
+    ``needs_more`` says that it crossed a limit, so that it may succeed with larger ones.
+    """
+
+    def __init__(self, message: str, *, at: str, entry: Mapping[str, Any], code: str = "") -> None:
+        super().__init__(message, at=at)
+        self.entry: dict[str, Any] = {**entry, "error": message}
+        self.needs_more = code == "input" or code.startswith("limit_")
 
 
 class ApiError(TrutoError):

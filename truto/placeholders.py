@@ -23,7 +23,7 @@ from typing import Any, Final
 import orjson
 
 from truto import javascript
-from truto.errors import TrutoError
+from truto.errors import PlaceholderError, UnusableValue
 
 _PLACEHOLDER = re.compile(r"\{\{([A-Za-z0-9_\-./|:?\s]+)\}\}")
 _LEFTOVER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
@@ -45,24 +45,6 @@ class _NoValue:
 
 NO_VALUE: Final = _NoValue()
 """A template that has no value at all, as opposed to ``None``, which is ``null``. It is false."""
-
-
-class PlaceholderError(TrutoError):
-    """A template is wrong, or a field that must have a value has none.
-
-    ``placeholder`` is the text between the braces and ``path`` the place inside the template (``a.0.b``); values of
-    the context are in neither, nor in the message.
-    """
-
-    def __init__(self, message: str, *, placeholder: str = "", path: str = "") -> None:
-        at = f" at {path}" if path else ""
-        super().__init__(f"{message}{at}")
-        self.placeholder = placeholder
-        self.path = path
-
-
-class UnusableValue(PlaceholderError):
-    """A field that decides about trust has a value, but not one that has exactly one text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from events import Budget, Store, StoreUnavailable
-from truto.errors import RateLimited
+from worker.errors import BudgetSpent
 
 log = structlog.get_logger("worker")
 
@@ -15,19 +15,6 @@ PERIOD_SECONDS = 10.0
 """Truto counts requests in windows of 10 s: 500 for an API token and 50 for an account (skill: rate limits)."""
 
 ACCOUNT_CALLS = 50
-
-
-class BudgetSpent(RateLimited):
-    """The fleet's own budget is spent for longer than is worth waiting; nothing was sent."""
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(
-            status=429,
-            message="the fleet has spent its calls, and nothing was sent",
-            method="a call",
-            path="to Truto",
-            retry_after=retry_after,
-        )
 
 
 class ApiBudget:

@@ -4,6 +4,7 @@
 
     WorkerError
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
+    ├── BudgetSpent       the fleet has spent its calls of the Truto API for now (a ``RateLimited`` too)
     ├── LeaseLost         the work is another worker's by now: stop
     ├── PutAside          the work waits in Redis by now, and is not leased any more: stop
     └── Outcome           raised by handlers, on purpose
@@ -20,6 +21,8 @@ from __future__ import annotations
 
 import math
 
+from truto.errors import RateLimited
+
 
 class WorkerError(Exception):
     """Base of everything raised here on purpose; catching it never hides a bug."""
@@ -27,6 +30,19 @@ class WorkerError(Exception):
 
 class NotifyError(WorkerError):
     """A tenant's endpoint did not take a notification."""
+
+
+class BudgetSpent(WorkerError, RateLimited):
+    """The fleet's own budget is spent for longer than is worth waiting; nothing was sent."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(
+            status=429,
+            message="the fleet has spent its calls, and nothing was sent",
+            method="a call",
+            path="to Truto",
+            retry_after=retry_after,
+        )
 
 
 class LeaseLost(WorkerError):

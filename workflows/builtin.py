@@ -14,7 +14,7 @@ from pydantic import Field
 
 from events import Acceptance, Event, Verified
 from events.naming import WORKFLOWS_SOURCE, name_from
-from truto import AsyncTruto, NotFound
+from truto import AsyncTruto, NotFound, ProtocolError
 from truto.calls import segment
 from truto.workflows import (
     RUN_SYNC_JOB,
@@ -75,7 +75,7 @@ async def _schedule(wanted: dict[str, Any], step: StepContext) -> dict[str, Any]
         made = await triggers.update(found.id, **{name: value for name, value in wanted.items() if name not in fixed})
     # A trigger does nothing before it is scheduled, and again after its expression was changed (skill: sync-jobs).
     if not await triggers.schedule(made.id):
-        raise RuntimeError("Truto did not schedule the trigger")
+        raise ProtocolError("Truto did not schedule the trigger")
     about = {"sync_job_cron_trigger_id": made.id, "cron_expression": wanted["cron_expression"]}
     return {**about, "reused": found is not None}
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from events import ConfigError
-from truto.documents import NotADocument, document_paths, read_document
+from truto.documents import document_paths, read_document
+from truto.errors import NotADocument
 from truto.workflows import BadWorkflow, CompiledWorkflow, WorkflowFailed, WorkflowFault, compile_workflow, patterns_of
 from worker.registry import Handler, Registry
 from workflows.actions import Actions, actions

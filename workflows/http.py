@@ -19,7 +19,8 @@ from truto.signing_keys import SigningKeys
 from truto.workflows import WorkflowFailed
 from worker.signing import signed_headers
 from workflows.config import ActionConfig
-from workflows.network import AddressRefused, Allowed, HttpRequestFailed, restricted
+from workflows.errors import AddressRefused, HttpRequestFailed
+from workflows.network import Allowed, restricted
 
 MAX_RESPONSE_BYTES = 128 * 1024
 _TIMEOUT_SECONDS = 30.0

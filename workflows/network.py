@@ -18,20 +18,12 @@ import httpcore
 import httpx
 
 from events import ConfigError
-from worker.errors import WorkerError
+from workflows.errors import AddressRefused, HttpRequestFailed
 
 _MAX_TRIED = 4
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class HttpRequestFailed(WorkerError):
-    """The other side did not answer, or asked to try again later."""
-
-
-class AddressRefused(WorkerError):
-    """The host has an address that is not public, and nobody allowed it."""
 
 
 # All of it but global unicast (IANA's special-purpose registries), written out because what `ipaddress` calls global

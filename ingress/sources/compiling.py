@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from ingress.errors import Faults
 from ingress.quotas import Quota
 from ingress.sources.address import read_public_url
 from ingress.sources.configured import (
@@ -24,7 +25,7 @@ from ingress.sources.configured import (
 )
 from ingress.sources.contradictions import contradictions
 from ingress.sources.coverage import RAW_BODY, Names, named_in, uncovered
-from ingress.sources.faults import Faults, SourceFault
+from ingress.sources.faults import SourceFault
 from ingress.sources.schema import (
     Adyen,
     Basic,
@@ -56,8 +57,8 @@ from ingress.verification.references import compile_reference
 from ingress.verification.sns import COVERED, SnsVerifier, read_topic
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
 from ingress.verification.words import BasicVerifier, BearerVerifier
-from truto.errors import SignatureError
-from truto.placeholders import PlaceholderError, Template, compile_template, translate_references
+from truto.errors import PlaceholderError, SignatureError
+from truto.placeholders import Template, compile_template, translate_references
 from truto.secret_text import MAX_SECRETS
 
 if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never load

@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from ingress.sources.sampling import CannotSign, Sample, moment_text
+from ingress.errors import CannotSign
+from ingress.sources.sampling import Sample, moment_text
 from ingress.sources.schema import Entry, TrutoHeader
 from truto import sample_event
 from truto.placeholders import translate_references

@@ -22,19 +22,3 @@ def did_you_mean(given: object, known: Iterable[str]) -> str:
     """What to add to "there is no such thing": the one of *known* that is nearly *given*, or nothing."""
     near = get_close_matches(given, list(known), n=1) if isinstance(given, str) else []
     return f"; did you mean {near[0]}?" if near else ""
-
-
-class Faults(Exception):
-    """Everything that is wrong with a source."""
-
-    def __init__(self, faults: Iterable[SourceFault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(map(str, self.faults)))
-
-
-class BadSources(Exception):
-    """A file of sources cannot be used. The message has a line for each fault: file, keys and reason."""
-
-    def __init__(self, file: str, faults: Iterable[SourceFault]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(f"{file}: {fault}" for fault in self.faults))

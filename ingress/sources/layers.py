@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from ingress.sources.faults import Faults, SourceFault, did_you_mean
+from ingress.errors import Faults
+from ingress.sources.faults import SourceFault, did_you_mean
 from truto.documents import read_yaml
 from truto.secret_text import wrapping
 

@@ -11,10 +11,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE
+from ingress.errors import BadSources, Faults
 from ingress.refusals import NO_SOURCE
 from ingress.sources.compiling import compile_source
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import BadSources, Faults, SourceFault, did_you_mean
+from ingress.sources.faults import SourceFault, did_you_mean
 from ingress.sources.layers import resolve
 from ingress.sources.schema import Entry
 from truto.documents import read_yaml

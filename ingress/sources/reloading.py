@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from ingress.errors import BadSources
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import BadSources
 from ingress.sources.loading import load_sources
 from ingress.sources.source import Source
 from ingress.sources.table import SourceTable

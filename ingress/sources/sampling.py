@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ingress.errors import CannotSign
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.schema import Adyen, Basic, Bearer, Entry, Hmac, Jwt, StandardWebhooks, TrutoHeader
 from ingress.verification.adyen import items_of, signed_content
@@ -32,10 +33,6 @@ _HEADER = re.compile(r"\{\{headers\.([A-Za-z0-9_-]+)\}\}")
 _ALONE = re.compile(r"([A-Za-z]+ )?\{\{headers\.([A-Za-z0-9_-]+)\}\}(?:,\{\{headers\.[A-Za-z0-9_-]+\?:-\}\})?")
 _ADYEN_ITEM = {"pspReference": "sample-1", "eventCode": "SAMPLE", "success": "true"}
 _TIME_FIELD = re.compile(r"\{\{signature_fields\.([A-Za-z0-9_]+)\}\}")
-
-
-class CannotSign(Exception):
-    """A sample cannot be made from the configuration alone; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

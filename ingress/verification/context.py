@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from events import MalformedEvent
 from events.event import event_name
+from ingress.errors import Unusable
 from ingress.verification.contents import Contents, read_body, read_fields, sorted_fields
 from ingress.verification.head import FORM, RawHeaders, media_type
-from ingress.verification.outcome import NOTHING, Unusable
+from ingress.verification.outcome import NOTHING
 
 _UNREAD: Final = object()
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from ingress.verification.context import DeliveryContext
-from truto.errors import SignatureError
-from truto.placeholders import PlaceholderError, Template, UnusableValue
+from truto.errors import PlaceholderError, SignatureError, UnusableValue
+from truto.placeholders import Template
 
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingress.answers import Refusal, enrolment_closed
+from ingress.errors import Unusable
 from ingress.sources.configured import ConfiguredSource
 from ingress.verification.context import Account, Delivery
-from ingress.verification.outcome import NOTHING, Accepted, Handshake, Ignored, Outcome, Unusable
+from ingress.verification.outcome import NOTHING, Accepted, Handshake, Ignored, Outcome
 from ingress.verification.pipeline import evidence_of, verify_delivery
 from truto.errors import SignatureError
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from ingress.errors import Unusable
 from ingress.verification.context import DeliveryContext
-from ingress.verification.outcome import Unusable
 from truto.expressions import (
     UNDEFINED,
     UNTOLD,

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ingress.errors import Unusable
 from ingress.verification.contents import write_json
-from ingress.verification.outcome import Handshake, Unusable
+from ingress.verification.outcome import Handshake
 
 _STATUS_KEYS = ("status_code", "statusCode")
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "set-cookie", "upgrade", "trailer"})

@@ -55,15 +55,3 @@ class Handshake:
 
 
 Outcome = Accepted | Ignored | Handshake | Refusal
-
-
-class Unusable(Exception):
-    """The configuration cannot deal with this delivery: an expression failed, or gave what it must not.
-
-    ``reason`` is one stable word; ``detail`` is for the operator and holds nothing of the delivery.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail

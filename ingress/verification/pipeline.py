@@ -16,17 +16,18 @@ from events import MalformedEvent, Verified
 from events.event import checked_name, event_id, event_name
 from events.naming import name_from
 from ingress.answers import Refusal, not_authentic, wrong_method
+from ingress.errors import Unusable
 from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Expression
 from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
 from ingress.verification.evidence import Evidence, NamesCertificate
 from ingress.verification.handshake import Decision, read_decision
 from ingress.verification.head import kept
-from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome, Unusable
+from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome
 from ingress.verification.references import text_or_none
 from ingress.verification.sns import subscription_url
-from truto.errors import SignatureError
-from truto.placeholders import Template, UnusableValue
+from truto.errors import SignatureError, UnusableValue
+from truto.placeholders import Template
 
 UNNAMED = "unnamed"
 """The type of an event that neither its body nor its source's configuration names."""

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from truto.placeholders import PlaceholderError, Template, UnusableValue, compile_template, translate_references
+from truto.errors import PlaceholderError, UnusableValue
+from truto.placeholders import Template, compile_template, translate_references
 
 # Numbers address arrays and are left to the template.
 _PATH = r"[A-Za-z_-][A-Za-z0-9_-]*(?:\.[A-Za-z_-][A-Za-z0-9_-]*)*"

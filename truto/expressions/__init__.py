@@ -3,7 +3,7 @@
 Importing this package takes about 0.2 s and is left to those who evaluate expressions; ``truto`` itself does not.
 """
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.expression import Expression, compile_expression
 from truto.expressions.glance import UNTOLD
 from truto.expressions.inputs import Inputs

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from truto.errors import ExpressionError
 from truto.expressions.builtins import builtin_functions
-from truto.expressions.errors import ExpressionError
 from truto.expressions.evaluator import Evaluator
 from truto.expressions.functions import truto_functions
 from truto.expressions.glance import UNTOLD, compile_glance

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

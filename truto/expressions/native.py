@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import takewhile
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.evaluator import current
 from truto.expressions.library import JException, Jsonata
 from truto.expressions.values import UNDEFINED, Wrapped, from_function, to_argument

@@ -12,7 +12,7 @@ from typing import Any
 
 import re2
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.library import JException, Jsonata
 
 _OPTIONS = re2.Options()

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.library import NULL, Jsonata, Parser
 from truto.expressions.limits import Meter
 from truto.expressions.patterns import Pattern

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.library import NULL
 from truto.expressions.limits import Limits, Meter
 

@@ -3,11 +3,11 @@
 Pure, and the same for the worker and the sandbox. Brings JSONata with it, so ``truto`` itself does not import it.
 """
 
+from truto.errors import BadWorkflow, EvaluationFailed, WorkflowFailed
 from truto.workflows.compiled import (
     QUICK,
     CompiledStep,
     CompiledWorkflow,
-    EvaluationFailed,
     Formula,
     Prepared,
     Verdict,
@@ -15,7 +15,7 @@ from truto.workflows.compiled import (
     digest_of,
 )
 from truto.workflows.definition import Config, Definition, Retry, Step, check_cron, read_definition
-from truto.workflows.faults import BadWorkflow, WorkflowFailed, WorkflowFault
+from truto.workflows.faults import WorkflowFault
 from truto.workflows.portability import ACTIVE, CONNECTED, TRUTO_TRIGGERS, patterns_of, truto_refusals
 from truto.workflows.scope import Scope, Trigger, scope_of
 from truto.workflows.sync_jobs import RUN_SYNC_JOB, sync_job_cron_trigger, sync_job_run

@@ -14,10 +14,11 @@ from typing import Any
 
 import orjson
 
+from truto.errors import BadWorkflow, EvaluationFailed, PlaceholderError
 from truto.expressions import UNDEFINED, Expression, ExpressionError, Inputs, Limits, compile_expression, truthy
-from truto.placeholders import NO_VALUE, PlaceholderError, Template, compile_template
+from truto.placeholders import NO_VALUE, Template, compile_template
 from truto.workflows.definition import Definition, Step, read_definition
-from truto.workflows.faults import BadWorkflow, WorkflowFailed, WorkflowFault
+from truto.workflows.faults import WorkflowFault
 from truto.workflows.scope import Scope
 from truto.workflows.tracing import TraceEntry, trace_entry, why_false
 
@@ -41,18 +42,6 @@ QUICK = Limits(
 """What may be evaluated without a thread, since it holds up a loop for some milliseconds at most."""
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z0-9_.-]+)")
-
-
-class EvaluationFailed(WorkflowFailed):
-    """An expression failed or gave what its place cannot use; ``entry`` is its trace.
-
-    ``needs_more`` says that it crossed a limit, so that it may succeed with larger ones.
-    """
-
-    def __init__(self, message: str, *, at: str, entry: TraceEntry, code: str = "") -> None:
-        super().__init__(message, at=at)
-        self.entry = {**entry, "error": message}
-        self.needs_more = code == "input" or code.startswith("limit_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import orjson
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from truto.workflows.faults import BadWorkflow, WorkflowFault
+from truto.errors import BadWorkflow
+from truto.workflows.faults import WorkflowFault
 
 MOST_STEPS = 100
 MOST_BYTES = 256 * 1024

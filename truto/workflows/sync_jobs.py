@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from truto.workflows.faults import WorkflowFailed
+from truto.errors import WorkflowFailed
 
 RUN_SYNC_JOB = "run_sync_job"
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from events.embedded import EmbeddedRedis, NoRedisServer, find_redis_server
+from events.embedded import EmbeddedRedis, find_redis_server
+from events.errors import NoRedisServer
 
 
 @pytest.fixture

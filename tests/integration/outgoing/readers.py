@@ -11,8 +11,9 @@ from truto.jwks import JwksClient
 from truto.workflows import WorkflowFailed
 from worker.errors import NotifyError
 from worker.notify import Notifier, TenantEndpoint
+from workflows.errors import HttpRequestFailed
 from workflows.http import HttpRequest, HttpRequests
-from workflows.network import Allowed, HttpRequestFailed
+from workflows.network import Allowed
 
 Reader: TypeAlias = Callable[[str, float], Awaitable[Any]]
 

@@ -20,8 +20,9 @@ from tests.integration.truto.rude import rude
 from tests.integration.truto.test_tls import Handshakes, certificate, serving
 from tests.integration.worker.workshop import plain
 from truto.workflows import WorkflowFailed
+from workflows.errors import HttpRequestFailed
 from workflows.http import HttpRequest, HttpRequests
-from workflows.network import Allowed, HttpRequestFailed
+from workflows.network import Allowed
 
 LOOPBACK = Allowed.parse(["127.0.0.1"])
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.answers import Refusal
 from sandbox.batch_api import ordered, read_definitions
+from sandbox.errors import Refusal
 from truto.samples import ACCOUNT_ID
 
 

@@ -9,7 +9,8 @@ import pytest
 from events import Store
 from tests.conftest import MakeStore
 from tests.servers import free_port
-from worker.api_budget import ApiBudget, BudgetSpent
+from worker.api_budget import ApiBudget
+from worker.errors import BudgetSpent
 
 
 async def test_calls_within_the_budget_start_at_once(store: Store) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.processes import Processes, ProcessFailedError
+from cli.errors import ProcessFailedError
+from cli.processes import Processes
 
 
 def test_a_process_that_ends_early_is_reported_with_its_last_words(tmp_path: Path) -> None:

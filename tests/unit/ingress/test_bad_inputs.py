@@ -20,8 +20,8 @@ import orjson
 import pytest
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.sources.source import truto_source
 from ingress.verification import check_delivery, check_head

@@ -9,7 +9,8 @@ import pytest
 from starlette.types import Message, Receive, Scope
 
 from ingress.answers import Refusal
-from ingress.body import HERE, ClientGone, read_body
+from ingress.body import HERE, read_body
+from ingress.errors import ClientGone
 
 
 def scope_with(*lengths: bytes) -> Scope:

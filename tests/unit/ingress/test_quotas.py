@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from events import PendingLimit
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.quotas import DEFAULT, Bucket, Quota, Quotas
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 
 MIB = 1024 * 1024

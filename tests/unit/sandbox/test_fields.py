@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from sandbox import fields
-from sandbox.answers import Refusal
+from sandbox.errors import Refusal
 from sandbox.fields import Field
 
 KINDS: dict[str, Field] = {

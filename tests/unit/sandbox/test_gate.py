@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox import SandboxConfig
-from sandbox.answers import Refusal
 from sandbox.calls import base_url
+from sandbox.errors import Refusal
 from sandbox.gate import is_cross_origin
 from sandbox.limits import Limit
 

@@ -14,11 +14,12 @@ from starlette.types import Message, Scope
 
 import sandbox.calls as calls_module
 from sandbox import SandboxConfig, create_app
-from sandbox.answers import Answer, Refusal, answer
+from sandbox.answers import Answer, answer
 from sandbox.background import Background
 from sandbox.calls import Replies, parse_object
 from sandbox.config import is_http_url
 from sandbox.dataset import RESOURCES, batches, native, unified
+from sandbox.errors import Refusal
 from sandbox.faults import Faults
 from sandbox.inbox import verify
 from sandbox.page import render

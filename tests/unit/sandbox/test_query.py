@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.answers import Refusal
+from sandbox.errors import Refusal
 from sandbox.query import cursor_after, page, sort_key
 
 ROWS: list[dict[str, Any]] = [

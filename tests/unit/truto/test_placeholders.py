@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from truto.placeholders import NO_VALUE, PlaceholderError, compile_template
+from truto.errors import PlaceholderError
+from truto.placeholders import NO_VALUE, compile_template
 
 
 class Fails:

@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from truto.placeholders import (
-    PlaceholderError,
-    UnusableValue,
-    compile_template,
-    exact_text,
-    translate_references,
-)
+from truto.errors import PlaceholderError, UnusableValue
+from truto.placeholders import compile_template, exact_text, translate_references
 
 CONTEXT: dict[str, Any] = {
     "context": {"secret": "s3cret", "nothing": None, "empty": "", "object": {"a": 1}, "unset": "{{context.secret}}"},

@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from events import ConfigError
-from workflows.network import AddressRefused, Allowed, CheckedNetwork, HttpRequestFailed, is_public, restricted
+from workflows.errors import AddressRefused, HttpRequestFailed
+from workflows.network import Allowed, CheckedNetwork, is_public, restricted
 
 PUBLIC = "93.184.216.34"
 INSIDE = [

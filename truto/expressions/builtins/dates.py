@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.library import Functions, JException
 
 _MAX_PICTURE = 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.evaluator import current
 from truto.expressions.library import JException, Jsonata
 from truto.expressions.signature import Signature

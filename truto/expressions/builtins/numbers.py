@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from truto import javascript
+from truto.errors import ExpressionError
 from truto.expressions.builtins.dates import bounded_picture, bounded_text
 from truto.expressions.builtins.number_pictures import format_by_picture, round_half_even
-from truto.expressions.errors import ExpressionError
 from truto.expressions.library import Functions, JException
 
 

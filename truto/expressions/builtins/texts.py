@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from truto.expressions.errors import ExpressionError
+from truto.errors import ExpressionError
 from truto.expressions.evaluator import Evaluator, call, current
 from truto.expressions.library import NULL, JException, Utils
 from truto.expressions.patterns import Pattern

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingress.sources.faults import Faults
+from ingress.errors import Faults
 from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
 from tests.unit.ingress.sources.senders import SECRET, SENDERS

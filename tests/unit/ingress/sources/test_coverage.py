@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.coverage import named_in, uncovered
-from ingress.sources.faults import Faults
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import read_source
 from tests.unit.ingress.sources.senders import OTHER, SECRET, SENDERS

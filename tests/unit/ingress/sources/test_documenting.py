@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ingress.errors import Faults
 from ingress.sources.documenting import preset_page
-from ingress.sources.faults import Faults
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import read_source
 from tests.unit.ingress.sources.senders import SECRET

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ingress.answers import Refusal
-from ingress.sources.faults import BadSources, Faults
+from ingress.errors import BadSources, Faults
 from ingress.sources.layers import merge
 from ingress.sources.loading import load_sources, read_entry, read_source, read_sources
 from ingress.verification.context import Delivery

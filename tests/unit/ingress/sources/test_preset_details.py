@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from ingress.answers import Refusal
-from ingress.sources.faults import Faults
+from ingress.errors import Faults
 from ingress.sources.layers import read_preset
 from ingress.sources.loading import read_source
 from ingress.verification.context import Delivery

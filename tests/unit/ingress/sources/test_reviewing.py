@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingress.sources.faults import Faults
+from ingress.errors import Faults
 from ingress.sources.loading import read_entry, read_source
 from ingress.sources.reviewing import review
 from tests.unit.ingress.sources.senders import SECRET, SENDERS, Sender

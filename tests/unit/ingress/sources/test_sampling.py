@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from ingress.errors import CannotSign
 from ingress.sources.loading import read_entry, read_source
-from ingress.sources.sampling import CannotSign, signed_sample
+from ingress.sources.sampling import signed_sample
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, Sender, verify
 

@@ -10,8 +10,8 @@ from hypothesis import given as chosen
 from hypothesis import strategies as st
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import ADYEN_KEYS, PAYMENT, adyen_signature, of_headers, verify

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from events import Verified
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
 from ingress.sources.source import truto_source

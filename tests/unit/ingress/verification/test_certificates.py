@@ -12,7 +12,7 @@ from hypothesis import given as chosen
 from hypothesis import strategies as st
 
 from ingress.answers import Refusal
-from ingress.sources.faults import Faults
+from ingress.errors import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.certificates import read_certificate
 from ingress.verification.outcome import Accepted

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification import asymmetric
 from ingress.verification.evidence import MAX_CHECKS, check_effort

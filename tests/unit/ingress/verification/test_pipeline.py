@@ -11,8 +11,8 @@ import pytest
 
 from events import MalformedEvent
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.contents import write_json
 from ingress.verification.outcome import Accepted, Handshake, Ignored

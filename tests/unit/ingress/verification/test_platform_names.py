@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from events import Verified
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import SECRET, of_headers, verify

@@ -13,8 +13,8 @@ from hypothesis import given as chosen
 from hypothesis import strategies as st
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.verification.outcome import Accepted
 from ingress.verification.pipeline import verify_delivery

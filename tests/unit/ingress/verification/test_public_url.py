@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ingress.answers import Refusal
+from ingress.errors import Faults
 from ingress.sources.address import read_public_url
 from ingress.sources.configured import ConfiguredSource
-from ingress.sources.faults import Faults
 from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
 from ingress.verification.outcome import Accepted, Handshake

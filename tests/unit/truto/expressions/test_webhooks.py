@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from truto.errors import PlaceholderError
 from truto.expressions import UNDEFINED, compile_expression
-from truto.placeholders import PlaceholderError, compile_template
+from truto.placeholders import compile_template
 
 SECRET = "{{context.webhook_secret}}"
 BODY = '{"id":"evt_1","object":"event"}'

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truto.documents import NotADocument, read_document, write_document
+from truto.documents import read_document, write_document
+from truto.errors import NotADocument
 from truto.workflows import (
     BadWorkflow,
     WorkflowFailed,

@@ -1,0 +1,22 @@
+"""Everything this package raises on purpose, apart from outcomes of runs (:mod:`worker.errors`, :mod:`truto.errors`).
+
+::
+
+    WorkflowsError
+    ├── HttpRequestFailed   the other side of ``http_request`` did not answer, or asked to try again later
+    └── AddressRefused      … has an address that is not public, and nobody allowed it
+"""
+
+from __future__ import annotations
+
+
+class WorkflowsError(Exception):
+    """Base of everything raised here on purpose; catching it never hides a bug."""
+
+
+class HttpRequestFailed(WorkflowsError):
+    """The other side did not answer, or asked to try again later."""
+
+
+class AddressRefused(WorkflowsError):
+    """The host has an address that is not public, and nobody allowed it."""
