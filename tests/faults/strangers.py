@@ -24,6 +24,10 @@ def _head(source: str, size: int, media_type: str) -> bytes:
         "X-Slack-Request-Timestamp: 1",
         "X-Slack-Signature: v0=" + "0" * 64,
         "X-Twilio-Signature: " + "A" * 27 + "=",
+        "X-Hub-Signature-256: sha256=" + "0" * 64,
+        "X-BambooHR-Timestamp: 1",
+        "X-BambooHR-Signature: " + "0" * 64,
+        "Authorization: Basic dXNlcjpwYXNzd29yZA==",
     ]
     return "\r\n".join([*lines, "", ""]).encode()
 

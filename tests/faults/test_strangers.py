@@ -16,9 +16,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from ingress.verification.head import FORM
 from tests.faults.rig import ROOT
 from tests.faults.sender import SECRET
 from tests.servers import free_port, quick_redis
+from tests.unit.ingress.sources.senders import SENDERS
 from truto import sign
 
 _LIMIT_BYTES = 256 * 1024 * 1024
@@ -26,6 +28,8 @@ _CGROUPS = Path("/sys/fs/cgroup/memory")
 _PER_SECOND = 100
 _QUIET_SECONDS = 5.0
 _CONNECTIONS = 10
+
+FORM_SOURCES = {sender.preset: sender.given() for sender in SENDERS if FORM in sender.source().media_types}
 
 
 @dataclass
@@ -124,8 +128,10 @@ def limited_ingress(folder: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]
             "TRUTO_WEBHOOK_SECRET": SECRET,
             "PORT": str(port),
             "STORE_CHECK": "off",
+            "SOURCES_FILE": str(folder / "sources.yaml"),
+            "PUBLIC_URL": "https://you.example",
         }
-
+        (folder / "sources.yaml").write_bytes(orjson.dumps(FORM_SOURCES))
         with (folder / "ingress.log").open("wb") as log:
             process = subprocess.Popen(
                 ["sh", "-c", f'{limited} && exec "$0" -m cli ingress', sys.executable],
@@ -178,6 +184,7 @@ def strangers(port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 FLOODS = {
     "2,000 bodies of 10 MB": (("bodies", "2000"),),
     "10,000 idle connections": (("idle", "10000"),),
+    "200 forms of 5 MB for each source that takes forms": tuple(("forms", "200", name) for name in FORM_SOURCES),
 }
 
 
