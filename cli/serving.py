@@ -21,7 +21,6 @@ from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_se
 from cli.store_check import checked
 from events import ConfigError, ParkedLimit, Shard, Spool, SpoolUnusable, Store
 from events.beside import beside
-from truto import AsyncTruto
 from truto.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ def run_ingress(*, public: bool = False) -> None:
     async def serve_from(shards: Sequence[Shard]) -> None:
         truto = None
         if settings.truto_api_token is not None:
+            from truto import AsyncTruto
+
             truto = AsyncTruto(token=settings.truto_api_token.get_secret_value(), base_url=settings.truto_api_url)
         app = create_app(
             shards[0].store,
@@ -226,6 +227,7 @@ async def _registered(
 async def _work(
     settings: WorkerSettings, workflows: list[WorkflowFile], signing: Iterable[SigningKeys], *, suggest: bool
 ) -> None:
+    from truto import AsyncTruto
     from worker.api_budget import ApiBudget
     from worker.cause import Describer
     from worker.dispatch import Dispatcher

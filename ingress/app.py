@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,7 +30,9 @@ from ingress.sources import Source
 from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
 from ingress.turned_away import TurnedAway
-from truto import AsyncTruto
+
+if TYPE_CHECKING:
+    from truto import AsyncTruto
 
 _MAX_ADMIN_CONNECTIONS = 128
 

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import math
 import time
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
@@ -18,8 +19,10 @@ from ingress.body import read_body
 from ingress.errors import ClientGone
 from ingress.metrics import Metrics
 from ingress.refusals import RefusalJournal
-from truto import AsyncTruto, LinkToken
 from truto.errors import ApiError, BadRequest, NotFound, TrutoError
+
+if TYPE_CHECKING:
+    from truto import AsyncTruto, LinkToken
 
 log = structlog.get_logger("ingress")
 

@@ -1,10 +1,9 @@
 """Truto's words for Python: events, signatures, errors, and the API client. Usable alone."""
 
-from truto.calls import RawBody
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from truto.catalogue import EVENT_TYPES, TEST_EVENT_TYPE
-from truto.client import AsyncTruto
-from truto.delivery import DeliveryAnswer, deliver, delivery_client
-from truto.downloads import Download
 from truto.errors import (
     AccountBlocked,
     ApiError,
@@ -29,56 +28,62 @@ from truto.errors import (
     UnusableValue,
     WorkflowFailed,
 )
-from truto.models import (
-    AccountPayload,
-    CronTrigger,
-    IntegratedAccount,
-    LinkToken,
-    RunPayload,
-    SyncJob,
-    SyncJobRun,
-    Webhook,
-    Workflow,
-    parse_time,
-)
-from truto.pages import Listing
-from truto.platform_models import (
-    AccountToken,
-    Alarm,
-    ApiToken,
-    BatchAnswer,
-    Capabilities,
-    Category,
-    Daemon,
-    DaemonJob,
-    DaemonJobCronTrigger,
-    DaemonJobRun,
-    Datastore,
-    Document,
-    Environment,
-    EnvironmentIntegration,
-    EnvironmentUnifiedModel,
-    EnvironmentUnifiedModelResourceMethod,
-    Integration,
-    LogEntry,
-    McpToken,
-    NotificationDestination,
-    SandboxAccount,
-    StaticGate,
-    SyncJobRunState,
-    SyncJobTemplate,
-    Team,
-    Tool,
-    UnifiedModel,
-    UnifiedModelResourceMethod,
-    UploadedFile,
-    User,
-    WorkflowRun,
-)
-from truto.records import BatchCall
-from truto.retry import RetryPolicy
 from truto.samples import sample_event
 from truto.signature import HEADER, sign, verify
+from truto.times import parse_time
+
+if TYPE_CHECKING:
+    from truto.calls import RawBody
+    from truto.client import AsyncTruto
+    from truto.delivery import DeliveryAnswer, deliver, delivery_client
+    from truto.downloads import Download
+    from truto.models import (
+        AccountPayload,
+        CronTrigger,
+        IntegratedAccount,
+        LinkToken,
+        RunPayload,
+        SyncJob,
+        SyncJobRun,
+        Webhook,
+        Workflow,
+    )
+    from truto.pages import Listing
+    from truto.platform_models import (
+        AccountToken,
+        Alarm,
+        ApiToken,
+        BatchAnswer,
+        Capabilities,
+        Category,
+        Daemon,
+        DaemonJob,
+        DaemonJobCronTrigger,
+        DaemonJobRun,
+        Datastore,
+        Document,
+        Environment,
+        EnvironmentIntegration,
+        EnvironmentUnifiedModel,
+        EnvironmentUnifiedModelResourceMethod,
+        Integration,
+        LogEntry,
+        McpToken,
+        NotificationDestination,
+        SandboxAccount,
+        StaticGate,
+        SyncJobRunState,
+        SyncJobTemplate,
+        Team,
+        Tool,
+        UnifiedModel,
+        UnifiedModelResourceMethod,
+        UploadedFile,
+        User,
+        WorkflowRun,
+    )
+    from truto.records import BatchCall
+    from truto.retry import RetryPolicy
 
 __all__ = [
     "EVENT_TYPES",
@@ -160,3 +165,25 @@ __all__ = [
     "sign",
     "verify",
 ]
+
+_WITH_THE_CLIENT = (
+    "truto.client",
+    "truto.models",
+    "truto.platform_models",
+    "truto.calls",
+    "truto.delivery",
+    "truto.downloads",
+    "truto.pages",
+    "truto.records",
+    "truto.retry",
+)
+"""Where the other names are. They bring httpx and pydantic, which nobody waits for who only reads events and errors."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in map(import_module, _WITH_THE_CLIENT):
+            if name in vars(module):
+                globals()[name] = vars(module)[name]
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,30 +8,14 @@ contents: what a tenant's account holds must not reach a log by way of a repr.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from truto.times import parse_time
+
 ModelT = TypeVar("ModelT", bound="Model")
-
-
-def parse_time(value: object) -> datetime | None:
-    """Read a time in either of Truto's two spellings; ``None`` for anything else.
-
-    ``2023-06-16T09:21:21.000Z`` (docs: processing webhook events) and ``2024-09-10 12:00:00`` without a zone
-    (skill: webhooks), which is read as UTC.
-    """
-    if isinstance(value, datetime):
-        moment = value
-    elif isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    else:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 Time: TypeAlias = Annotated[datetime | None, BeforeValidator(parse_time)]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from events import Lease, Store
-from truto import AsyncTruto
 from worker.notify import BoundNotifier, Notifier
 from worker.steps import CallKeys, Steps
+
+if TYPE_CHECKING:
+    from truto import AsyncTruto
 
 _log = structlog.get_logger("worker")
 

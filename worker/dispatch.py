@@ -6,11 +6,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
 from events import CorruptEvent, End, Event, Kept, Lease, Store
-from truto import AsyncTruto
 from worker.cause import Describer
 from worker.context import Context
 from worker.errors import PutAside
@@ -19,6 +19,9 @@ from worker.notify import Notifier
 from worker.outcome import MAX_CRASHES, Policy, end_of_attempt, end_of_poison
 from worker.registry import Handler, Registry
 from worker.suggestion import suggest_handler
+
+if TYPE_CHECKING:
+    from truto import AsyncTruto
 
 log = structlog.get_logger("worker")
 

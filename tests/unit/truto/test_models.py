@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from truto import models
-from truto.models import AccountPayload, IntegratedAccount, LinkToken, Model, RunPayload, Webhook, parse_time
+from truto.models import AccountPayload, IntegratedAccount, LinkToken, Model, RunPayload, Webhook
+from truto.times import parse_time
 
 RESOURCES = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)]
 WITH_ID = [kind for kind in RESOURCES if kind.model_fields.get("id") and kind.model_fields["id"].is_required()]

@@ -8,8 +8,9 @@ import pytest
 
 from truto import samples
 from truto.catalogue import EVENT_TYPES, TEST_EVENT_TYPE
-from truto.models import AccountPayload, RunPayload, parse_time
+from truto.models import AccountPayload, RunPayload
 from truto.samples import ACCOUNT_ID, INTEGRATION, SYNC_JOB_ID, TENANT_ID, sample_event
+from truto.times import parse_time
 
 ALL = sorted(EVENT_TYPES)
 
