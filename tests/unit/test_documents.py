@@ -12,6 +12,9 @@ NAMED = re.compile(r"`(test_\w+)`")
 DEFINED = re.compile(r"^\s*(?:async )?def (test_\w+)", re.MULTILINE)
 DOCUMENTS = sorted(path for path in (ROOT / "docs").glob("*.md") if NAMED.search(path.read_text()))
 
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
+
 
 def existing_tests() -> set[str]:
     return {name for path in (ROOT / "tests").rglob("test_*.py") for name in DEFINED.findall(path.read_text())}
@@ -21,6 +24,12 @@ def existing_tests() -> set[str]:
 def test_every_test_that_a_document_names_exists(document: Path) -> None:
     named = set(NAMED.findall(document.read_text())) - {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
     assert named - existing_tests() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_file_that_a_page_links_to_exists(page: Path) -> None:
+    linked = {link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()}
+    assert linked == set()
 
 
 def test_every_hazard_has_a_row_with_a_test() -> None:
