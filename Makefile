@@ -19,7 +19,7 @@ dev: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest -n 3 --dist loadscope $(COVERAGE)
 
-coverage: COVERAGE = --cov --cov-report=term
+coverage: COVERAGE = --cov --cov-report=term -m "not processor_time"
 coverage: test
 
 # What depends on Redis, with the server that comes along, whatever is on PATH.

@@ -25,6 +25,7 @@ def items(count: int) -> dict[str, Any]:
     return {"items": [{"x": str(number % 10), "n": number} for number in range(count)]}
 
 
+@pytest.mark.processor_time
 @pytest.mark.parametrize("count", [1_500, 20_000], ids=["a thousand", "a large body"])
 @pytest.mark.parametrize(
     "when",

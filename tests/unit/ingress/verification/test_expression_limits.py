@@ -38,6 +38,7 @@ def told(outcome: Outcome) -> tuple[int, str, str]:
 # -- transforms --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.processor_time
 @pytest.mark.parametrize(
     "transform",
     [

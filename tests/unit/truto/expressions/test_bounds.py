@@ -121,11 +121,13 @@ LINEAR: list[tuple[str, Any]] = [
 ]
 
 
+@pytest.mark.processor_time
 @pytest.mark.parametrize(("text", "scope"), LINEAR, ids=[text for text, _ in LINEAR])
 def test_what_grows_with_its_input_passes_over_a_large_one(text: str, scope: Any) -> None:
     assert compile_expression(text).evaluate(scope) is not UNDEFINED
 
 
+@pytest.mark.processor_time
 def test_the_largest_body_that_the_ingress_parses_can_be_filtered() -> None:
     body = b'{"items":[' + b",".join([b"7"] * 999_000) + b"]}"
     check_complexity(body)
@@ -135,6 +137,7 @@ def test_the_largest_body_that_the_ingress_parses_can_be_filtered() -> None:
     assert compile_expression("$count($body.items[$ > 5])", limits=LIMITS).evaluate(scope, bindings) == 999_000
 
 
+@pytest.mark.processor_time
 def test_a_body_of_as_many_objects_as_the_ingress_parses_can_be_transformed() -> None:
     body = b'{"items":[' + b",".join([b'{"x":"7"}'] * 99_000) + b"]}"
     check_complexity(body)
@@ -192,6 +195,7 @@ def test_a_pattern_that_would_hang_a_backtracking_engine_answers_at_once(text: s
     assert time.thread_time() - start < 1.0
 
 
+@pytest.mark.processor_time
 def test_a_join_overruns_its_time_by_no_more_than_one_step() -> None:
     limits = Limits(seconds=0.3, seconds_per_value=0, elements=50_000_000)
     expression = compile_expression("n@$a.$$.n@$b", limits=limits)
@@ -207,6 +211,7 @@ def test_a_join_of_two_small_lists_gives_every_pair() -> None:
     assert (len(pairs), pairs[0], pairs[-1]) == (10_000, {"a": 0, "b": 0}, {"a": 99, "b": 99})
 
 
+@pytest.mark.processor_time
 @pytest.mark.parametrize("text", ["$distinct(n)", "$sort(n)", "$spread(o)", "o.*", "$keys(o)", "$clone(o)"], ids=str)
 def test_what_is_quadratic_in_the_library_is_not_here(text: str) -> None:
     scope = {"n": NUMBERS[:20_000], "o": {str(number): [number] for number in range(5_000)}}
