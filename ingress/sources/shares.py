@@ -16,6 +16,9 @@ BUSY = Refusal(
 
 CPU_SECONDS_PER_SECOND = 0.05
 BURST_CPU_SECONDS = 0.5
+LARGE_BYTES = 64 * 1024
+"""A body from which an evaluation may make more than a hundred megabytes: of those there is one at a time."""
+
 MAX_WAITING = 16
 MAX_PROVEN_WAITING = 64
 
@@ -24,11 +27,12 @@ class Share:
     """The CPU time that one source's unproven deliveries may take, one evaluation at a time in *threads*.
 
     What is used up comes back slowly. A delivery that is or turns out to be authentic is free, and waits for its turn:
-    *max_waiting* may.
+    *max_waiting* may. Of large bodies, one is evaluated at a time by all that have the same *large*.
     """
 
-    def __init__(self, threads: Executor, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, threads: Executor, large: asyncio.Lock, max_waiting: int = MAX_WAITING) -> None:
         self._threads = threads
+        self._large = large
         self._max_waiting = max_waiting
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -49,11 +53,16 @@ class Share:
         self._waiting += 1
         try:
             async with self._turn:
-                return BUSY if self.is_exhausted() else await self._evaluate(walk)
+                if walk.size < LARGE_BYTES:
+                    return await self._evaluate(walk)
+                async with self._large:
+                    return await self._evaluate(walk)
         finally:
             self._waiting -= 1
 
     async def _evaluate(self, walk: Walk) -> Outcome:
+        if self.is_exhausted():
+            return BUSY
         outcome, seconds = await asyncio.get_running_loop().run_in_executor(self._threads, _timed, walk)
         if not walk.proven:
             self._seconds -= seconds

@@ -73,6 +73,7 @@ class SourceTable:
         self._certificates = Certificates(self._jwks_client)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
         self._unproven_threads = ThreadPoolExecutor(_UNPROVEN_THREADS, thread_name_prefix="unproven")
+        self._large, self._large_unproven = asyncio.Lock(), asyncio.Lock()
         self._shares: dict[tuple[str, bool], Share] = {}
         self._adopt({source.name: source for source in sources})
 
@@ -243,8 +244,11 @@ class SourceTable:
     def _share(self, source: ConfiguredSource, *, proven: bool = False) -> Share:
         """Where expressions of *source* are evaluated; what is *proven* has threads of its own."""
         if (share := self._shares.get((source.name, proven))) is None:
-            threads = self._threads if proven else self._unproven_threads
-            share = self._shares[source.name, proven] = Share(threads, MAX_PROVEN_WAITING if proven else MAX_WAITING)
+            if proven:
+                share = Share(self._threads, self._large, MAX_PROVEN_WAITING)
+            else:
+                share = Share(self._unproven_threads, self._large_unproven, MAX_WAITING)
+            self._shares[source.name, proven] = share
         return share
 
     async def _learns_more(self, source: ConfiguredSource) -> bool:

@@ -26,8 +26,11 @@ CONTEXT_MARKS = frozenset({"headers", "raw_body"})
 
 _IN_THE_HEAD = frozenset({"headers", "method", "path", "query", "url", "context", "environment_variables", "env"})
 
-LIMITS = Limits(text_characters=8_000_000)
-"""A delivery's: tighter than usual, since strangers choose the input. Any body that is let in has to fit."""
+LIMITS = Limits(text_characters=8_000_000, max_seconds=20.0)
+"""A delivery's: tighter than usual, since strangers choose the input. Any body that is let in has to fit.
+
+What takes longer would be answered too late: a request has 45 s.
+"""
 
 UNPROVEN_SECONDS = 2.0
 """CPU time of one evaluation before the sender is proven, however large its input.

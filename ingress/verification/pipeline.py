@@ -103,6 +103,11 @@ class Walk:
         self.keys = keys
 
     @property
+    def size(self) -> int:
+        """The bytes of the body, as it came."""
+        return len(self.context.delivery.body)
+
+    @property
     def proven(self) -> bool:
         """Whether the sender is proven by now."""
         return self.position is not None
