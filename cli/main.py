@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.options import Json, SourcesPath
+from cli.source_commands import sources
+from cli.workflow_commands import workflows
 from events import ConfigError
 
 if TYPE_CHECKING:
@@ -21,11 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-SourcesPath = Annotated[
-    Path | None, typer.Option("--file", help="Default: SOURCES_FILE, else sources.yaml in this folder.")
-]
 
 _SERVICES = frozenset({"demo", "dev", "ingress", "sandbox", "worker"})
 """The commands that are a process which starts; the others do something and end."""
@@ -275,232 +273,8 @@ def _selection(
         raise typer.BadParameter(str(exc)) from None
 
 
-sources = typer.Typer(help="The configured senders: check, list, enrol, forget, try, explain.", rich_markup_mode=None)
 app.add_typer(sources, name="sources", no_args_is_help=True)
-
-
-@sources.command("check")
-def check_sources(file: SourcesPath = None, json: Json = False) -> None:
-    """Say whether the file of sources can be used; every fault with its keys and reason, and exit code 2, if not.
-
-    Exits 1 where it can be used, and holds what no delivery can ever match: a misspelt name, a method not enabled.
-    """
-    from cli.sources import check_sources
-
-    raise typer.Exit(check_sources(file, as_json=json))
-
-
-@sources.command("list")
-def list_sources(
-    file: SourcesPath = None,
-    presets: Annotated[bool, typer.Option("--presets", help="Show the presets instead.")] = False,
-    json: Json = False,
-) -> None:
-    """Show the configured sources, and where the secret of each comes from; never the secret.
-
-    Asks REDIS_URL, or a `truto-worker dev` in this folder, for what handshakes have left.
-    """
-    from cli.sources import list_presets, list_sources
-
-    raise typer.Exit(list_presets(as_json=json) if presets else list_sources(file, as_json=json))
-
-
-@sources.command("enrol")
-def enrol_source(
-    source: Annotated[str, typer.Argument(help="Its name.")],
-    window: Annotated[str, typer.Option("--for", help="How long: 90s, 10m, 2h; at most 24h.")] = "10m",
-    file: SourcesPath = None,
-    json: Json = False,
-) -> None:
-    """Let the next handshake of a source leave its secret, for a while; the first usable one closes the window.
-
-    For senders that bring their secret themselves (Asana, Notion). Without it, such handshakes are refused. A secret
-    that is there already stays valid until the new one has come. Needs REDIS_URL, or a `truto-worker dev` here.
-    """
-    from cli.enrolment import open_enrolment, read_length
-    from cli.sources import find_source
-
-    try:
-        seconds = read_length(window)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--for") from None
-    raise typer.Exit(open_enrolment(find_source(source, file), seconds=seconds, as_json=json))
-
-
-@sources.command("forget")
-def forget_source(
-    source: Annotated[str, typer.Argument(help="Its name.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    file: SourcesPath = None,
-    json: Json = False,
-) -> None:
-    """Remove what the handshakes of a source have left, its secret among it, and close its enrolment window.
-
-    Asks before; exits 1 when the answer is no. Needs REDIS_URL, or a `truto-worker dev` here.
-    """
-    from cli.enrolment import forget_source
-    from cli.sources import configured_sources
-
-    if json and not yes:
-        raise typer.BadParameter("--json needs --yes: a program cannot be asked")
-    confirm = None if yes else typer.confirm
-    raise typer.Exit(forget_source(source, configured_sources(file), confirm=confirm, as_json=json))
-
-
-@sources.command("test")
-def try_source(
-    source: Annotated[str, typer.Argument(help="Its name.")], file: SourcesPath = None, json: Json = False
-) -> None:
-    """Sign a sample as the sender would, and forge some; nothing is sent.
-
-    Exits 1 when the sample is refused or cannot be signed here, or a forgery is taken.
-    """
-    from cli.sources import try_source
-
-    raise typer.Exit(try_source(source, file, as_json=json))
-
-
-@sources.command("explain")
-def explain_delivery(
-    source: Annotated[str, typer.Option(help="The source it came for.")],
-    headers: Annotated[Path, typer.Option(help="File with its headers: lines `Name: value`, or a JSON object.")],
-    body: Annotated[Path | None, typer.Option(help="File with its body, `-` for standard input.")] = None,
-    method: Annotated[str, typer.Option(help="Its method.")] = "POST",
-    url: Annotated[str, typer.Option(help="Its path and query, if not /webhooks/SOURCE.")] = "",
-    client: Annotated[str | None, typer.Option(help="The address it came from.")] = None,
-    moment: Annotated[float | None, typer.Option("--at", help="When it came (Unix time); default: now.")] = None,
-    file: SourcesPath = None,
-    json: Json = False,
-) -> None:
-    """Say why a delivery is taken or refused: which secret, what was signed, digests, clock. Prints no secrets.
-
-    Exits 1 when it would be refused. Reads REDIS_URL, if set, for what handshakes have left there.
-    """
-    from cli.sources import explain
-
-    raise typer.Exit(
-        explain(
-            source,
-            headers=headers,
-            body=body,
-            file=file,
-            method=method,
-            url=url,
-            client=client,
-            moment=moment,
-            as_json=json,
-        )
-    )
-
-
-@sources.command("refusals")
-def list_refusals(
-    source: Annotated[str | None, typer.Option(help="Those of this source.")] = None,
-    limit: Annotated[int, typer.Option(min=0, max=500, help="How many, newest first.")] = 20,
-    json: Json = False,
-) -> None:
-    """Show the deliveries that were refused last, and why. Needs REDIS_URL, or a `truto-worker dev` in this folder."""
-    from cli.sources import list_refusals
-
-    raise typer.Exit(list_refusals(source=source, limit=limit, as_json=json))
-
-
-workflows = typer.Typer(help="Workflows: check, try, push to Truto, and see what they did.", rich_markup_mode=None)
 app.add_typer(workflows, name="workflows", no_args_is_help=True)
-
-WorkflowPaths = Annotated[
-    list[Path] | None, typer.Argument(metavar="[FILE|FOLDER]...", help="Default: WORKFLOWS_DIR, else workflows/.")
-]
-
-
-@workflows.command("check")
-def check_workflows(paths: WorkflowPaths = None, json: Json = False) -> None:
-    """Say whether the workflows can be used; every fault with file, keys and reason, and exit code 2, if not."""
-    from cli.workflows import check_workflows
-
-    raise typer.Exit(check_workflows(paths or [], as_json=json))
-
-
-@workflows.command("test")
-def try_workflow(
-    file: Annotated[Path, typer.Argument(help="The workflow.")],
-    event: Annotated[
-        Path | None, typer.Option(help="JSON file with an event as it is delivered, `-` for standard input.")
-    ] = None,
-    event_type: Annotated[str | None, typer.Option("--type", help="Its type; without --event, of a sample.")] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="JSON file with an array: what each step is to have returned.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Evaluate a workflow for one event, with the trace of every expression. Nothing is called.
-
-    Exits 1 when the run would fail. Steps that were not run have the result {"dry_run": true}.
-    """
-    from cli.workflows import try_workflow
-
-    raise typer.Exit(try_workflow(file, event=event, event_type=event_type, results=results, as_json=json))
-
-
-@workflows.command("runs")
-def list_workflow_runs(
-    workflow: Annotated[str | None, typer.Option(help="Those of this workflow.")] = None,
-    status: Annotated[str | None, typer.Option(help="created, running, completed, failed or skipped.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
-    json: Json = False,
-) -> None:
-    """Show the runs under way, then those that have ended, newest first.
-
-    Needs REDIS_URL, or a `truto-worker dev` that runs in this folder.
-    """
-    from cli.workflows import list_runs
-
-    if status not in (None, "created", "running", "completed", "failed", "skipped"):
-        raise typer.BadParameter("one of created, running, completed, failed, skipped", param_hint="--status")
-    raise typer.Exit(list_runs(workflow=workflow, status=status, limit=limit, as_json=json))
-
-
-@workflows.command("show")
-def show_workflow_run(run_id: Annotated[str, typer.Argument(metavar="ID")], json: Json = False) -> None:
-    """Show one run: its steps, what they returned, and what every expression saw. Exits 1 when it is not known."""
-    from cli.workflows import show_run
-
-    raise typer.Exit(show_run(run_id, as_json=json))
-
-
-@workflows.command("push")
-def push_workflows(
-    paths: WorkflowPaths = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")] = False,
-    json: Json = False,
-) -> None:
-    """Create or update the workflows in Truto. Refuses them all, with code 2, when Truto could not run one.
-
-    Needs TRUTO_API_TOKEN.
-    """
-    from cli.workflow_push import push_workflows
-
-    raise typer.Exit(push_workflows(paths or [], dry_run=dry_run, as_json=json))
-
-
-@workflows.command("pull")
-def pull_workflows(
-    folder: Annotated[Path | None, typer.Argument(help="Where to; default: workflows/.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
-    json: Json = False,
-) -> None:
-    """Write the workflows of Truto into files. Exits 1 when one that differs was left alone. Needs TRUTO_API_TOKEN."""
-    from cli.workflow_push import pull_workflows
-
-    raise typer.Exit(pull_workflows(folder, force=force, as_json=json))
-
-
-@workflows.command("diff")
-def diff_workflows(paths: WorkflowPaths = None, json: Json = False) -> None:
-    """Show what a push would change. Exits 1 when something would. Needs TRUTO_API_TOKEN."""
-    from cli.workflow_push import diff_workflows
-
-    raise typer.Exit(diff_workflows(paths or [], as_json=json))
 
 
 def _heading(arguments: list[str]) -> str:

@@ -20,7 +20,7 @@ from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
 from cli.store_check import checked
 from events import ConfigError, ParkedLimit, Shard, Spool, SpoolUnusable, Store
-from events.beside import beside
+from events.background import background
 from truto.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ async def _followed(file: SourcesFile | None, table: SourceTable) -> AsyncIterat
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, file.reload)
     try:
-        async with beside(file.follow(table), "follow-sources"):
+        async with background(file.follow(table), "follow-sources"):
             yield
     finally:
         loop.remove_signal_handler(signal.SIGHUP)

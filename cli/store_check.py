@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 
 from events import ConfigError, Store, StoreUnavailable
-from events.beside import beside
+from events.background import background
 
 log = structlog.get_logger("cli")
 
@@ -27,7 +27,7 @@ async def checked(store: Store, mode: Literal["strict", "warn", "off"]) -> Async
     """
     if mode == "strict":
         await _insist(store)
-    async with beside(_warn(store), "check-store") if mode == "warn" else nullcontext():
+    async with background(_warn(store), "check-store") if mode == "warn" else nullcontext():
         yield
 
 

@@ -17,7 +17,7 @@ from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.queue import NEEDS_REAUTH, Claim, End, Lease, until_reconnected
 from events.runs import Begun, Run, RunStatus, Waiting
-from events.shards import Shard, Shards, choose_shard, together
+from events.shards import Shard, Shards, choose_shard, combine
 from events.source_notes import Enrolment, Refused
 from events.spool import Spool
 from events.store import Store
@@ -63,7 +63,7 @@ __all__ = [
     "Verified",
     "Waiting",
     "choose_shard",
+    "combine",
     "lane_name",
-    "together",
     "until_reconnected",
 ]

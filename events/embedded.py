@@ -19,7 +19,7 @@ from events.errors import NoRedisServer, RedisNotStarted
 
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
-_LONGEST_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a little while binding
+_MAX_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a little while binding
 
 
 def find_redis_server() -> str:
@@ -155,7 +155,7 @@ class EmbeddedRedis:
 
 def _socket_for(folder: Path) -> Path:
     path = folder / "redis.sock"
-    if len(str(path)) <= _LONGEST_SOCKET_PATH:
+    if len(str(path)) <= _MAX_SOCKET_PATH:
         return path
     name = hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
     return Path(tempfile.gettempdir()) / f"truto-worker-{name}.sock"

@@ -28,7 +28,7 @@ PENDING_OVERHEAD_BYTES = 1024
 """What an event that is not over takes of Redis besides bodies and headers: keys, places in the queue, its history."""
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
-_LONGEST_NAME = 256
+_MAX_NAME = 256
 OWN_IDS = frozenset({PLATFORM_SOURCE, WORKFLOWS_SOURCE})
 """The sources whose ids are never used twice, whatever the type."""
 
@@ -189,10 +189,10 @@ def read_envelope(source: str, body: bytes, *, sent: bytes = b"") -> tuple[str, 
 
 def checked_name(name: str) -> str:
     """*name* itself, when it can be an event's. Raises :class:`MalformedEvent` when it cannot."""
-    if len(name) > _LONGEST_NAME or not name.isprintable():
+    if len(name) > _MAX_NAME or not name.isprintable():
         raise MalformedEvent(
             "event_name_malformed",
-            f"the event's name must be printable and at most {_LONGEST_NAME} characters",
+            f"the event's name must be printable and at most {_MAX_NAME} characters",
         )
     return name
 
@@ -304,7 +304,7 @@ def event_id(named: Sequence[str | None], *, otherwise: Sequence[bytes] = (), hi
 
 def _printable(own: str) -> str:
     """The id itself, unless it is too long, or not safe to show."""
-    return own if len(own) <= _LONGEST_NAME and own.isprintable() else _hashed_text(own)
+    return own if len(own) <= _MAX_NAME and own.isprintable() else _hashed_text(own)
 
 
 def _hashed_text(text: str) -> str:

@@ -22,8 +22,8 @@ log = structlog.get_logger("events")
 OUTAGE_BACKOFF = Backoff(0.5, 5.0)
 """How long (s) nobody asks a store that does not answer; without jitter, for one process asks for all it does."""
 
-_MOST_EVENTS = 128
-_MOST_BYTES = 4 * 1024 * 1024
+_MAX_EVENTS = 128
+_MAX_BYTES = 4 * 1024 * 1024
 _DRAIN_SECONDS = 10.0
 
 
@@ -170,6 +170,6 @@ def _batch_length(deliveries: Sequence[Sequence[Verified]]) -> int:
     for position, delivery in enumerate(deliveries):
         events += len(delivery)
         held += sum(verified.body_bytes for verified in delivery)
-        if position and (events > _MOST_EVENTS or held > _MOST_BYTES):
+        if position and (events > _MAX_EVENTS or held > _MAX_BYTES):
             return position
     return len(deliveries)

@@ -18,7 +18,7 @@ from events.client import StoreClient, confirmed
 from events.errors import CorruptEvent, StoreUnavailable
 from events.event import Event, read_stored
 from events.lanes import Lane, OrderedPattern
-from events.listening import hear
+from events.subscription import subscribe
 from events.usage import ParkedLimit
 
 NEEDS_REAUTH = "needs_reauth"
@@ -115,8 +115,8 @@ class Queue:
     ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
-        Of these, *free* could begin at once, and no more than *most* (all of them, where nothing is said): whoever gets
-        fewer than that waits, and is told of new events (:meth:`listen`).
+        *free* slots could run such work at once, at most *most* of them (the default). A worker that gets less work
+        than that counts as idle, and new events are pushed to it (:meth:`subscribe`).
 
         Large bodies are leased up to *most_bytes*, counting the *held_bytes* of those that *owner* has. Those beyond
         are left in the queue, and small events pass them. One of more than *most_bytes* comes when no other is held.
@@ -222,16 +222,18 @@ class Queue:
         limits = self._retention.parked.events, self._retention.parked.bytes_of(self._client.maxmemory)
         return [bool(ended) for ended in await self._client.run("finish", [*self._retention.ttls, *limits, *args])]
 
-    async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
-        """What *owner* is told while it waits: a new event, leased to it already, or ``None``: there may be work.
+    async def subscribe(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+        """What is pushed to *owner* while it is idle: a new event, leased to it, or ``None``: there may be work.
 
-        Whoever has claimed less than it wanted is given up to as many new events as it still wanted. After that, and
-        after a ``None``, it is told nothing before it claims again. The first word is ``None``, as soon as *owner* can
-        be told. Ends with :meth:`leave`.
+        A worker that was given less than it claimed gets up to as many new events as its claim left open. After that,
+        and after a ``None``, nothing is pushed before it claims again. The first message is ``None``, once the
+        subscription stands. Ends with :meth:`unsubscribe`.
         """
         async with (
             confirmed(),
-            aclosing(hear(self._client.redis, self._channel(owner), patience=self._client.answer_seconds)) as messages,
+            aclosing(
+                subscribe(self._client.redis, self._channel(owner), patience=self._client.answer_seconds)
+            ) as messages,
         ):
             async for message in messages:
                 if message == _LEFT:
@@ -240,8 +242,8 @@ class Queue:
                 if lease is None or self._is_fresh(lease) or (await self.renew([lease]))[0]:
                     yield lease
 
-    async def leave(self, owner: str) -> None:
-        """Tell *owner* nothing more: it claims no more. What it was told, :meth:`listen` still gives; then it ends.
+    async def unsubscribe(self, owner: str) -> None:
+        """Push nothing more to *owner*, which claims no more. :meth:`subscribe` gives what was pushed, and ends.
 
         Returns once a claim that is under way has its answer.
         """

@@ -13,7 +13,7 @@ from events.inspection import Overview
 from events.intake import Intake
 from events.spool import Spool
 from events.store import Store
-from events.usage import PendingLimit, together_usage
+from events.usage import PendingLimit, combine_usage
 
 
 class Shard(NamedTuple):
@@ -56,7 +56,7 @@ def _share_of(verified: Verified) -> str:
     return account_of(verified) or verified.key
 
 
-def together(overviews: Sequence[Overview]) -> Overview:
+def combine(overviews: Sequence[Overview]) -> Overview:
     """The state of several queues as one: sums, and the age of the oldest work of them all."""
     totals: Counter[str] = Counter()
     for overview in overviews:
@@ -70,5 +70,5 @@ def together(overviews: Sequence[Overview]) -> Overview:
         workers=sum(overview.workers for overview in overviews),
         totals=dict(totals),
         held=sum(overview.held for overview in overviews),
-        sources=together_usage(overview.sources for overview in overviews),
+        sources=combine_usage(overview.sources for overview in overviews),
     )

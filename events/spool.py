@@ -40,7 +40,7 @@ DEFAULT_MOST_BYTES = 1024**3
 _SEGMENT_BYTES = 8 * 1024 * 1024
 _LEAST_ROOM = 64 * 1024
 # Redis takes no argument over 512 MiB: a record it refuses for ever would hold up all that wait behind it.
-_MOST_RECORD_BYTES = 256 * 1024 * 1024
+_MAX_RECORD_BYTES = 256 * 1024 * 1024
 _NAME = re.compile(rf"(\d{{12,18}})-([0-9a-f]{{{2 * KEY_BYTES}}})\.spool")
 
 # Not on every system; where it is missing, fsync does the same and a little more.
@@ -117,7 +117,7 @@ class Spool:
         Raises :class:`SpoolFull`, or :class:`SpoolUnavailable` when the disk did not confirm.
         """
         payload = pack(events)
-        if len(payload) > _MOST_RECORD_BYTES:
+        if len(payload) > _MAX_RECORD_BYTES:
             raise SpoolFull("the spool takes no delivery of this size")
         try:
             fitted = await self._appending.submit(payload)

@@ -102,7 +102,7 @@ def read_usage(
     return usages
 
 
-def together_usage(usages: Iterable[Mapping[str, SourceUsage]]) -> dict[str, SourceUsage]:
+def combine_usage(usages: Iterable[Mapping[str, SourceUsage]]) -> dict[str, SourceUsage]:
     """The usage of each source in several stores: sums, and the fullest and oldest of them."""
     found: dict[str, SourceUsage] = {}
     for usage in usages:

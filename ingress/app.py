@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from events import Intake, Shard, Shards, Spool, Store
-from events.beside import beside
+from events.background import background
 from ingress.answers import Refusal, failed, refuse
 from ingress.budget import BodyBudget
 from ingress.connections import Connections
@@ -160,7 +160,7 @@ def _source_at(path: str, table: SourceTable) -> str:
 async def _running(intake: Intake) -> AsyncIterator[None]:
     try:
         # What is left is brought over by the next process, so a shutdown need not wait for the store.
-        async with beside(intake.run(), "drain-spool"):
+        async with background(intake.run(), "drain-spool"):
             yield
     finally:
         await intake.spool.close()

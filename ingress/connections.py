@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from events.beside import beside
+from events.background import background
 from ingress.budget import BodyBudget
 from ingress.limits import Limits
 from ingress.turned_away import TurnedAway
@@ -149,7 +149,7 @@ class Connections:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """End what is overdue, until the block ends."""
-        async with beside(self._run(), "sweep-connections"):
+        async with background(self._run(), "sweep-connections"):
             yield
 
     async def _run(self) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events import Acceptance, Intake, Overview, Store, StoreUnavailable, together
+from events import Acceptance, Intake, Overview, Store, StoreUnavailable, combine
 from ingress.answers import refuse
 from ingress.connections import Connections
 from ingress.health import DRAINING
@@ -242,7 +242,7 @@ class MetricsRoute:
 
     async def _ask(self) -> Overview | None:
         try:
-            return together(await asyncio.gather(*(store.inspection.overview() for store in self._stores)))
+            return combine(await asyncio.gather(*(store.inspection.overview() for store in self._stores)))
         except StoreUnavailable:
             return None
 

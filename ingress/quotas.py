@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from events import PendingLimit, Store, StoreUnavailable
-from events.beside import beside
+from events.background import background
 from ingress.answers import Refusal
 
 NEARLY_FULL = 0.85
@@ -140,7 +140,7 @@ class Quotas:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look at the memory of Redis once a second, until the block ends."""
-        async with beside(self._watch(), "watch-memory"):
+        async with background(self._watch(), "watch-memory"):
             yield
 
     async def _watch(self) -> None:

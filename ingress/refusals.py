@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from events import Refused, Store, StoreUnavailable
-from events.beside import beside
+from events.background import background
 from ingress.answers import Refusal
 
 NO_SOURCE = "unknown"
@@ -36,7 +36,7 @@ class RefusalJournal:
     async def running(self) -> AsyncIterator[None]:
         """Write until the block ends, and what is left then once more, if the store takes it at once."""
         try:
-            async with beside(self._run(), "write-refusals"):
+            async with background(self._run(), "write-refusals"):
                 yield
         finally:
             with suppress(TimeoutError):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from events.beside import end
+from events.background import cancel
 
 _FRESH_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.5
@@ -53,7 +53,7 @@ class Snapshot(Generic[Answer]):
         """End the work that is under way; nothing is begun any more."""
         self._closed = True
         if self._running is not None:
-            await end(self._running)
+            await cancel(self._running)
 
     async def _run(self) -> Answer:
         try:

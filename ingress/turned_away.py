@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
-from events.beside import beside
+from events.background import background
 
 log = structlog.get_logger("ingress")
 
@@ -38,7 +38,7 @@ class TurnedAway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Log until the block ends, and then what is left."""
-        async with beside(self._run(), "log-turned-away"):
+        async with background(self._run(), "log-turned-away"):
             yield
         self.write()
 

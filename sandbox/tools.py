@@ -10,9 +10,6 @@ from sandbox import dataset, fields
 from sandbox.provider import READS, WRITES
 
 CRUD = ("list", "get", "create", "update", "delete")
-KINDS = ("read", "write", "custom")
-"""Besides their names, methods can be asked for by kind (skill: mcp-tokens)."""
-
 _ID = {"type": "string", "description": "The record's id."}
 _QUERIES = {
     "list": {

@@ -38,11 +38,9 @@ if TYPE_CHECKING:
     from truto.delivery import DeliveryAnswer, deliver, delivery_client
     from truto.downloads import Download
     from truto.models import (
-        AccountPayload,
         CronTrigger,
         IntegratedAccount,
         LinkToken,
-        RunPayload,
         SyncJob,
         SyncJobRun,
         Webhook,
@@ -90,7 +88,6 @@ __all__ = [
     "HEADER",
     "TEST_EVENT_TYPE",
     "AccountBlocked",
-    "AccountPayload",
     "AccountToken",
     "Alarm",
     "ApiError",
@@ -135,7 +132,6 @@ __all__ = [
     "RateLimited",
     "RawBody",
     "RetryPolicy",
-    "RunPayload",
     "SandboxAccount",
     "ServerError",
     "SignatureError",

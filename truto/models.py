@@ -70,14 +70,6 @@ class IntegratedAccount(Model):
         return self.integration.name if self.integration else None
 
 
-class AccountPayload(IntegratedAccount):
-    """The payload of ``integrated_account:*``: the account after the change.
-
-    ``last_error`` comes with the three error events; ``integrated_account:deleted`` carries the ``id`` alone
-    (skill: connection-flow).
-    """
-
-
 class SyncJob(Model):
     """What to fetch, in which order (docs: RapidBridge overview; skill: sync-jobs)."""
 
@@ -121,13 +113,6 @@ class SyncJobRun(Model):
             return self.integrated_account_id
         named = self.args.get("integrated_account_id") if isinstance(self.args, dict) else None
         return named if isinstance(named, str) and named else None
-
-
-class RunPayload(SyncJobRun):
-    """The payload of ``sync_job_run:*``: the run after the change.
-
-    ``sync_job_run:record`` and ``sync_job_run:record_error`` carry records instead of a run (skill: sync-jobs).
-    """
 
 
 class CronTrigger(Model):

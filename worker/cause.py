@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-_LONGEST_MESSAGE = 500
-_MOST_FRAMES = 12
+_MAX_MESSAGE = 500
+_MAX_FRAMES = 12
 _CREDENTIALS = re.compile(r"(?i)(bearer|basic)\s+[\w.~+/=-]{8,}|(?<=://)[^/\s]+(?=@)|whsec_[\w+/=]+")
 _MASK = "[secret]"
 
@@ -32,11 +32,11 @@ class Describer:
         for secret in self.secrets:
             text = text.replace(secret, _MASK)
         text = _CREDENTIALS.sub(_MASK, text)
-        return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
+        return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
 
     def cause(self, exc: BaseException, handler: str) -> dict[str, Any]:
         """What to keep with a dead letter: error, traceback (places, no values) and a fingerprint to group by."""
-        frames = traceback.extract_tb(exc.__traceback__)[-_MOST_FRAMES:]
+        frames = traceback.extract_tb(exc.__traceback__)[-_MAX_FRAMES:]
         kind = type(exc).__name__
         places = "|".join(f"{frame.filename}:{frame.name}" for frame in frames)
         return {

@@ -28,17 +28,17 @@ log = structlog.get_logger("worker")
 NO_HANDLER = "no_handler"
 HANDLER_MISSING = "handler_missing"
 
-_LOOKED_AT_ONCE = 50
+_PAGE = 50
 _NEARLY_FULL = 0.8
 _ALARM_SECONDS = 60.0
 _BOUNDS = (
     "what nobody handles is let go beyond PARKED_MAX, PARKED_MAX_BYTES and PARKED_TTL: handle, ignore or replay it"
 )
-_EVER = datetime.min.replace(tzinfo=UTC)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
 _MAY_RECONNECT = _RECONNECTED | {"integrated_account:updated"}
 _EXPECTED = frozenset({"done", "discarded", "released"})
-_TOLD = ("why", "error", "in_seconds")
+_LOGGED_NOTES = ("why", "error", "in_seconds")
 
 
 @dataclass(slots=True)
@@ -53,9 +53,9 @@ class Dispatcher:
     describer: Describer = field(default_factory=Describer)
     suggest: bool = False
     _suggested: set[str] = field(default_factory=set, init=False)
-    _looked_until: datetime = field(default=_EVER, init=False)
+    _scanned_until: datetime = field(default=_BEGINNING, init=False)
     _let_go: int | None = field(default=None, init=False)
-    _alarmed: dict[str, float] = field(default_factory=dict, init=False)
+    _last_alarm: dict[str, float] = field(default_factory=dict, init=False)
     _log: structlog.typing.FilteringBoundLogger = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,8 +105,11 @@ class Dispatcher:
             log.error("parked_let_go", events=let_go - self._let_go, hint="look: truto-worker events")
         self._let_go = let_go
         for source, part in fullness.items():
-            if part >= _NEARLY_FULL and time.monotonic() - self._alarmed.get(source, -_ALARM_SECONDS) >= _ALARM_SECONDS:
-                self._alarmed[source] = time.monotonic()
+            if (
+                part >= _NEARLY_FULL
+                and time.monotonic() - self._last_alarm.get(source, -_ALARM_SECONDS) >= _ALARM_SECONDS
+            ):
+                self._last_alarm[source] = time.monotonic()
                 log.error("parked_nearly_full", source=source, percent=round(part * 100), hint=_BOUNDS)
 
     async def unpark_known(self) -> int:
@@ -115,20 +118,20 @@ class Dispatcher:
         A second call looks only at what was parked since the first. It is called again and again, because in a rolling
         deploy the version before goes on parking what this one knows.
         """
-        unparked, newest, unwanted = 0, self._looked_until, []
-        async for kept in self.store.inspection.each_kept("parked", _LOOKED_AT_ONCE):
-            if kept.since < self._looked_until:
+        unparked, newest, unhandled = 0, self._scanned_until, []
+        async for kept in self.store.inspection.each_kept("parked", _PAGE):
+            if kept.since < self._scanned_until:
                 break
             newest = max(newest, kept.since)
             if self._is_known(kept):
                 unparked += await self.store.inspection.unpark([kept.member])
-            elif self._looked_until == _EVER and kept.note.get("why") == NO_HANDLER:
-                unwanted.append(kept)
-                if len(unwanted) >= _LOOKED_AT_ONCE:
-                    await self.store.inspection.index_parked(unwanted)
-                    unwanted = []
-        await self.store.inspection.index_parked(unwanted)
-        self._looked_until = newest
+            elif self._scanned_until == _BEGINNING and kept.note.get("why") == NO_HANDLER:
+                unhandled.append(kept)
+                if len(unhandled) >= _PAGE:
+                    await self.store.inspection.index_parked(unhandled)
+                    unhandled = []
+        await self.store.inspection.index_parked(unhandled)
+        self._scanned_until = newest
         return unparked
 
     def _is_known(self, kept: Kept) -> bool:
@@ -153,10 +156,10 @@ class Dispatcher:
             return handlers
         if self.registry.ignores(lease.event):
             return End("done", note={"why": "ignored"})
-        self._say_unwanted(lease.event)
+        self._log_parked(lease.event)
         return End("parked", note={"why": NO_HANDLER})
 
-    def _say_unwanted(self, event: Event) -> None:
+    def _log_parked(self, event: Event) -> None:
         log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
         if self.suggest and event.has_body and event.type not in self._suggested:
             self._suggested.add(event.type)
@@ -190,7 +193,7 @@ class Dispatcher:
             attempt=context.attempt,
             outcome=end.kind,
             milliseconds=round((time.perf_counter() - started) * 1000, 1),
-            **{name: end.note[name] for name in _TOLD if end.note.get(name)},
+            **{name: end.note[name] for name in _LOGGED_NOTES if end.note.get(name)},
         )
         return end
 

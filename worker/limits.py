@@ -12,13 +12,15 @@ from events import NO_LANE, ConfigError, Event, Lane, lane_name
 Key: TypeAlias = "Literal['account', 'tenant'] | Callable[[Event], str | None]"
 """Which events belong together: those of one account, of one tenant, or with one answer of a function."""
 
-_MOST_STARTS = 10_000
-_LONGEST_SECONDS = 7 * 86_400.0
+_MAX_STARTS = 10_000
+_MAX_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ``@on`` was given for the work that shares a key. Raises :class:`ConfigError` for what cannot be meant.
+    """What ``@on`` was given for the work that shares a key.
+
+    Raises :class:`ConfigError` for values out of range, and for combinations that contradict each other.
 
     *rate* is a number of starts and the seconds within which there are no more; *debounce* is in seconds.
     """
@@ -79,12 +81,12 @@ def _is_time(seconds: object) -> bool:
         isinstance(seconds, int | float)
         and not isinstance(seconds, bool)
         and math.isfinite(seconds)
-        and 0.001 <= seconds <= _LONGEST_SECONDS
+        and 0.001 <= seconds <= _MAX_SECONDS
     )
 
 
 def _is_rate(rate: object) -> bool:
     match rate:
         case (int(count), seconds):
-            return _is_count(count) and count <= _MOST_STARTS and _is_time(seconds)
+            return _is_count(count) and count <= _MAX_STARTS and _is_time(seconds)
     return False

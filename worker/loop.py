@@ -107,7 +107,7 @@ class ClaimLoop:
             return
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._queue.leave(self._owner)
+                await self._queue.unsubscribe(self._owner)
                 await asyncio.wait([self._subscription])
         self._subscription.cancel()
         self._subscription = None
@@ -193,7 +193,7 @@ class ClaimLoop:
         is_lost = False
         while True:
             try:
-                async with contextlib.aclosing(self._queue.listen(self._owner)) as messages:
+                async with contextlib.aclosing(self._queue.subscribe(self._owner)) as messages:
                     async for lease in messages:
                         self._receive(lease)
                         is_lost = False

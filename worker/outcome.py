@@ -14,8 +14,8 @@ from worker.registry import Handler
 MAX_CRASHES = 3
 """A handler whose claims were never finished so often is poisonous: it takes the worker down with it."""
 
-_LONGEST_RATE_LIMIT_SECONDS = 60.0
-_LONGEST_DELAY_SECONDS = 366 * 86_400.0
+_MAX_RATE_LIMIT_SECONDS = 60.0
+_MAX_DELAY_SECONDS = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ def end_of_attempt(
         case LeaseLost():
             return End("released", handler.name, note={"why": "lease_lost"})  # refused, unless nobody has it
         case Postponed():
-            delay = min(max(0.0, error.after), _LONGEST_DELAY_SECONDS)
+            delay = min(max(0.0, error.after), _MAX_DELAY_SECONDS)
             return End("released", handler.name, delay, {"why": error.why, "in_seconds": round(delay, 3)})
         case RateLimited():
             # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
-            delay = min(max(error.retry_after or 0.0, 1.0), _LONGEST_RATE_LIMIT_SECONDS)
+            delay = min(max(error.retry_after or 0.0, 1.0), _MAX_RATE_LIMIT_SECONDS)
             return End("released", handler.name, delay, {"why": "rate_limited", "in_seconds": delay})
         case NeedsReauth() if account := error.integrated_account_id or account_id:
             return until_reconnected(handler.name, account, describer.mask(str(error)))
@@ -89,6 +89,6 @@ def _failed(error: BaseException, handler: Handler, failures: int, policy: Polic
         return End("dead", handler.name, note={"attempts": failures, **cause})
     delay = policy.backoff_of(handler).delay(failures)
     if isinstance(error, Retry) and error.after is not None:
-        delay = min(max(0.0, error.after), _LONGEST_DELAY_SECONDS)
+        delay = min(max(0.0, error.after), _MAX_DELAY_SECONDS)
     note = {"error": cause["error"], "attempt": failures, "in_seconds": round(delay, 3)}
     return End("retried", handler.name, delay, note)

@@ -83,7 +83,7 @@ class Registry:
         Where it does not hold the work is discarded, and its history says why; where it fails it is a dead letter.
 
         Raises :class:`ConfigError` for a pattern that can match nothing, a condition that is not valid, a function that
-        is not a coroutine function of two arguments, a name that is taken, or limits that cannot be meant.
+        is not a coroutine function of two arguments, a name that is taken, or limits that contradict each other.
         """
         _check_patterns(patterns)
         if (max_attempts is not None and max_attempts < 1) or (timeout is not None and timeout <= 0):

@@ -86,7 +86,7 @@ class Reporter:
             try:
                 kept = await self._queue.renew(held)
             except StoreUnavailable as exc:
-                log.error("leases_not_renewed", error=str(exc), leases=len(held))
+                log.error("renewal_failed", error=str(exc), leases=len(held))
                 return
             for lease, still_held in zip(held, kept, strict=True):
                 if not still_held:

@@ -19,10 +19,10 @@ from worker.errors import BadStep, LeaseLost
 
 log = structlog.get_logger("worker")
 
-MOST_RESULT_BYTES = 256 * 1024
+MAX_RESULT_BYTES = 256 * 1024
 """The longest JSON that a step may return."""
 
-_LONGEST_NAME = 100
+_MAX_NAME = 100
 _BACKOFF = Backoff(0.1, 2.0)
 
 _Answer = TypeVar("_Answer")
@@ -99,8 +99,8 @@ class Steps:
         return _PrefixedSteps(self.store, self.lease, self.handler, self, prefix)
 
     def _take(self, name: object) -> None:
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
-            raise BadStep(f"a step's name must be a printable text of 1 to {_LONGEST_NAME} characters")
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MAX_NAME:
+            raise BadStep(f"a step's name must be a printable text of 1 to {_MAX_NAME} characters")
         if name in self._named:
             raise BadStep(f"step {name!r} is there twice in one attempt: its result would be that of the first")
         self._named.add(name)
@@ -141,8 +141,8 @@ def encode_result(name: str, result: object) -> bytes:
             f"step {name!r} must return plain JSON (dict with text keys, list, text, number, bool, None), "
             f"not {type(result).__name__}: return what later code needs of it, such as an id"
         )
-    if len(encoded) > MOST_RESULT_BYTES:
-        raise BadStep(f"step {name!r} returned {len(encoded)} bytes of JSON; at most {MOST_RESULT_BYTES} can be kept")
+    if len(encoded) > MAX_RESULT_BYTES:
+        raise BadStep(f"step {name!r} returned {len(encoded)} bytes of JSON; at most {MAX_RESULT_BYTES} can be kept")
     return encoded
 
 
@@ -155,5 +155,5 @@ async def confirmed(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         except StoreUnavailable as exc:
             failures += 1
             delay = _BACKOFF.longest(failures)
-            log.warning("step_waits_for_store", error=str(exc), again_in_seconds=delay)
+            log.warning("step_delayed", error=str(exc), again_in_seconds=delay)
             await asyncio.sleep(delay)

@@ -9,8 +9,8 @@ import orjson
 
 from events import Event
 
-_MOST_FIELDS = 20
-_LONGEST_FIELD = 60
+_MAX_FIELDS = 20
+_MAX_FIELD = 60
 _TAKEN = {"on", "event", "ctx"}
 
 
@@ -18,8 +18,8 @@ def suggest_handler(event: Event) -> str:
     """Source text of a handler for *event*, with its payload's fields as a comment (names only, no values)."""
     entity, _, action = event.type.partition(":")
     module, function = _identifier(entity) or "event", _function_name(action)
-    names = sorted(name[:_LONGEST_FIELD] for name in event.payload if name.isprintable())
-    fields = ", ".join(names[:_MOST_FIELDS]) or "no fields"
+    names = sorted(name[:_MAX_FIELD] for name in event.payload if name.isprintable())
+    fields = ", ".join(names[:_MAX_FIELDS]) or "no fields"
     return (
         f"# handlers/{module}.py\n"
         "from events import Event\n"

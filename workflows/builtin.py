@@ -29,7 +29,7 @@ from workflows.actions import StepContext, action
 from workflows.config import ActionConfig, checked_by, read_config
 from workflows.http import HttpRequest
 
-MOST_EMITTED = 8
+MAX_EMITTED = 8
 """How many events may have emitted each other in a row: where it ends, two workflows most likely start each other."""
 
 _SET_BY_US = frozenset({"host", "content-length", "transfer-encoding", "connection"}) | frozenset(
@@ -235,8 +235,8 @@ async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, 
     if not told.type.isprintable():
         raise WorkflowFailed("must be printable", at=f"{step.at}.type")
     depth = int(step.event.headers.get(_DEPTH, "0")) + 1 if step.event.source == WORKFLOWS_SOURCE else 1
-    if depth > MOST_EMITTED:
-        reason = f"{MOST_EMITTED} events have emitted each other in a row: workflows that start each other never end"
+    if depth > MAX_EMITTED:
+        reason = f"{MAX_EMITTED} events have emitted each other in a row: workflows that start each other never end"
         raise WorkflowFailed(reason, at=f"{step.at}.type")
     event_id = str(uuid.uuid5(_NAMESPACE, f"{step.run_id}:{step.number}"))
     name = name_from(WORKFLOWS_SOURCE, told.type)

@@ -18,7 +18,7 @@ from workflows.services import Services
 from workflows.waiting import WAKER, awaited_type, wake_waiting
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_MOST_BYTES = 1024 * 1024
+_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ def read_workflow_file(path: Path, known: Actions = actions) -> WorkflowFile:
     if not _NAME.fullmatch(path.stem):
         raise BadWorkflow([WorkflowFault("", "the file's name has 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")])
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise BadWorkflow([WorkflowFault("", f"is longer than {_MOST_BYTES} bytes")])
+        if path.stat().st_size > _MAX_BYTES:
+            raise BadWorkflow([WorkflowFault("", f"is longer than {_MAX_BYTES} bytes")])
         document = read_document(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise BadWorkflow([WorkflowFault("", f"cannot be read: {exc.strerror}")]) from None

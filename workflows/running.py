@@ -42,8 +42,7 @@ from workflows.actions import DEFAULT_TIMEOUT_SECONDS, Action, Actions, StepCont
 from workflows.services import Services
 
 _NAMESPACE = uuid.UUID("b3b6f5c1-64a2-4f0e-8a43-1f6f0c9c7d2e")
-_MOST_RECORD_BYTES = 1024 * 1024
-_LONGEST_ERROR = 1_000
+_MAX_RECORD_BYTES = 1024 * 1024
 
 _CONTROL = (PutAside, Postponed, LeaseLost, RateLimited, NeedsReauth)
 """Not failures: the run goes on later, or elsewhere."""
@@ -91,7 +90,7 @@ class _Progress:
         if skipped:
             found["skipped"] = True
         encoded = orjson.dumps(found)
-        if len(encoded) > _MOST_RECORD_BYTES:
+        if len(encoded) > _MAX_RECORD_BYTES:
             left_out = [{**step, "result": None, "result_left_out": True} for step in steps]
             encoded = orjson.dumps({**found, "steps": left_out, "trace": []})
         return encoded

@@ -32,17 +32,17 @@ from workflows.services import Services
 WAKER = "workflows:wait_for_event"
 """The name of the handler that wakes what waits."""
 
-_LONGEST_SECONDS = 90 * 86_400.0
-_MOST_REMEMBERED_BYTES = 32 * 1024
-_MOST_RESULT_BYTES = 128 * 1024
-_MOST_WITH_BYTES = 1_024
+_MAX_SECONDS = 90 * 86_400.0
+_MAX_REMEMBERED_BYTES = 32 * 1024
+_MAX_RESULT_BYTES = 128 * 1024
+_MAX_WITH_BYTES = 1_024
 _DAY = 86_400.0
 
 
 class Sleep(ActionConfig):
     """The config of ``sleep``."""
 
-    seconds: float = Field(ge=0, le=_LONGEST_SECONDS, allow_inf_nan=False)
+    seconds: float = Field(ge=0, le=_MAX_SECONDS, allow_inf_nan=False)
 
 
 def _check_sleep(step: Step, at: str) -> None:
@@ -74,7 +74,7 @@ class WaitForEvent(ActionConfig):
     account_id: str | None = Field(default=None, max_length=256)
     match: str | None = Field(default=None, max_length=2_000)
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
-    timeout: float = Field(default=_DAY, gt=0, le=_LONGEST_SECONDS, allow_inf_nan=False)
+    timeout: float = Field(default=_DAY, gt=0, le=_MAX_SECONDS, allow_inf_nan=False)
     on_timeout: Literal["fail", "continue"] = "fail"
 
     @property
@@ -130,8 +130,8 @@ def _compiled(source: str, at: str) -> Expression:
 async def wait_for_event(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Go on when the event has come; the result is ``{event, timed_out}``."""
     wanted = read_config(WaitForEvent, config, step.at)
-    if len(orjson.dumps(wanted.with_)) > _MOST_WITH_BYTES:
-        raise WorkflowFailed(f"has more than {_MOST_WITH_BYTES} bytes", at=f"{step.at}.with")
+    if len(orjson.dumps(wanted.with_)) > _MAX_WITH_BYTES:
+        raise WorkflowFailed(f"has more than {_MAX_WITH_BYTES} bytes", at=f"{step.at}.with")
     if wanted.match is not None:
         _compiled(wanted.match, step.at)
     found = await _arrived(wanted, step)
@@ -237,9 +237,9 @@ async def wake_waiting(event: Event, ctx: Context, services: Services) -> None:
         {"key": event.key, "at": event.received_at.timestamp(), "account_id": event.account_id, "event": document}
     )
     # First remembered, then looked for: who begins to wait in between is refused, and looks again.
-    await store.runs.remember_arrival(event.type, arrival if len(arrival) <= _MOST_REMEMBERED_BYTES else b"")
+    await store.runs.remember_arrival(event.type, arrival if len(arrival) <= _MAX_REMEMBERED_BYTES else b"")
     kept = orjson.dumps(document)
-    if len(kept) > _MOST_RESULT_BYTES:
+    if len(kept) > _MAX_RESULT_BYTES:
         kept = orjson.dumps({**document, "payload": {}, "payload_left_out": len(kept)})
     woken = 0
     for bucket in dict.fromkeys([bucket_of(event.type, None), bucket_of(event.type, event.account_id)]):

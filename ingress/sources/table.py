@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import structlog
 
 from events import Store, StoreUnavailable
-from events.beside import beside
+from events.background import background
 from ingress.answers import RETRY_AFTER_SECONDS, Refusal, not_authentic
 from ingress.sources.certificates import Certificates
 from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource, Jwks
@@ -148,7 +148,7 @@ class SourceTable:
         # Python lets a thread that computes go on for 5 ms while the event loop waits for it.
         sys.setswitchinterval(_SWITCH_SECONDS)
         try:
-            async with beside(self._follow_contexts(), "follow-contexts"):
+            async with background(self._follow_contexts(), "follow-contexts"):
                 yield
         finally:
             sys.setswitchinterval(before)

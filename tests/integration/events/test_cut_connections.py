@@ -146,7 +146,7 @@ async def _try(store: Store, n: int) -> None:
 
 
 async def _listen(store: Store) -> None:
-    async with asyncio.timeout(0.05), aclosing(store.queue.listen("w")) as messages:
+    async with asyncio.timeout(0.05), aclosing(store.queue.subscribe("w")) as messages:
         async for _ in messages:
             pass
 

@@ -285,7 +285,7 @@ async def test_with_ordered_handlers_nothing_passes_an_event_that_waits_for_room
 
 
 async def test_no_worker_that_waits_is_given_a_large_event_but_it_is_told_to_look(store: Store) -> None:
-    messages = store.queue.listen("worker-1")
+    messages = store.queue.subscribe("worker-1")
     assert await anext(messages) is None
     await store.queue.claim(10, "worker-1")
     await accept(store, large())

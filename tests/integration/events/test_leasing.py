@@ -282,7 +282,7 @@ async def test_an_answer_that_lay_unread_until_its_leases_were_lost_brings_none(
         assert lease.crashes == 1
         await other.close()
 
-    async with aclosing(store.queue.listen("frozen")) as messages:
+    async with aclosing(store.queue.subscribe("frozen")) as messages:
         await anext(messages)  # whoever listens has its claims sent at once
         await store.queue.claim(0, "frozen")
         claiming = asyncio.create_task(store.queue.claim(1, "frozen"))

@@ -28,7 +28,7 @@ async def listening(store: Store, owner: str) -> AsyncIterator[Told]:
     told: Told = asyncio.Queue()
 
     async def listen() -> None:
-        async with aclosing(store.queue.listen(owner)) as messages:
+        async with aclosing(store.queue.subscribe(owner)) as messages:
             async for message in messages:
                 await told.put(message)
 
@@ -52,7 +52,7 @@ async def waiting(store: Store, owner: str = "idle", slots: int = 10) -> AsyncIt
 @asynccontextmanager
 async def reading(store: Store, owner: str) -> AsyncIterator[AsyncGenerator[Lease | None, None]]:
     """The same, but what it is told lies unread until it is asked for."""
-    async with aclosing(store.queue.listen(owner)) as messages:
+    async with aclosing(store.queue.subscribe(owner)) as messages:
         assert await anext(messages) is None
         await claim_nothing(store, owner)
         yield messages
@@ -246,7 +246,7 @@ async def test_a_lease_that_lay_unread_until_it_was_lost_is_not_given(make_store
     async with reading(store, "frozen") as messages:
         await accept(store)
         other = await claim_one(store, "other")
-        await store.queue.leave("frozen")
+        await store.queue.unsubscribe("frozen")
         assert [lease async for lease in messages] == []
     assert await store.queue.renew([other]) == [True]
 
@@ -265,13 +265,13 @@ async def test_who_leaves_hears_what_it_was_told_before_and_then_the_end(make_st
     store = make_store()
     async with reading(store, "leaving") as messages:
         await accept(store, delivered("before"))
-        await store.queue.leave("leaving")
+        await store.queue.unsubscribe("leaving")
         await accept(store, delivered("after"))
         assert [lease.event.id async for lease in messages if lease] == ["before"]
     assert (await claim_one(store)).event.id == "after"
 
 
-@pytest.mark.parametrize("end", [lambda store: store.queue.leave("leaving"), Store.close], ids=["leave", "close"])
+@pytest.mark.parametrize("end", [lambda store: store.queue.unsubscribe("leaving"), Store.close], ids=["leave", "close"])
 async def test_a_claim_that_is_under_way_when_its_worker_goes_has_its_answer_for_itself(
     make_store: MakeStore, end: Callable[[Store], Awaitable[None]]
 ) -> None:
@@ -290,7 +290,7 @@ async def test_a_listener_learns_that_its_connection_is_gone(redis_server: Embed
     async with cutting_proxy(redis_server.url.removeprefix("unix://")) as proxy:
         store = Store.connect(proxy.url)
         try:
-            async with aclosing(store.queue.listen("w")) as messages:
+            async with aclosing(store.queue.subscribe("w")) as messages:
                 assert await anext(messages) is None
                 proxy.reset_all()
                 with pytest.raises(StoreUnavailable):
@@ -313,7 +313,7 @@ async def test_silence_is_no_failure(redis_server: EmbeddedRedis) -> None:
 async def test_what_came_while_the_process_was_held_up_is_heard(redis_server: EmbeddedRedis) -> None:
     patient = Store.connect(redis_server.url, answer_seconds=0.2)
     try:
-        async with aclosing(patient.queue.listen("w")) as messages:
+        async with aclosing(patient.queue.subscribe("w")) as messages:
             assert await anext(messages) is None
             hearing = asyncio.ensure_future(anext(messages))
             await asyncio.sleep(0.1)
@@ -343,7 +343,7 @@ async def test_a_redis_user_who_may_not_publish_has_events_accepted_and_due(
         assert await accept(quiet) == [Acceptance.ACCEPTED]
         assert (await claim_one(quiet)).event.id == "e-1"
         with pytest.raises(StoreUnavailable):
-            await anext(quiet.queue.listen("idle"))
+            await anext(quiet.queue.subscribe("idle"))
     finally:
         await quiet.close()
         await store.redis.acl_deluser("quiet")

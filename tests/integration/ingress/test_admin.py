@@ -16,7 +16,7 @@ from redis import Redis
 from starlette.requests import Request
 
 from events import Shard, Spool, Store
-from events.beside import beside
+from events.background import background
 from events.embedded import EmbeddedRedis
 from ingress import create_app, truto_source
 from ingress.metrics import Metrics, MetricsRoute
@@ -187,7 +187,7 @@ async def test_the_text_of_many_sources_is_written_beside_the_event_loop(store: 
             stalls.append(time.monotonic() - began)
 
     began = time.monotonic()
-    async with beside(watch(), "watch"):
+    async with background(watch(), "watch"):
         response = await route(Request({"type": "http"}))
     took = time.monotonic() - began
     await route.aclose()

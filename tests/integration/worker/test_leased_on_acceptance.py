@@ -61,7 +61,7 @@ class GivenQueue(Queue):
         super().__init__(*args, **options)
         self.given: asyncio.Queue[Lease] = asyncio.Queue()
 
-    async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+    async def subscribe(self, owner: str) -> AsyncGenerator[Lease | None, None]:
         yield None
         while True:
             yield await self.given.get()
@@ -162,7 +162,7 @@ async def test_a_worker_that_stopped_is_told_of_nothing_more(store: Store, regis
 class Deaf(Queue):
     """A queue that cannot be listened to."""
 
-    async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+    async def subscribe(self, owner: str) -> AsyncGenerator[Lease | None, None]:
         raise StoreUnavailable("NOPERM")
         yield None
 

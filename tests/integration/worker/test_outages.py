@@ -217,7 +217,7 @@ async def test_a_worker_that_cannot_be_told_of_work_says_so_once(
     make_store: MakeStore, registry: Registry, logs: LogCapture
 ) -> None:
     class Deaf(Queue):
-        async def listen(self, owner: str) -> AsyncGenerator[Lease | None, None]:
+        async def subscribe(self, owner: str) -> AsyncGenerator[Lease | None, None]:
             raise StoreUnavailable("Redis did not confirm: NoPermissionError")
             yield None
 

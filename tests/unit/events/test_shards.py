@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events import Acceptance, Overview, PendingLimit, Shards, Store, StoreUnavailable, Verified, choose_shard, together
+from events import Acceptance, Overview, PendingLimit, Shards, Store, StoreUnavailable, Verified, choose_shard, combine
 from events.event import account_of
 
 
@@ -90,4 +90,4 @@ def test_shares_are_spread_evenly() -> None:
 def test_several_queues_look_as_one() -> None:
     one = Overview(1, 2.0, 3, 4, 5, 6, {"done": 1, "dead": 2}, 7)
     other = Overview(10, 1.0, 30, 40, 50, 60, {"done": 10}, 70)
-    assert together([one, other]) == Overview(11, 2.0, 33, 44, 55, 66, {"done": 11, "dead": 2}, 77)
+    assert combine([one, other]) == Overview(11, 2.0, 33, 44, 55, 66, {"done": 11, "dead": 2}, 77)

@@ -196,7 +196,7 @@ async def test_a_small_delivery_fits_beside_a_large_one_that_does_not(tmp_path: 
 async def test_a_delivery_that_the_store_could_never_take_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("events.spool._MOST_RECORD_BYTES", 100)
+    monkeypatch.setattr("events.spool._MAX_RECORD_BYTES", 100)
     async with opened(tmp_path) as spool:
         with pytest.raises(SpoolFull, match="of this size"):
             await spool.append([delivered("a", filler="x" * 100)])

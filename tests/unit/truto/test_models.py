@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from truto import models
-from truto.models import AccountPayload, IntegratedAccount, LinkToken, Model, RunPayload, Webhook
+from truto.models import IntegratedAccount, LinkToken, Model, SyncJobRun, Webhook
 from truto.times import parse_time
 
 RESOURCES = [kind for kind in vars(models).values() if isinstance(kind, type) and issubclass(kind, Model)]
@@ -46,8 +46,8 @@ def test_unknown_fields_are_kept_and_not_shown(kind: type[Model]) -> None:
 
 @pytest.mark.parametrize("status", ["active", "paused", "never heard of"])
 def test_any_status_is_accepted(status: str) -> None:
-    assert AccountPayload.model_validate({"id": "1", "status": status}).status == status
-    assert RunPayload.model_validate({"id": "1", "status": status}).status == status
+    assert IntegratedAccount.model_validate({"id": "1", "status": status}).status == status
+    assert SyncJobRun.model_validate({"id": "1", "status": status}).status == status
 
 
 def test_a_numeric_id_is_read_as_text() -> None:
@@ -55,17 +55,17 @@ def test_a_numeric_id_is_read_as_text() -> None:
 
 
 def test_an_account_names_its_integration_whatever_else_is_there() -> None:
-    account = AccountPayload.model_validate(
+    account = IntegratedAccount.model_validate(
         {"id": "1", "integration": {"id": "i", "name": "hubspot", "config": {"label": "HubSpot"}, "sharing": "allow"}}
     )
     assert account.integration_name == "hubspot"
-    assert AccountPayload(id="1").integration_name is None
+    assert IntegratedAccount(id="1").integration_name is None
 
 
 def test_an_account_error_is_readable_and_not_shown() -> None:
-    account = AccountPayload.model_validate({"id": "1", "status": "needs_reauth", "last_error": "invalid_grant"})
+    account = IntegratedAccount.model_validate({"id": "1", "status": "needs_reauth", "last_error": "invalid_grant"})
     assert account.last_error == "invalid_grant"
-    assert repr(account) == "AccountPayload(id='1', status='needs_reauth')"
+    assert repr(account) == "IntegratedAccount(id='1', status='needs_reauth')"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_an_account_error_is_readable_and_not_shown() -> None:
     ids=["own", "args", "empty-own", "no-text", "empty-args", "list-args", "none"],
 )
 def test_a_run_knows_its_account(payload: dict[str, Any], account_id: str | None) -> None:
-    assert RunPayload.model_validate({"id": "1", **payload}).account_id == account_id
+    assert SyncJobRun.model_validate({"id": "1", **payload}).account_id == account_id
 
 
 def test_a_webhooks_secret_and_target_are_not_shown() -> None:

@@ -114,7 +114,7 @@ async def test_what_is_not_packed_as_it_says_is_refused(body: bytes) -> None:
 
 @pytest.mark.bad_input(217)
 @pytest.mark.parametrize("tail", [b"x", gzip.compress(b"more"), bytes(10)], ids=["byte", "member", "zeros"])
-@pytest.mark.parametrize("apart", [True, False], ids=["apart", "together"])
+@pytest.mark.parametrize("apart", [True, False], ids=["apart", "combine"])
 async def test_what_follows_the_packed_body_is_refused(tail: bytes, apart: bool) -> None:
     first = gzip.compress(bytes(PIECE))
     chunks = (first, tail) if apart else (first + tail,)

@@ -8,7 +8,7 @@ import pytest
 
 from truto import samples
 from truto.catalogue import EVENT_TYPES, TEST_EVENT_TYPE
-from truto.models import AccountPayload, RunPayload
+from truto.models import IntegratedAccount, SyncJobRun
 from truto.samples import ACCOUNT_ID, INTEGRATION, SYNC_JOB_ID, TENANT_ID, sample_event
 from truto.times import parse_time
 
@@ -33,7 +33,7 @@ def test_every_known_type_has_a_payload_of_its_own_family(event_type: str) -> No
 @pytest.mark.parametrize("event_type", [name for name in ALL if name.startswith("integrated_account:")])
 def test_account_samples_are_accounts(event_type: str) -> None:
     payload = sample_event(event_type)["payload"]
-    account = AccountPayload.model_validate(payload)
+    account = IntegratedAccount.model_validate(payload)
     assert account.id == ACCOUNT_ID
     if event_type == "integrated_account:deleted":
         assert payload == {"id": ACCOUNT_ID}
@@ -70,7 +70,7 @@ def test_an_account_sample_has_the_status_its_event_announces(action: str, statu
     ],
 )
 def test_run_samples_are_runs(action: str, status: str, finished: bool) -> None:
-    run = RunPayload.model_validate(sample_event(f"sync_job_run:{action}")["payload"])
+    run = SyncJobRun.model_validate(sample_event(f"sync_job_run:{action}")["payload"])
     assert (run.status, run.sync_job_id, run.account_id) == (status, SYNC_JOB_ID, ACCOUNT_ID)
     assert (run.started_at is not None) is (action != "created")
     assert (run.finished_at is not None) is finished

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker import BadStep, DeadLetter
-from worker.steps import MOST_RESULT_BYTES, CallKeys, _running, encode_result
+from worker.steps import MAX_RESULT_BYTES, CallKeys, _running, encode_result
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -74,8 +74,8 @@ def test_a_list_that_holds_itself_is_refused_too() -> None:
 
 
 def test_a_result_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    longest = "x" * (MOST_RESULT_BYTES - 2)
-    assert len(encode_result("s", longest)) == MOST_RESULT_BYTES
+    longest = "x" * (MAX_RESULT_BYTES - 2)
+    assert len(encode_result("s", longest)) == MAX_RESULT_BYTES
     with pytest.raises(TypeError, match=r"step 's' returned 262145 bytes"):
         encode_result("s", longest + "x")
 

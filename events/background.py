@@ -1,4 +1,4 @@
-"""Work that goes on beside a block of code, and ends with it."""
+"""Run a task in the background of a block of code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AGAIN_SECONDS = 0.2
 
 
 @asynccontextmanager
-async def beside(work: Coroutine[Any, Any, object], name: str) -> AsyncIterator[None]:
+async def background(work: Coroutine[Any, Any, object], name: str) -> AsyncIterator[None]:
     """Run *work* until the block ends, and no longer; *name* is its task's.
 
     What it raises is no concern of the block's: asyncio logs it.
@@ -20,10 +20,10 @@ async def beside(work: Coroutine[Any, Any, object], name: str) -> AsyncIterator[
     try:
         yield
     finally:
-        await end(task)
+        await cancel(task)
 
 
-async def end(task: asyncio.Task[Any]) -> None:
+async def cancel(task: asyncio.Task[Any]) -> None:
     """Cancel *task*, and return once it has ended."""
     # Python 3.11's wait_for, through which redis-py sends, may swallow a cancellation.
     while not task.done():

@@ -1,4 +1,4 @@
-"""A channel of Redis, and the certainty that it is not dead."""
+"""Subscribe to a channel of Redis, and notice a connection that is dead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from redis.asyncio import Redis
 
 
-async def hear(redis: Redis, channel: str, *, patience: float) -> AsyncGenerator[bytes, None]:
+async def subscribe(redis: Redis, channel: str, *, patience: float) -> AsyncGenerator[bytes, None]:
     """What is published on *channel*; the first message is empty, and says that the subscription stands.
 
     After *patience* (s) of silence Redis is asked whether it is still there. Raises ``TimeoutError`` when it does not

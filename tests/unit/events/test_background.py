@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from events.beside import beside
+from events.background import background
 
 
 class Work:
@@ -30,7 +30,7 @@ class Work:
 
 async def test_it_runs_while_the_block_does() -> None:
     work = Work()
-    async with beside(work.run(), "work"):
+    async with background(work.run(), "work"):
         await asyncio.wait_for(work.begun.wait(), 5)
         assert work.heard == 0
     assert work.heard == 1
@@ -38,13 +38,13 @@ async def test_it_runs_while_the_block_does() -> None:
 
 async def test_a_cancellation_that_is_swallowed_is_said_again() -> None:
     work = Work(deaf=2)
-    async with asyncio.timeout(5), beside(work.run(), "work"):
+    async with asyncio.timeout(5), background(work.run(), "work"):
         await work.begun.wait()
     assert work.heard == 3
 
 
 async def _fail_beside(work: Work) -> None:
-    async with beside(work.run(), "work"):
+    async with background(work.run(), "work"):
         await work.begun.wait()
         raise KeyError
 
@@ -61,7 +61,7 @@ async def test_work_that_is_over_is_let_be() -> None:
         over.set()
 
     over = asyncio.Event()
-    async with beside(run(), "work"):
+    async with background(run(), "work"):
         await over.wait()
 
 
@@ -70,7 +70,7 @@ async def test_work_that_fails_leaves_the_block_alone() -> None:
         raise ValueError("only logged")
 
     reached = False
-    async with beside(run(), "work"):
+    async with background(run(), "work"):
         await asyncio.sleep(0)
         reached = True
     assert reached
