@@ -15,7 +15,7 @@ from ingress.verification.context import Delivery
 from tests.mutations import mutated
 
 DOCUMENTED = frozenset({200, 202, 400, 401, 404, 405, 408, 413, 415, 431, 503})
-"""What the public port answers, whatever comes; 202 is what Microsoft Graph wants."""
+"""What the public port answers, whatever comes; 202 is what senders of CloudEvents want."""
 
 _LINES = (
     b"Transfer-Encoding: chunked\r\n",
