@@ -27,6 +27,7 @@ def lines(*values: str, name: str = "x-forwarded-for") -> list[tuple[bytes, byte
         ("[2001:db8::1]", "2001:db8::1"),
         ("2001:db8::1", "2001:db8::1"),
         (f"[::ffff:{CLIENT}]:443", CLIENT),
+        (f"::ffff:{CLIENT}", CLIENT),  # the peer, where one socket listens for IPv4 and IPv6
     ],
 )
 def test_an_address_is_read_with_or_without_a_port(text: str, address: str) -> None:
