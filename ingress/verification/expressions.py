@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ingress.errors import Unusable
+from ingress.verification.complexity import MAX_PARTS
 from ingress.verification.context import DeliveryContext
 from truto.expressions import (
     UNDEFINED,
@@ -26,10 +27,11 @@ CONTEXT_MARKS = frozenset({"headers", "raw_body"})
 
 _IN_THE_HEAD = frozenset({"headers", "method", "path", "query", "url", "context", "environment_variables", "env"})
 
-LIMITS = Limits(text_characters=8_000_000, max_seconds=20.0)
+LIMITS = Limits(text_characters=8_000_000, max_seconds=20.0, objects=MAX_PARTS)
 """A delivery's: tighter than usual, since strangers choose the input. Any body that is let in has to fit.
 
-What takes longer would be answered too late: a request has 45 s.
+What takes longer would be answered too late: a request has 45 s. As many objects as a body may have parts fit into a
+pod of 256 MiB; a body may hold five times as many numbers.
 """
 
 UNPROVEN_SECONDS = 2.0

@@ -42,6 +42,8 @@ class Limits:
     """Characters of text in the input."""
     elements: int = 500_000
     """Elements of arrays and members of objects: in any one value written out, and made in all."""
+    objects: int = 16_000_000
+    """Objects made in all, each of which takes hundreds of bytes, where an element takes eight."""
     text_characters: int = 16_000_000
     """Characters of text: in any one value, and made in all."""
     elements_per_value: int = 16
@@ -111,6 +113,7 @@ class Meter:
         "_elements",
         "_known",
         "_next_look",
+        "_objects",
         "_steps",
         "_text",
         "_values",
@@ -123,6 +126,7 @@ class Meter:
         self._next_look = 0.0
         self._depth = 0
         self._elements = 0
+        self._objects = 0
         self._text = 0
         self._steps = 0
         self._values = 0
@@ -184,6 +188,11 @@ class Meter:
         if self._elements > self.limits.elements:
             raise self._too_big("elements", self.limits.elements)
 
+    def _make_object(self) -> None:
+        self._objects += 1
+        if self._objects > self.limits.objects:
+            raise self._too_big("objects", self.limits.objects)
+
     def weigh_input(self, value: Any) -> None:
         """Count the text of the input, and know the weight of its parts."""
         self._weigh(value, charged=False)
@@ -204,6 +213,8 @@ class Meter:
             return known[2], known[3]
         if charged:
             self.make_elements(len(value))
+            if isinstance(value, dict):
+                self._make_object()
         nodes, characters, parts = 1 + len(value), 0, []
         for item in value.values() if isinstance(value, dict) else value:
             if isinstance(item, str):

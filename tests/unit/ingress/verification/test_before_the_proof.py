@@ -22,6 +22,7 @@ from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
 from ingress.sources.source import truto_source
 from ingress.verification import check_delivery
+from ingress.verification.complexity import MAX_PARTS, check_complexity
 from ingress.verification.expressions import LIMITS, UNPROVEN_SECONDS
 from ingress.verification.outcome import Accepted, Handshake, Ignored
 from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, of_headers, verify
@@ -395,6 +396,7 @@ def test_a_large_delivery_of_such_a_sender_is_taken() -> None:
 MAKES_WHAT_IS_SIGNED = "{'raw_body': raw_body, 'body': {'event': 'x', 'found': body.items[id in $$.body.wanted].id}}"
 """Grows with the product of two lists."""
 LEAVES_WHAT_IS_SIGNED = "$merge([$$, {'body': {'event': 'x', 'found': body.items[id in $$.body.wanted].id}}])"
+MAKES_OBJECTS = "body.items.{'event': 'x', 'a': $}"
 COMPARES = (
     "$count(body.items[id in $$.body.wanted]) = 0 and headers.`x-key` = context.webhook_secret"
     " ? {'type': 'payload'} : {'type': 'verify', 'verification_response': {'status_code': 401}}"
@@ -452,6 +454,26 @@ def test_once_the_sender_is_proven_an_expression_has_all_its_time(order: str, mo
     )
     assert isinstance(verify(proven, of_headers(signed(body), body)), Accepted)
     assert cause(verify(unproven, of_headers(signed(body), body))) == (400, "expression_failed")
+
+
+@pytest.mark.bad_input(310)
+@pytest.mark.parametrize("transform", [MAKES_OBJECTS, f"{{'body': {{'event': 'x', 'made': ({MAKES_OBJECTS})}}}}"])
+def test_an_object_made_of_each_number_of_a_large_body_is_refused(
+    transform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingress.verification.expressions.LIMITS", replace(LIMITS, objects=2_000))
+    body = orjson.dumps({"items": [1] * 2_100})
+    outcome = verify(source({"payload_transform": transform}), of_headers(signed(body), body))
+    assert cause(outcome) == (400, "expression_failed")
+    assert "limit_size: more than 2000 objects" in outcome.detail  # type: ignore[union-attr]  # a refusal
+
+
+def test_an_object_made_of_each_object_of_a_large_body_is_taken() -> None:
+    body = orjson.dumps({"items": [{"n": number} for number in range(20_000)]})
+    check_complexity(body)
+    whole = f"{{'body': {{'event': 'x', 'made': ({MAKES_OBJECTS})}}}}"
+    assert isinstance(verify(source({"payload_transform": whole}), of_headers(signed(body), body)), Accepted)
+    assert LIMITS.objects == MAX_PARTS
 
 
 # -- transforms that make nothing of the proof -------------------------------------------------------------------------
