@@ -14,7 +14,6 @@ Outside fields that decide about trust, a placeholder that finds nothing stays i
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +23,11 @@ import orjson
 
 from truto import javascript
 from truto.errors import PlaceholderError, UnusableValue
+from truto.exact_text import exact_text, kind_of
 
-_PLACEHOLDER = re.compile(r"\{\{([A-Za-z0-9_\-./|:?\s]+)\}\}")
+PLACEHOLDER = re.compile(r"\{\{([A-Za-z0-9_\-./|:?\s]+)\}\}")
+"""One placeholder in a text; its group is what stands between the braces."""
+
 _LEFTOVER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _MODIFIER = re.compile(r":(?=[\w\s])")
 _INDEX = re.compile(r"-?[0-9]{1,9}")
@@ -109,7 +111,7 @@ class _Placeholder:
             raise self.error("has no value")
         found = value if isinstance(value, bytes) else exact_text(value)
         if found is None:
-            raise self.unusable(f"is {_kind_of(value)}: only text, and numbers with one spelling, decide about trust")
+            raise self.unusable(f"is {kind_of(value)}: only text, and numbers with one spelling, decide about trust")
         if kind != "str" and isinstance(found, str) and javascript.text(self._cast(value, kind)) != found:
             raise self.unusable(f"`:{kind}` changes the value, so that several values would pass for one")
         if not allow_empty and not found:
@@ -145,40 +147,6 @@ class _Placeholder:
                 return value
             case _:
                 raise self.error(f"Unsupported type: {kind}")
-
-
-def exact_text(value: object) -> str | None:
-    """The text of *value*, where it has one alone: text itself, and numbers that every language writes alike.
-
-    Those are whole numbers below 10^21, given as such, and fractions that need no exponent. JSON beyond 64 bits loses
-    digits when it is read, ``1.0`` is ``1`` to some senders, ``1e-7`` has many spellings: these give ``None``, as does
-    everything that is neither text nor a number.
-    """
-    match value:
-        case str():
-            return value
-        case bool():
-            return None
-        case int():
-            return str(value) if abs(value) < 10**21 else None
-        case float() if math.isfinite(value) and not value.is_integer() and "e" not in (text := repr(value)):
-            return text
-        case _:
-            return None
-
-
-def _kind_of(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number with more than one spelling"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def _number_or_same(value: Any, read: Any) -> Any:
@@ -416,7 +384,7 @@ def _compile(value: Any, path: tuple[str, ...]) -> _Node:
 def _compile_text(value: str, path: str) -> _Text:
     parts: list[str | _Placeholder] = []
     end = 0
-    for found in _PLACEHOLDER.finditer(value):
+    for found in PLACEHOLDER.finditer(value):
         if found.start() > end:
             parts.append(value[end : found.start()])
         parts.append(_compile_placeholder(found[1], found[0], path))
@@ -424,47 +392,3 @@ def _compile_text(value: str, path: str) -> _Text:
     if end < len(value) or not parts:
         parts.append(value[end:])
     return _Text(path, tuple(parts))
-
-
-# -- the other spelling ------------------------------------------------------------------------------------------------
-
-_NAME = r"[A-Za-z0-9_-]+"
-_DOLLAR = re.compile(
-    rf"\$(?:(?P<body>body)(?P<rest>(?:\.{_NAME})*)|(?P<root>headers?|query)\.(?P<name>{_NAME}))(?![\w-])"
-)
-_ALIAS = re.compile(r"(?P<before>^|\|)(?P<space>\s*)(?P<root>env|credentials)\.")
-_ALIASES = {"env": "environment_variables", "credentials": "context"}
-
-
-def translate_references(value: Any) -> Any:
-    """Rewrite the spellings of Truto's skill documents into the placeholders of its API schema.
-
-    ``$body`` is ``{{raw_body}}`` and ``$body.a`` is ``{{body.a}}``; ``$header.NAME`` and ``$headers.NAME`` are the
-    lower-cased header, ``$query.NAME`` is a query parameter, also inside longer text (``v0=$header.x-signature``).
-    ``{{env.K}}`` is ``{{environment_variables.K}}`` and ``{{credentials.X}}`` is ``{{context.X}}``. Lists and objects
-    are translated deeply; whatever is neither spelling stays. Call it on webhook verification settings only:
-    elsewhere a dollar sign is text (skill: authoring-integrations; seed: Environment Integrations object).
-    """
-    match value:
-        case str():
-            return _PLACEHOLDER.sub(_translate_alias, _DOLLAR.sub(_translate_dollar, value))
-        case list():
-            return [translate_references(item) for item in value]
-        case Mapping():
-            return {key: translate_references(item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def _translate_dollar(found: re.Match[str]) -> str:
-    if found["body"]:
-        return f"{{{{body{found['rest']}}}}}" if found["rest"] else "{{raw_body}}"
-    if found["root"] == "query":
-        return f"{{{{query.{found['name']}}}}}"
-    return f"{{{{headers.{found['name'].lower()}}}}}"
-
-
-def _translate_alias(found: re.Match[str]) -> str:
-    inner, separator, default = found[1].partition("?:")
-    inner = _ALIAS.sub(lambda hit: f"{hit['before']}{hit['space']}{_ALIASES[hit['root']]}.", inner)
-    return f"{{{{{inner}{separator}{default}}}}}"

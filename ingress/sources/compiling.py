@@ -58,7 +58,8 @@ from ingress.verification.sns import COVERED, SnsVerifier, read_topic
 from ingress.verification.standard_webhooks import PUBLIC, StandardWebhooksVerifier, read_key
 from ingress.verification.words import BasicVerifier, BearerVerifier
 from truto.errors import PlaceholderError, SignatureError
-from truto.placeholders import Template, compile_template, translate_references
+from truto.placeholders import Template, compile_template
+from truto.references import translate_references
 from truto.secret_text import MAX_SECRETS
 
 if TYPE_CHECKING:  # it brings JSONata, which sources without expressions never load

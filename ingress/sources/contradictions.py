@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingress.sources.schema import Entry, JwtOptions, Options
-from truto.placeholders import translate_references
+from truto.references import translate_references
 
 Fault = tuple[tuple[str, ...], str]
 

@@ -25,7 +25,7 @@ from ingress.sources.schema import (
     TrutoHeader,
 )
 from ingress.verification.handshake import answer_content
-from truto.placeholders import translate_references
+from truto.references import translate_references
 
 _COLUMNS = ("Preset", "Scheme", "Identity", "Answer", "Handshake", "Size", "Replay window", "Facts")
 _INTRODUCTION = """\

@@ -12,7 +12,7 @@ from ingress.errors import CannotSign
 from ingress.sources.sampling import Sample, moment_text
 from ingress.sources.schema import Entry, TrutoHeader
 from truto import sample_event
-from truto.placeholders import translate_references
+from truto.references import translate_references
 
 _FIRST = re.compile(r"\{\{(headers|body)\.([^{}|:?]+)(?:\|[^{}|:?]+)*(?:\?:[^{}]*)?\}\}")
 _HEADER = re.compile(r"headers\.([A-Za-z0-9_-]+)")

@@ -11,7 +11,8 @@ from ingress.sources.faults import SourceFault, did_you_mean
 from ingress.sources.schema import Entry
 from ingress.verification.context import ROOTS
 from ingress.verification.references import compile_reference
-from truto.placeholders import Template, translate_references
+from truto.placeholders import Template
+from truto.references import translate_references
 
 Path = tuple[str, ...]
 

@@ -23,7 +23,7 @@ from ingress.verification.evidence import encoded, signed_bytes
 from ingress.verification.head import FORM, JSON, MULTIPART
 from ingress.verification.pipeline import context_of
 from truto.errors import SignatureError
-from truto.placeholders import translate_references
+from truto.references import translate_references
 from truto.signature import HEADER, sign
 
 BODY = b'{"id":"sample-1","event":"sample","type":"sample"}'

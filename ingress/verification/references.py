@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from truto.errors import PlaceholderError, UnusableValue
-from truto.placeholders import Template, compile_template, translate_references
+from truto.placeholders import Template, compile_template
+from truto.references import translate_references
 
 # Numbers address arrays and are left to the template.
 _PATH = r"[A-Za-z_-][A-Za-z0-9_-]*(?:\.[A-Za-z_-][A-Za-z0-9_-]*)*"

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from truto.errors import PlaceholderError, UnusableValue
-from truto.placeholders import compile_template, exact_text, translate_references
+from truto.exact_text import exact_text
+from truto.placeholders import compile_template
+from truto.references import translate_references
 
 CONTEXT: dict[str, Any] = {
     "context": {"secret": "s3cret", "nothing": None, "empty": "", "object": {"a": 1}, "unset": "{{context.secret}}"},
