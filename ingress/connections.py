@@ -12,6 +12,7 @@ from events.background import background
 from ingress.budget import BodyBudget
 from ingress.limits import Limits
 from ingress.turned_away import TurnedAway
+from ingress.turns import Turns
 
 _SWEEP_SECONDS = 1.0
 _FRESH_SECONDS = 1.0
@@ -65,6 +66,8 @@ class Connections:
         """The largest body of a request to a path."""
         self.budget = budget
         self.turned_away = turned_away
+        self.turns = Turns()
+        """In which large bodies are read."""
         self.silent: Phase = OrderedDict()
         """Those that have said nothing yet, or a part of a head."""
         self._open: Phase = OrderedDict()

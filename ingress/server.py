@@ -124,6 +124,15 @@ class EdgeProtocol(WholeAnswersProtocol):
         super().resume_writing()
         self._connections.unblocks(self)
 
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        self.flow.pause_reading()
+
+    def read_on(self) -> None:
+        """Go on with a body, unless it has ended meanwhile, or nobody wants it any more."""
+        if self.cycle.more_body and self.cycle.wanted and self.cycle.refusal is None:
+            self.flow.resume_reading()
+
     @property
     def is_busy(self) -> bool:
         """Whether a request is under way."""
@@ -254,8 +263,11 @@ class EdgeProtocol(WholeAnswersProtocol):
         most = self._connections.body_bytes(cycle.scope["path"])
         if cycle.size > most:
             cycle.refuse(too_large(most))
-        elif self._grow(cycle) and not cycle.wanted and cycle.size > SMALL_BYTES:
-            self.flow.pause_reading()
+        elif self._grow(cycle) and cycle.size > SMALL_BYTES:
+            if cycle.wanted:
+                self._connections.turns.wait(self)
+            else:
+                self.pause_reading()
 
     def _hold_whole(self, cycle: Exchange) -> bool:
         """Account for a body that is complete; false where there is no room for it."""
