@@ -33,7 +33,8 @@ from sandbox.mcp_api import McpServer, McpTokens
 from sandbox.meta_api import Meta
 from sandbox.openapi import openapi_route
 from sandbox.page import page_route
-from sandbox.platform_api import RESOURCES, PlatformResource
+from sandbox.platform_api import PlatformResource
+from sandbox.platform_resources import RESOURCES
 from sandbox.provider import Provider
 from sandbox.runs import Runs
 from sandbox.state import State

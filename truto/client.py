@@ -1,7 +1,6 @@
-"""The API client: one pooled connection set, every call bounded in time, size and attempts.
+"""The API client: Truto's resources, and the limits of each call. :mod:`truto.attempts` makes the calls.
 
-Base URL, bearer token and JSON are Truto's conventions (docs: api-reference; skill: conventions). What may be sent
-again is decided in :mod:`truto.retry`, what an answer means in :mod:`truto.answers`.
+Base URL, bearer token and JSON are Truto's conventions (docs: api-reference; skill: conventions).
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import httpx
 
 from truto import models as m
 from truto import platform_models as p
-from truto.answers import read_answer, read_json, read_model, read_text
+from truto.answers import read_json, read_model, read_text
+from truto.attempts import Attempts, Translating
 from truto.calls import Call, QueryValue, RawBody, build_call, header_safe, segment
 from truto.downloads import Download
 from truto.endpoints import Lists, ReadOnly, Resource, Route
-from truto.errors import ApiError, CallTimeout, NotFound, ProtocolError, TransportError
 from truto.mcp import McpServer
-from truto.outgoing import ACCEPTED_ENCODINGS, check_encoding, outgoing_client, read_capped, unpacked
 from truto.records import BatchCall, Custom, ProxyResource, UnifiedResource
 from truto.resources import (
     DaemonJobRuns,
@@ -47,21 +45,12 @@ from truto.resources import (
     WorkflowRuns,
     Workflows,
 )
-from truto.retry import (
-    Failure,
-    RetryPolicy,
-    counts_against_account,
-    heeds_key,
-    is_repeatable,
-    wait_before_next,
-)
+from truto.retry import RetryPolicy, heeds_key
 
 DEFAULT_BASE_URL = "https://api.truto.one"
 MAX_RESPONSE_BYTES = 64 * 1024 * 1024
-MAX_CONNECTIONS = 100
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_AnswerT = TypeVar("_AnswerT")
 
 
 class AsyncTruto:
@@ -139,31 +128,26 @@ class AsyncTruto:
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._token = _checked_token(token)
-        self._base_url = _checked_base_url(base_url)
         self._timeout_seconds = _positive("timeout_seconds", timeout_seconds)
         self._deadline_seconds = _positive("deadline_seconds", deadline_seconds)
-        self._retry = retry or RetryPolicy()
-        self._max_response_bytes = max_response_bytes
-        self._admit = admit
-        self._sleep, self._draw, self._clock = sleep, draw, clock
+        self._clock = clock
         self._next_key: Callable[[], str] | None = None
         self._is_view = False
-        self._loop = _OwnLoop()
-        self._http = outgoing_client(
-            timeout_seconds=timeout_seconds, transport=transport, trust_env=True, max_connections=MAX_CONNECTIONS
-        )
-        self._http.headers = httpx.Headers(
-            {
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/json",
-                "Accept-Encoding": ACCEPTED_ENCODINGS,
-                "User-Agent": "truto-worker",
-            }
+        self._attempts = Attempts(
+            token=token,
+            base_url=base_url,
+            timeout_seconds=timeout_seconds,
+            retry=retry or RetryPolicy(),
+            max_response_bytes=max_response_bytes,
+            admit=admit,
+            transport=transport,
+            sleep=sleep,
+            draw=draw,
+            clock=clock,
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._base_url!r})"
+        return f"{type(self).__name__}(base_url={self._attempts.base_url!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -178,9 +162,8 @@ class AsyncTruto:
 
     async def aclose(self) -> None:
         """Close the connections. On a view nothing happens: they belong to the client it came from."""
-        if not self._is_view and not self._http.is_closed:
-            self._loop.check()
-            await self._http.aclose()
+        if not self._is_view:
+            await self._attempts.aclose()
 
     def keyed(self, key: str | Callable[[], str]) -> Self:
         """A view on this client whose unsafe calls carry ``Idempotency-Key: <key>:<number>``, counted from 1.
@@ -288,7 +271,7 @@ class AsyncTruto:
         call = build_call(method, path, params=params, body=json, raw=raw, idempotency_key=key, shown=shown)
         timeout = _positive("timeout_seconds", timeout_seconds, self._timeout_seconds)
         deadline = self._clock() + _positive("deadline_seconds", deadline_seconds, self._deadline_seconds)
-        return read_json(call, await self._persist(call, self._whole, timeout, deadline, gone=b""))
+        return read_json(call, await self._attempts.whole(call, timeout, deadline))
 
     async def request_text(self, method: str, path: str, *, params: Mapping[str, QueryValue] | None = None) -> str:
         """Send one request whose answer is text rather than JSON."""
@@ -314,9 +297,9 @@ class AsyncTruto:
 
         async def begin() -> httpx.Response:
             deadline = self._clock() + self._deadline_seconds
-            return await self._persist(call, self._beginning, self._timeout_seconds, deadline, gone=None)
+            return await self._attempts.beginning(call, self._timeout_seconds, deadline)
 
-        return Download(str(call), begin, lambda: _Translating(call), max_bytes)
+        return Download(str(call), begin, lambda: Translating(call), max_bytes)
 
     def _view(self) -> Self:
         view = copy.copy(self)
@@ -330,180 +313,12 @@ class AsyncTruto:
 
     async def _bytes(self, call: Call) -> bytes:
         deadline = self._clock() + self._deadline_seconds
-        return await self._persist(call, self._whole, self._timeout_seconds, deadline, gone=b"")
-
-    async def _persist(
-        self,
-        call: Call,
-        attempt_once: Callable[[Call, float], Awaitable[_AnswerT]],
-        timeout_seconds: float,
-        deadline: float,
-        *,
-        gone: _AnswerT | None,
-    ) -> _AnswerT:
-        """Attempt until it succeeds or is not to be repeated; *gone* is the answer to a delete that had succeeded."""
-        keyed = call.idempotency_key is not None
-        repeatable = is_repeatable(call.method, call.route, keyed=keyed)
-        may_have_acted = False
-        attempt = 0
-        while True:
-            attempt += 1
-            if self._admit is not None:
-                await self._await_admission(call, deadline, sent=attempt > 1)
-            try:
-                return await attempt_once(call, min(timeout_seconds, deadline - self._clock()))
-            except (ApiError, TransportError) as error:
-                if gone is not None and may_have_acted and call.method == "DELETE" and isinstance(error, NotFound):
-                    return gone
-                failure = _failure(error)
-                wait = wait_before_next(
-                    failure, repeatable=repeatable, attempt=attempt, policy=self._retry, draw=self._draw()
-                )
-                if wait is None or call.one_shot or self._clock() + wait >= deadline:
-                    raise
-                may_have_acted = may_have_acted or failure.may_have_acted
-            await self._sleep(wait)
-
-    async def _await_admission(self, call: Call, deadline: float, *, sent: bool) -> None:
-        assert self._admit is not None
-        account_id = call.account_id if counts_against_account(call.route) else None
-        try:
-            async with asyncio.timeout(deadline - self._clock()) as timer:
-                await self._admit(account_id)
-        except TimeoutError as exc:
-            if not timer.expired():
-                raise
-            raise CallTimeout(f"{call}: not admitted in time", sent=sent) from exc
-        if self._clock() >= deadline:
-            raise CallTimeout(f"{call}: admitted too late", sent=sent)
-
-    async def _whole(self, call: Call, timeout_seconds: float) -> bytes:
-        """One attempt: the body of its answer."""
-        with _Translating(call):
-            async with asyncio.timeout(timeout_seconds):
-                response = await self._open(call, timeout_seconds)
-                body = await self._read(response)
-        return read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
-
-    async def _beginning(self, call: Call, timeout_seconds: float) -> httpx.Response:
-        """One attempt: its answer with the body still to be read, or the error that the answer is."""
-        with _Translating(call):
-            async with asyncio.timeout(timeout_seconds):
-                response = await self._open(call, timeout_seconds, accept="*/*")
-                if response.is_success:
-                    body: bytes | None = b""
-                else:
-                    body = await self._read(response)
-        read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
-        return response
-
-    async def _read(self, response: httpx.Response) -> bytes | None:
-        try:
-            return await read_capped(unpacked(response), self._max_response_bytes)
-        finally:
-            await response.aclose()
-
-    async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
-        self._loop.check()
-        # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
-        half = timeout_seconds / 2
-        request = self._http.build_request(
-            call.method,
-            self._base_url + call.target,
-            headers=call.headers if accept is None else {**call.headers, "Accept": accept},
-            content=call.content,
-            timeout=httpx.Timeout(timeout_seconds, connect=half, pool=half),
-        )
-        response = await self._http.send(request, stream=True)
-        try:
-            check_encoding(response.headers)
-        except httpx.DecodingError:
-            await response.aclose()
-            raise
-        return response
-
-
-class _OwnLoop:
-    """The event loop of the first call: connections of one loop cannot be used in another."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def check(self) -> None:
-        running = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = running
-        elif self._loop is not running:
-            raise RuntimeError("this client belongs to another event loop: make one for each")
+        return await self._attempts.whole(call, self._timeout_seconds, deadline)
 
 
 def _numbered(key: str) -> Callable[[], str]:
     numbers = itertools.count(1)
     return lambda: f"{key}:{next(numbers)}"
-
-
-class _Translating:
-    """Turns what httpx raises into our errors. A class, because ``contextmanager`` costs several times as much."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(exc, httpx.InvalidURL):
-            if "too long" not in str(exc):  # no head of an answer has room for that, and all else was checked
-                raise ProtocolError(f"{self._call}: a redirect to what is no URL; redirects are not followed") from None
-            raise ValueError("the path and query are too long for a URL") from None
-        if isinstance(exc, (httpx.RequestError, TimeoutError)):
-            raise _translation(self._call, exc) from exc
-
-
-def _translation(call: Call, exc: httpx.RequestError | TimeoutError) -> TransportError | ProtocolError:
-    """Our error for one of httpx's. Their texts are left out: they may quote the answer."""
-    match exc:
-        case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            return CallTimeout(f"{call}: no connection in time ({type(exc).__name__})", sent=False)
-        case httpx.TimeoutException() | TimeoutError():
-            return CallTimeout(f"{call}: no answer in time ({type(exc).__name__})")
-        case httpx.ConnectError():
-            return TransportError(f"{call}: no connection ({type(exc).__name__})", sent=False)
-        case httpx.DecodingError():
-            return ProtocolError(f"{call}: the answer's Content-Encoding cannot be undone")
-        case _:
-            return TransportError(f"{call}: the answer was lost ({type(exc).__name__})")
-
-
-def _failure(error: ApiError | TransportError) -> Failure:
-    if isinstance(error, ApiError):
-        return Failure(status=error.status, remote=error.remote, retry_after=error.retry_after)
-    return Failure(sent=error.sent)
-
-
-def _checked_token(token: str) -> str:
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("the API token is empty or holds characters that a header cannot carry")
-    return token
-
-
-def _checked_base_url(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        raise ValueError("base_url is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError("base_url is an http or https URL")
-    if url.userinfo or url.query or url.fragment:
-        raise ValueError("base_url carries no user, query or fragment")
-    return str(url).rstrip("/")
 
 
 def _positive(name: str, seconds: float | None, default: float = 0.0) -> float:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from sandbox.fields import Field
-from sandbox.platform_api import RESOURCES, Resource, merge
+from sandbox.platform_api import merge
+from sandbox.platform_resources import RESOURCES, Resource
 from tests.integration.sandbox.conftest import Receiver, eventually
 
 BY_PATH = {resource.path: resource for resource in RESOURCES}

@@ -16,7 +16,7 @@ from tests.integration.truto.rude import Exchange, rude
 from tests.integration.truto.wire import PATIENCE, listening, read_head, threaded, until
 from tests.servers import free_port
 from truto import AsyncTruto, CallTimeout, RetryPolicy, TransportError
-from truto.client import MAX_CONNECTIONS
+from truto.attempts import MAX_CONNECTIONS
 
 ANSWER = b'{"id":"1"}'
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n" + ANSWER

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from truto.client import MAX_CONNECTIONS
+from truto.attempts import MAX_CONNECTIONS
 from truto.outgoing import outgoing_client
 
 PATIENCE = 20.0
