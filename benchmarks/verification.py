@@ -128,5 +128,5 @@ _USUAL = [
     (b"content-length", b"1200"),
 ]
 
-# slack's expression answers handshakes: a glance tells that these deliveries are none.
+# slack's expression answers handshakes: a shortcut decides that these deliveries are none.
 _HEADERS = {"github": _github, "shopify": _shopify, "stripe": _stripe, "svix": _svix, "slack": _slack}

@@ -28,11 +28,11 @@ def list_dead_letters(*, limit: int, as_json: bool) -> int:
                 letters.append(described(kept))
             else:
                 letters.append({})
-                tell_kept(kept)
+                print_kept(kept)
         if as_json:
             print_json(letters)
         else:
-            _tell_rest(len(letters), (await store.inspection.overview()).dead)
+            _print_rest(len(letters), (await store.inspection.overview()).dead)
         return 0
 
     return with_store(work)
@@ -49,7 +49,7 @@ def group_dead_letters(*, as_json: bool) -> int:
         if as_json:
             print_json([{"fingerprint": fingerprint, **group.described()} for fingerprint, group in ordered])
         else:
-            _tell_groups(ordered)
+            _print_groups(ordered)
         return 0
 
     return with_store(work)
@@ -70,7 +70,7 @@ def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> in
         else:
             print(f"Discarded {counted(gone, 'dead letter')}.")
         if missing or not letters:
-            tell_missing(missing, "dead letter")
+            print_missing(missing, "dead letter")
         return 1 if missing or not letters else 0
 
     return with_store(work)
@@ -110,7 +110,7 @@ class Group:
         }
 
 
-def tell_kept(kept: Kept) -> None:
+def print_kept(kept: Kept) -> None:
     """Print one dead letter, or one piece of parked work, for people: two lines, no payload."""
     kind, source = (kept.event.type, kept.event.source) if kept.event else ("unreadable", "-")
     print(f"{at(kept.since)}  {printable(kind)}  {printable(name_of(kept))}  {printable(source)}")
@@ -122,7 +122,7 @@ def tell_kept(kept: Kept) -> None:
     print(f"    {who}{tried}{printable(cause_of(kept))}{mark}")
 
 
-def tell_missing(missing: Iterable[str], what: str) -> None:
+def print_missing(missing: Iterable[str], what: str) -> None:
     """Say what was asked for and is not there."""
     for name in missing:
         print(
@@ -132,14 +132,14 @@ def tell_missing(missing: Iterable[str], what: str) -> None:
         print(f"No {what} fits.", file=sys.stderr)
 
 
-def _tell_rest(shown: int, dead: int) -> None:
+def _print_rest(shown: int, dead: int) -> None:
     if not dead and not shown:
         print("No dead letters.")
     elif dead > shown:
         print(f"… and {dead - shown} more: --limit 0 shows all, --group their causes.")
 
 
-def _tell_groups(groups: list[tuple[str, Group]]) -> None:
+def _print_groups(groups: list[tuple[str, Group]]) -> None:
     for fingerprint, group in groups:
         handlers = ", ".join(map(printable, sorted(group.handlers))) or "no handler"
         print(f"{group.count:>6} x  [{printable(fingerprint)}]  {handlers}")

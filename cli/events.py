@@ -31,10 +31,10 @@ def show_queue(*, limit: int, as_json: bool) -> int:
             ended = [one._asdict() for one in recent]
             print_json({**asdict(overview), "recent": ended, "let_go": [one._asdict() for one in let_go]})
         else:
-            _tell_overview(overview)
-            _tell_sources(overview)
-            _tell_let_go(let_go)
-            _tell_recent(recent)
+            _print_overview(overview)
+            _print_sources(overview)
+            _print_let_go(let_go)
+            _print_recent(recent)
         return 0
 
     return with_store(work)
@@ -72,7 +72,7 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
         if as_json:
             print_json(story)
         else:
-            _tell_story(story, history)
+            _print_story(story, history)
         return 0
 
     return with_store(work)
@@ -96,7 +96,7 @@ def _story(
     }
 
 
-def _tell_overview(overview: Overview) -> None:
+def _print_overview(overview: Overview) -> None:
     age = f", the oldest for {lasting(overview.oldest_ready_seconds)}" if overview.ready else ""
     print(f"ready    {overview.ready}{age}")
     print(f"waiting  {overview.waiting}  (running, or for the next attempt)")
@@ -111,7 +111,7 @@ def _tell_overview(overview: Overview) -> None:
     print(f"totals   {totals or 'nothing yet'}")
 
 
-def _tell_sources(overview: Overview) -> None:
+def _print_sources(overview: Overview) -> None:
     taking = {source: usage for source, usage in overview.sources.items() if usage.events or usage.parked}
     if taking:
         print("\nNot over, by source:")
@@ -121,14 +121,14 @@ def _tell_sources(overview: Overview) -> None:
         print(f"{printable(source):<20} {counted(usage.events, 'event')}, {usage.bytes} bytes{unhandled}{near}")
 
 
-def _tell_let_go(let_go: Sequence[LetGo]) -> None:
+def _print_let_go(let_go: Sequence[LetGo]) -> None:
     if let_go:
         print("\nHandled by nobody and let go (PARKED_MAX, PARKED_MAX_BYTES, PARKED_TTL):")
     for one in let_go:
         print(f"{at(one.first)} … {at(one.last)}  {one.events:>8}  {printable(one.source)}  {printable(one.type)}")
 
 
-def _tell_recent(recent: Sequence[Ended]) -> None:
+def _print_recent(recent: Sequence[Ended]) -> None:
     if recent:
         print("\nEnded last:")
     for ended in recent:
@@ -136,13 +136,13 @@ def _tell_recent(recent: Sequence[Ended]) -> None:
         print(f"{at(ended.at)}  {printable(ended.outcome):<9}  {name}")
 
 
-def _tell_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> None:
+def _print_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> None:
     print(f"{printable(story['type'] or 'unknown type')}  {printable(story['id'])}  {printable(story['source'])}")
     start = history[0].at
     for entry in history:
         seconds = (entry.at - start).total_seconds()
-        said = "" if entry.what == "received" else _detail(entry.detail)
-        print(f"  {at(entry.at)}  {seconds:+10.3f} s  {printable(entry.what):<10}{said}".rstrip())
+        detail = "" if entry.what == "received" else _detail(entry.detail)
+        print(f"  {at(entry.at)}  {seconds:+10.3f} s  {printable(entry.what):<10}{detail}".rstrip())
         for frame in entry.detail.get("traceback") or ():
             print(f"{'':40}{printable(frame)}")
     name = shlex.quote(printable(story["id"]))

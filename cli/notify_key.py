@@ -31,7 +31,7 @@ def show_keys(*, tenant: str | None, host: str | None, as_json: bool) -> None:
     if as_json:
         print_json({purpose: recipient, "keys": found})
     else:
-        _tell(f"{purpose} {printable(recipient)}", found)
+        _print_keys(f"{purpose} {printable(recipient)}", found)
 
 
 def _derived(name: str, secret: SecretStr | None, purpose: Purpose, recipient: str) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def _derived(name: str, secret: SecretStr | None, purpose: Purpose, recipient: s
     ]
 
 
-def _tell(who: str, keys: list[dict[str, Any]]) -> None:
+def _print_keys(who: str, keys: list[dict[str, Any]]) -> None:
     stays, *others = keys
     print(f"The key of {who}; give it to nobody else. It checks our messages with any Standard Webhooks library:\n")
     print(f"  {stays['key']}")

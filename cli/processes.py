@@ -34,7 +34,7 @@ class Process:
         """Its process id."""
         return self.popen.pid
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of what it logged."""
         return self.log.read_text(errors="replace")[-2000:] if self.log and self.log.exists() else ""
 
@@ -81,12 +81,12 @@ class Processes:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.03)
-        raise ProcessFailedError(f"{process.name} did not answer at {url}\n{process.last_words()}")
+        raise ProcessFailedError(f"{process.name} did not answer at {url}\n{process.log_tail()}")
 
     def check(self, process: Process) -> None:
         """Raise :class:`ProcessFailedError` if *process* has ended."""
         if (code := process.popen.poll()) is not None:
-            raise ProcessFailedError(f"{process.name} ended with code {code}\n{process.last_words()}")
+            raise ProcessFailedError(f"{process.name} ended with code {code}\n{process.log_tail()}")
 
     def check_all_but(self, spared: Process) -> None:
         """Raise :class:`ProcessFailedError` if any process has ended, other than *spared*."""

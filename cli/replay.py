@@ -11,7 +11,7 @@ from functools import partial
 from rich.console import Console
 from rich.progress import Progress
 
-from cli.dead_letters import tell_kept, tell_missing
+from cli.dead_letters import print_kept, print_missing
 from cli.opening import with_store
 from cli.printing import counted, print_json
 from cli.selection import Selection, Shelf, described, select
@@ -35,15 +35,15 @@ def replay(
         chosen = await select(store, shelf, selection)
         missing = selection.missing(chosen)
         if dry_run:
-            _tell_plan(chosen, missing, noun, as_json=as_json)
+            _print_plan(chosen, missing, noun, as_json=as_json)
         else:
             requeue = store.inspection.unpark if parked else partial(store.inspection.replay, afresh=afresh)
             # Oldest first: the order in which they came.
             members = [kept.member for kept in reversed(chosen)]
             done = await _paced(requeue, members, rate)
-            _tell_done(done, len(members), missing, noun, as_json=as_json)
+            _print_done(done, len(members), missing, noun, as_json=as_json)
         if missing or not (chosen or selection.everything):
-            tell_missing(missing, noun)
+            print_missing(missing, noun)
             return 1
         return 0
 
@@ -69,16 +69,16 @@ async def _paced(requeue: Callable[[Sequence[str]], Awaitable[int]], members: Se
     return done
 
 
-def _tell_plan(chosen: Sequence[Kept], missing: Sequence[str], noun: str, *, as_json: bool) -> None:
+def _print_plan(chosen: Sequence[Kept], missing: Sequence[str], noun: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"would_run": [described(kept) for kept in chosen], "missing": missing})
         return
     for kept in chosen:
-        tell_kept(kept)
+        print_kept(kept)
     print(f"Would run {counted(len(chosen), noun)} again. Nothing was changed.")
 
 
-def _tell_done(done: int, chosen: int, missing: Sequence[str], noun: str, *, as_json: bool) -> None:
+def _print_done(done: int, chosen: int, missing: Sequence[str], noun: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"running": done, "selected": chosen, "missing": missing})
         return

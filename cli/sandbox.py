@@ -45,7 +45,7 @@ def run_sandbox(
             webhook_secret=secret if webhook_url else None,
             rate_limits=rate_limits,
             state_file=state,
-            link_token_url=link_token_url or beside(webhook_url),
+            link_token_url=link_token_url or default_link_token_url(webhook_url),
             link_token_key=os.environ.get("LINK_TOKEN_KEY") or None,
         )
         app = create_app(config)
@@ -67,7 +67,7 @@ def run_sandbox(
     )
 
 
-def beside(webhook_url: str | None) -> str | None:
+def default_link_token_url(webhook_url: str | None) -> str | None:
     """The link-token route of the ingress that *webhook_url* belongs to; ``None`` for what is no ingress' address."""
     if not webhook_url or not urlsplit(webhook_url).path.startswith("/webhooks/"):
         return None

@@ -60,11 +60,11 @@ def send_to_source(
         raise ConfigError(f"{name}: {exc}") from None
     target = f"{url.rstrip('/')}/webhooks/{name}"
     answer = asyncio.run(_post(target, sample))
-    told = {"event": event or "sample", "id": event_id}
+    envelope = {"event": event or "sample", "id": event_id}
     if as_json:
-        print(orjson.dumps(_summary(told, target, answer)).decode())
+        print(orjson.dumps(_summary(envelope, target, answer)).decode())
     else:
-        _tell(told, target, answer)
+        _print_answer(envelope, target, answer)
     return 0 if answer.accepted else 1
 
 
@@ -78,7 +78,7 @@ def send_event(event_type: str, *, data: Path | None, url: str, source: str, as_
         print(orjson.dumps(_summary(envelope, target, answer)).decode())
     else:
         _note_unknown(event_type)
-        _tell(envelope, target, answer)
+        _print_answer(envelope, target, answer)
     return 0 if answer.accepted else 1
 
 
@@ -140,11 +140,11 @@ def _json_or_text(body: bytes) -> Any:
 def _note_unknown(event_type: str) -> None:
     known = EVENT_TYPES | {TEST_EVENT_TYPE}
     if event_type not in known:
-        meant = did_you_mean(event_type, sorted(known)) or "."
-        print(f"Note: {event_type!r} is not a name Truto is known to send{meant}", file=sys.stderr)
+        hint = did_you_mean(event_type, sorted(known)) or "."
+        print(f"Note: {event_type!r} is not a name Truto is known to send{hint}", file=sys.stderr)
 
 
-def _tell(envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
+def _print_answer(envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
     console = Console(highlight=False, soft_wrap=True, stderr=not answer.accepted)
     if answer.status is None:
         console.print(f"No answer from {target}: {answer.error}. Is the ingress running there?", markup=False)

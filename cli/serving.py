@@ -116,9 +116,9 @@ def _raise_descriptors() -> int:
 
 
 def _limits(settings: IngressSettings, descriptors: int) -> Limits:
-    from ingress.limits import Limits, most_connections
+    from ingress.limits import Limits, max_connections
 
-    most, default = most_connections(descriptors), Limits()
+    most, default = max_connections(descriptors), Limits()
     if settings.max_connections is not None and settings.max_connections > most:
         raise ConfigError(
             f"MAX_CONNECTIONS: {settings.max_connections} are more than the {most} for which there are descriptors "
@@ -359,12 +359,12 @@ def _spools(settings: IngressSettings, count: int) -> list[Spool | None]:
     wanted = [settings.spool_dir, *(settings.spool_dir / f"shard-{number}" for number in range(2, count + 1))]
     try:
         for folder in further:
-            if folder not in wanted and (left := Spool.open(folder, most_bytes=settings.spool_max_bytes)).records:
+            if folder not in wanted and (left := Spool.open(folder, max_bytes=settings.spool_max_bytes)).records:
                 raise ConfigError(
                     f"SPOOL_DIR: {folder.name} holds {left.records} deliveries for a store that REDIS_URL no longer "
                     "names: name it until they are brought over"
                 )
-        return [Spool.open(folder, most_bytes=settings.spool_max_bytes) for folder in wanted]
+        return [Spool.open(folder, max_bytes=settings.spool_max_bytes) for folder in wanted]
     except SpoolUnusable as exc:
         raise ConfigError(f"SPOOL_DIR: {exc}") from exc
 

@@ -42,14 +42,14 @@ async def _insist(store: Store) -> None:
 
 
 async def _warn(store: Store) -> None:
-    said = False
+    is_logged = False
     while True:
         try:
             faults = await store.find_faults()
         except StoreUnavailable as exc:
-            if not said:
+            if not is_logged:
                 log.warning("store_unreachable", error=str(exc), hint="waiting for it; look at REDIS_URL and at Redis")
-            said = True
+            is_logged = True
             await asyncio.sleep(_AGAIN_SECONDS)
             continue
         for fault in faults:

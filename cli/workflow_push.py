@@ -64,15 +64,15 @@ def push_workflows(paths: list[Path], *, dry_run: bool, as_json: bool) -> int:
     _refuse_ours(files)
 
     async def push(truto: AsyncTruto) -> int:
-        told = []
+        rows = []
         nameless = False
         for pair in _pairs(files, [row async for row in truto.workflows.list()]):
             row_id = pair.remote.id if pair.remote else pair.wanted.get("id")
             if not dry_run and pair.action != "unchanged":
                 row_id = (await _write(truto, pair)).id
                 nameless = nameless or "id" not in pair.wanted
-            told.append({"file": str(pair.file.path), "action": pair.action, "id": row_id})
-        _say(told, as_json=as_json, dry_run=dry_run, nameless=nameless)
+            rows.append({"file": str(pair.file.path), "action": pair.action, "id": row_id})
+        _print_plan(rows, as_json=as_json, dry_run=dry_run, nameless=nameless)
         return 0
 
     return _with_truto(push)
@@ -91,11 +91,11 @@ async def _write(truto: AsyncTruto, pair: _Pair) -> Workflow:
     return await truto.workflows.update(pair.remote.id, **changes)
 
 
-def _say(told: list[dict[str, Any]], *, as_json: bool, dry_run: bool, nameless: bool) -> None:
+def _print_plan(rows: list[dict[str, Any]], *, as_json: bool, dry_run: bool, nameless: bool) -> None:
     if as_json:
-        print_json({"dry_run": dry_run, "workflows": told})
+        print_json({"dry_run": dry_run, "workflows": rows})
         return
-    for row in told:
+    for row in rows:
         print(f"{row['action']:<10} {printable(row['file'])}  {printable(row['id'] or '')}")
     if nameless:
         print("Put the id into a file that has none: the row is then found again whatever else changes.")
@@ -133,13 +133,13 @@ def pull_workflows(folder: Path | None, *, force: bool, as_json: bool) -> int:
     async def pull(truto: AsyncTruto) -> int:
         target.mkdir(parents=True, exist_ok=True)
         there = _ids_in(target)
-        told = [_pulled(row, target, there, force=force) async for row in truto.workflows.list()]
+        rows = [_pulled(row, target, there, force=force) async for row in truto.workflows.list()]
         if as_json:
-            print_json(told)
+            print_json(rows)
         else:
-            for row in told:
+            for row in rows:
                 print(f"{row['action']:<10} {printable(row['file'])}  {printable(row.get('why', ''))}")
-        return int(any(row["action"] in ("kept", "refused") for row in told))
+        return int(any(row["action"] in ("kept", "refused") for row in rows))
 
     return _with_truto(pull)
 

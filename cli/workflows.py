@@ -105,12 +105,12 @@ def try_workflow(file: Path, *, event: Path | None, event_type: str | None, resu
     """Evaluate everything for one event and call nothing; 1 when the run would fail, 0 when it would not."""
     (found,) = read_files([file])
     trigger = _trigger(found.compiled, event, event_type)
-    told = _DryRun(found.compiled, trigger, _results(results)).tell()
+    report = _DryRun(found.compiled, trigger, _results(results)).report()
     if as_json:
-        print_json({"workflow": found.name, "event": trigger.type, **told})
+        print_json({"workflow": found.name, "event": trigger.type, **report})
     else:
-        _print_dry_run(found, trigger, told)
-    return int(told["status"] == "failed")
+        _print_dry_run(found, trigger, report)
+    return int(report["status"] == "failed")
 
 
 def _trigger(compiled: CompiledWorkflow, event: Path | None, event_type: str | None) -> Trigger:
@@ -168,7 +168,7 @@ class _DryRun:
         self._trace: list[TraceEntry] = []
         self._steps: list[dict[str, Any]] = []
 
-    def tell(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """Status, steps with the configs they would get, trace, and error."""
         error = None
         try:
@@ -208,15 +208,15 @@ def _check_config(number: int, compiled: CompiledWorkflow, config: Mapping[str, 
         found.check(step.model_copy(update={"config": dict(config)}), f"config.steps.{number}.config")
 
 
-def _print_dry_run(file: WorkflowFile, trigger: Trigger, told: Mapping[str, Any]) -> None:
-    print(f"{printable(file.name)} on {printable(trigger.type)}: would be {told['status']} (nothing was called)")
-    _print_trace(told["trace"])
-    for number, step in enumerate(told["steps"]):
+def _print_dry_run(file: WorkflowFile, trigger: Trigger, report: Mapping[str, Any]) -> None:
+    print(f"{printable(file.name)} on {printable(trigger.type)}: would be {report['status']} (nothing was called)")
+    _print_trace(report["trace"])
+    for number, step in enumerate(report["steps"]):
         print(f"  step {number} {printable(step['action'])}: {'skipped' if step.get('skipped') else 'would run with'}")
         if not step.get("skipped"):
             print("    " + printable_json(step["config"]).replace("\n", "\n    "))
-    if "error" in told:
-        print(f"  {printable(told['error'], 500)}")
+    if "error" in report:
+        print(f"  {printable(report['error'], 500)}")
 
 
 def _print_trace(trace: list[TraceEntry]) -> None:
@@ -264,11 +264,11 @@ def show_run(run_id: str, *, as_json: bool) -> int:
         if run is None:
             print(f"there is no run {printable(run_id)}, or its history has expired", file=sys.stderr)
             return 1
-        told = {**_summary(run), **_record(run)}
+        report = {**_summary(run), **_record(run)}
         if as_json:
-            print_json(told)
+            print_json(report)
         else:
-            _print_run(run, told)
+            _print_run(run, report)
         return 0
 
     return with_store(show)
@@ -292,7 +292,7 @@ def _record(run: Run) -> dict[str, Any]:
     return {"result": {"steps": steps}, "trace": trace}
 
 
-def _print_run(run: Run, told: Mapping[str, Any]) -> None:
+def _print_run(run: Run, report: Mapping[str, Any]) -> None:
     print(f"{run.id}  {run.status}  {printable(run.head.get('workflow'))}")
     print(f"  event {printable(run.head.get('event_type'))} {printable(run.head.get('event_id'))}")
     print(f"  started {at(run.started_at)}, {counted(run.attempts, 'attempt')}")
@@ -300,13 +300,13 @@ def _print_run(run: Run, told: Mapping[str, Any]) -> None:
         print(f"  finished {at(run.finished_at)}")
     elif run.due_at is not None:
         print(f"  due {at(run.due_at)}")
-    for number, step in enumerate(told["result"]["steps"]):
+    for number, step in enumerate(report["result"]["steps"]):
         outcome = "skipped" if step.get("skipped") else "done" if step["success"] else "failed"
         took = f" in {step['milliseconds']} ms" if "milliseconds" in step else ""
         print(f"  step {number} {printable(step['action'])}: {outcome}{took}, {printable(_outcome(step), 500)}")
     if run.error:
         print(f"  error: {printable(run.error, 1000)}")
-    _print_trace(told["trace"])
+    _print_trace(report["trace"])
 
 
 def _outcome(step: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ Result = TypeVar("Result")
 class GroupCommit(Generic[Item, Result]):
     """Collects what arrives while a commit is under way and sends it as the next one.
 
-    Idle, an item is committed at once and alone; under load, batches grow by themselves up to *most_items* or
-    *most_bytes*. A caller that is cancelled does not disturb the others, nor the commit: its item may be committed.
+    Idle, an item is committed at once and alone; under load, batches grow by themselves up to *max_items* or
+    *max_bytes*. A caller that is cancelled does not disturb the others, nor the commit: its item may be committed.
     After *patience* (s) without an answer callers get :class:`TimeoutError`, also those that only waited their turn.
     """
 
@@ -24,14 +24,14 @@ class GroupCommit(Generic[Item, Result]):
         commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         size: Callable[[Item], int] = lambda _: 0,
-        most_items: int = 128,
-        most_bytes: int = 4 * 1024 * 1024,
+        max_items: int = 128,
+        max_bytes: int = 4 * 1024 * 1024,
         patience: float | None = None,
     ) -> None:
         self._commit = commit
         self._size = size
-        self._most_items = most_items
-        self._most_bytes = most_bytes
+        self._max_items = max_items
+        self._max_bytes = max_bytes
         self._patience = patience
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._unanswered: deque[tuple[float, asyncio.Future[Result]]] = deque()
@@ -81,12 +81,12 @@ class GroupCommit(Generic[Item, Result]):
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         held = 0
-        while self._waiting and len(batch) < self._most_items:
+        while self._waiting and len(batch) < self._max_items:
             item, answer = self._waiting[0]
             # Who has given up behind a commit that hung is not committed afterwards, nor held in memory for it.
             if not answer.done():
                 held += self._size(item)
-                if batch and held > self._most_bytes:
+                if batch and held > self._max_bytes:
                     break
                 batch.append((item, answer))
             self._waiting.popleft()

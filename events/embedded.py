@@ -113,8 +113,8 @@ class EmbeddedRedis:
                     pass
                 if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
-                    last_words = log.read_text(errors="replace")[-500:] if log.exists() else ""
-                    raise RedisNotStarted(f"redis-server did not start in {self._folder}: {last_words}")
+                    log_tail = log.read_text(errors="replace")[-500:] if log.exists() else ""
+                    raise RedisNotStarted(f"redis-server did not start in {self._folder}: {log_tail}")
                 time.sleep(0.01)
 
     def answers(self) -> bool:

@@ -185,8 +185,8 @@ class Inspection:
                     pipe.lindex(self._client.key(f"history:{key.decode()}"), 0)
                     pipe.lrange(self._client.key(f"history:{key.decode()}"), -_LAST_ENTRIES, -1)
                 rows = await pipe.execute()
-        told = zip(ended, rows[::2], rows[1::2], strict=True)
-        return [_ended(at, first, last) for (_, at), first, last in told if first]
+        pairs = zip(ended, rows[::2], rows[1::2], strict=True)
+        return [_ended(at, first, last) for (_, at), first, last in pairs if first]
 
     async def dead_letters(self, most: int = 100) -> list[Kept]:
         """The newest dead letters, newest first."""
@@ -243,8 +243,8 @@ class Inspection:
 
     async def overview(self) -> Overview:
         """The state of the queue in one look."""
-        told = await self._client.run("overview", [_ALIVE_MS])
-        ready, oldest, waiting, dead, parked, workers, totals, held, counts, unhandled = told
+        answer = await self._client.run("overview", [_ALIVE_MS])
+        ready, oldest, waiting, dead, parked, workers, totals, held, counts, unhandled = answer
         return Overview(
             ready=ready,
             oldest_ready_seconds=oldest / 1000,
@@ -261,10 +261,10 @@ class Inspection:
         """What Redis uses and may use, where it lets us look; limits that are a share of it follow."""
         async with confirmed():
             try:
-                told = await self._client.redis.info("memory")
+                answer = await self._client.redis.info("memory")
             except ResponseError:  # this user may not look
                 return Memory(0, 0)
-        memory = Memory(int(told.get("used_memory", 0)), int(told.get("maxmemory", 0)))
+        memory = Memory(int(answer.get("used_memory", 0)), int(answer.get("maxmemory", 0)))
         self._client.maxmemory = memory.limit
         return memory
 

@@ -75,7 +75,7 @@ class Intake:
             except (StoreUnavailable, TimeoutError) as exc:
                 # The store may have it nevertheless: then bringing it over finds a duplicate.
                 self._lose_store(exc)
-        if limit is not None and self.spool.bytes > self.spool.most_bytes // 2:
+        if limit is not None and self.spool.bytes > self.spool.max_bytes // 2:
             return [Acceptance.OVER_QUOTA] * len(events)
         try:
             await self.spool.append(events)

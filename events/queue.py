@@ -111,15 +111,15 @@ class Queue:
         suspect: int | None = None,
         wants_suspect: bool = True,
         held_bytes: int = 0,
-        most_bytes: int = _ANY_BYTES,
+        max_bytes: int = _ANY_BYTES,
     ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
         *free* slots could run such work at once, at most *most* of them (the default). A worker that gets less work
         than that counts as idle, and new events are pushed to it (:meth:`subscribe`).
 
-        Large bodies are leased up to *most_bytes*, counting the *held_bytes* of those that *owner* has. Those beyond
-        are left in the queue, and small events pass them. One of more than *most_bytes* comes when no other is held.
+        Large bodies are leased up to *max_bytes*, counting the *held_bytes* of those that *owner* has. Those beyond
+        are left in the queue, and small events pass them. One of more than *max_bytes* comes when no other is held.
 
         Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
         :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
@@ -130,7 +130,7 @@ class Queue:
         asked = time.monotonic()
         waits_for = most if free is None else free
         asks: list[str | int] = [most, self._lease_ms, owner, after, int(wants_suspect), waits_for]
-        asks += held_bytes, most_bytes, *ordered
+        asks += held_bytes, max_bytes, *ordered
         async with self.claiming:
             answer = await self._client.run("claim", asks)
         self._last_claim = answer[1], asked
@@ -258,8 +258,8 @@ class Queue:
     def _is_fresh(self, lease: Lease) -> bool:
         """Whether *lease* has most of its time before it, though what tells of it may have lain unread for long."""
         redis_ms, asked = self._last_claim
-        most_now = redis_ms + (time.monotonic() - asked) * 1000
-        return most_now - int(lease.token.split(":")[-2]) < self._lease_ms / 2
+        latest_now = redis_ms + (time.monotonic() - asked) * 1000
+        return latest_now - int(lease.token.split(":")[-2]) < self._lease_ms / 2
 
     async def account_reconnected(self, account_id: str) -> int:
         """Run what was parked until this account would be connected again; how many pieces there were.

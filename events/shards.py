@@ -30,18 +30,18 @@ class Shards:
     that does not answer costs only its own share. At least one is needed.
     """
 
-    def __init__(self, takers: Sequence[Store | Intake]) -> None:
-        if not takers:
+    def __init__(self, destinations: Sequence[Store | Intake]) -> None:
+        if not destinations:
             raise ValueError("there is no store to take events into")
-        self._takers = list(takers)
+        self._destinations = list(destinations)
 
     async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
         """Take the events of one delivery in, all or none: into the store of the first one's account.
 
         *limit* is what their source may have in that store. Raises :class:`StoreUnavailable` as that store does.
         """
-        number = choose_shard(_share_of(events[0]), len(self._takers)) if events else 0
-        return await self._takers[number].accept(events, limit)
+        number = choose_shard(_share_of(events[0]), len(self._destinations)) if events else 0
+        return await self._destinations[number].accept(events, limit)
 
 
 def choose_shard(share: str, count: int) -> int:

@@ -111,8 +111,8 @@ class SourceNotes:
             lines = await cast(
                 "Awaitable[list[bytes]]", self._client.redis.lrange(self._client.key("refusals"), 0, most - 1)
             )
-        told = [orjson.loads(line) for line in lines]
-        return [Refused(**{**line, "at": datetime.fromtimestamp(line["at"], UTC)}) for line in told]
+        rows = [orjson.loads(line) for line in lines]
+        return [Refused(**{**line, "at": datetime.fromtimestamp(line["at"], UTC)}) for line in rows]
 
 
 def _source_context(found: Mapping[bytes, bytes]) -> dict[str, Any]:

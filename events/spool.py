@@ -35,7 +35,7 @@ from events.records import HEAD_BYTES, KEY_BYTES, Kind, frame, pack, scan, unpac
 
 log = structlog.get_logger("events")
 
-DEFAULT_MOST_BYTES = 1024**3
+DEFAULT_MAX_BYTES = 1024**3
 
 _SEGMENT_BYTES = 8 * 1024 * 1024
 _LEAST_ROOM = 64 * 1024
@@ -64,9 +64,9 @@ class Spool:
     ``records`` and ``bytes`` say how much waits; what was set aside as damaged is not part of it.
     """
 
-    def __init__(self, folder: Path, lock: int, *, most_bytes: int, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, lock: int, *, max_bytes: int, segment_bytes: int) -> None:
         self.folder = folder
-        self.most_bytes = most_bytes
+        self.max_bytes = max_bytes
         self.records = 0
         self.bytes = 0
         self._lock = lock
@@ -79,10 +79,10 @@ class Spool:
         self._closed = False
 
     @classmethod
-    def open(cls, folder: Path, *, most_bytes: int = DEFAULT_MOST_BYTES, segment_bytes: int = _SEGMENT_BYTES) -> Spool:
+    def open(cls, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES, segment_bytes: int = _SEGMENT_BYTES) -> Spool:
         """Take *folder* for this process, making it if it is missing, and find what an earlier one left there.
 
-        Reads everything once (about 1 s per GiB), so call it before serving. *most_bytes* bounds all segments
+        Reads everything once (about 1 s per GiB), so call it before serving. *max_bytes* bounds all segments
         together. Raises :class:`SpoolUnusable` when another process works in the folder, when everybody may write
         there, or when it cannot be used at all.
         """
@@ -92,7 +92,7 @@ class Spool:
                 # Whoever may write here may add events whose signature nobody has checked.
                 raise SpoolUnusable(f"everybody may write to {folder}: choose a folder of this service's own")
             lock = _lock(folder)
-            spool = cls(folder, lock, most_bytes=most_bytes, segment_bytes=segment_bytes)
+            spool = cls(folder, lock, max_bytes=max_bytes, segment_bytes=segment_bytes)
             spool._recover()
         except OSError as exc:
             raise SpoolUnusable(f"cannot keep a spool in {folder}: {exc.strerror} ({exc.filename})") from exc
@@ -128,7 +128,7 @@ class Spool:
 
     async def has_room(self) -> bool:
         """Whether deliveries would be kept now: the cap is not reached, and the disk takes a trial file."""
-        if self.most_bytes - self.bytes < _LEAST_ROOM:
+        if self.max_bytes - self.bytes < _LEAST_ROOM:
             return False
         try:
             await self._in_thread(self._try_disk)
@@ -188,7 +188,7 @@ class Spool:
     def _write(self, payloads: Sequence[bytes]) -> list[bool]:
         """Append those payloads that fit under the cap, with one fsync; for each, whether it did."""
         fitted = []
-        room = self.most_bytes - self.bytes
+        room = self.max_bytes - self.bytes
         for payload in payloads:
             size = HEAD_BYTES + len(payload)
             fitted.append(size <= room)

@@ -125,7 +125,7 @@ def read_let_go(rows: Mapping[bytes, bytes]) -> list[LetGo]:
     found = []
     for name, value in rows.items():
         source, _, kind = name.decode().partition("/")
-        told = orjson.loads(value)
-        first, last = (datetime.fromtimestamp(told[at] / 1000, UTC) for at in ("first", "last"))
-        found.append(LetGo(source, kind, told["count"], first, last))
+        counted = orjson.loads(value)
+        first, last = (datetime.fromtimestamp(counted[at] / 1000, UTC) for at in ("first", "last"))
+        found.append(LetGo(source, kind, counted["count"], first, last))
     return sorted(found, key=lambda let_go: (-let_go.events, let_go.source, let_go.type))

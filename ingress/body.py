@@ -16,36 +16,36 @@ DELIVERED = "truto_worker.delivered"
 """The key under which the application notes in its scope that it has accepted something authentic."""
 
 
-def body_at_hand(scope: Scope, most_bytes: int) -> bytes | Refusal | None:
+def body_at_hand(scope: Scope, max_bytes: int) -> bytes | Refusal | None:
     """The body, or its refusal, where it has come with its head; ``None`` where it has to be read."""
     here = scope.get("extensions", {}).get(HERE)
     if here is None:
         return None
     body: bytes = here["body"]
-    return body if len(body) <= most_bytes else too_large(most_bytes)
+    return body if len(body) <= max_bytes else too_large(max_bytes)
 
 
-async def read_body(scope: Scope, receive: Receive, *, most_bytes: int, seconds: float) -> bytes | Refusal:
+async def read_body(scope: Scope, receive: Receive, *, max_bytes: int, seconds: float) -> bytes | Refusal:
     """The whole body, or the refusal of one that is too large or arrives too slowly.
 
     A declared length over the cap is refused before anything is read. Raises :class:`ClientGone`.
     """
-    at_hand = body_at_hand(scope, most_bytes)
+    at_hand = body_at_hand(scope, max_bytes)
     if at_hand is not None:
         return at_hand
     for name, value in scope["headers"]:
-        if name == b"content-length" and is_more(value, most_bytes):
-            return too_large(most_bytes)
+        if name == b"content-length" and is_more(value, max_bytes):
+            return too_large(max_bytes)
     try:
         async with asyncio.timeout(seconds):
-            return await _read_all(receive, most_bytes)
+            return await _read_all(receive, max_bytes)
     except BodyRefused as exc:
         return exc.refusal
     except TimeoutError:
         return Refusal(408, "body_too_slow", f"The body did not arrive within {seconds:g} s.", close=True)
 
 
-async def _read_all(receive: Receive, most_bytes: int) -> bytes | Refusal:
+async def _read_all(receive: Receive, max_bytes: int) -> bytes | Refusal:
     chunks: list[bytes] = []
     held = 0
     while True:
@@ -54,16 +54,16 @@ async def _read_all(receive: Receive, most_bytes: int) -> bytes | Refusal:
             raise ClientGone
         chunk = message.get("body", b"")
         held += len(chunk)
-        if held > most_bytes:
-            return too_large(most_bytes)
+        if held > max_bytes:
+            return too_large(max_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def too_large(most_bytes: int) -> Refusal:
+def too_large(max_bytes: int) -> Refusal:
     """The refusal of a body over the limit."""
-    return Refusal(413, "body_too_large", f"The body is larger than {most_bytes} bytes.", close=True)
+    return Refusal(413, "body_too_large", f"The body is larger than {max_bytes} bytes.", close=True)
 
 
 def is_more(length: bytes, most: int) -> bool:

@@ -68,7 +68,7 @@ class _Incomplete:
 
 
 class BodyBudget:
-    """At most *most_bytes* in all bodies, from the first byte that is read until the request has been answered.
+    """At most *max_bytes* in all bodies, from the first byte that is read until the request has been answered.
 
     A quarter is a reserve that only small bodies can use, and half of that is left to Truto's own source. When there is
     no room, an incomplete body gives way: of the source whose incomplete bodies take most, so that none can take what
@@ -76,11 +76,11 @@ class BodyBudget:
     is held back by others.
     """
 
-    def __init__(self, most_bytes: int, *, owner: Callable[[str], str] = str) -> None:
-        reserve = most_bytes // 4
-        self._most = most_bytes
-        self._most_for_others = most_bytes - reserve // 2
-        self._most_large = most_bytes - reserve
+    def __init__(self, max_bytes: int, *, owner: Callable[[str], str] = str) -> None:
+        reserve = max_bytes // 4
+        self._max = max_bytes
+        self._max_for_others = max_bytes - reserve // 2
+        self._max_large = max_bytes - reserve
         self.owner = owner
         """The source whose share a request to a path uses; ``""`` where there is none, since strangers choose paths."""
         self.held = 0
@@ -90,7 +90,7 @@ class BodyBudget:
 
     def hold(self, size: int, *, first: bool) -> bool:
         """Hold *size* bytes that never give way, without making room; pair with :meth:`give_back`."""
-        if self.held + size > (self._most if first else self._most_for_others):
+        if self.held + size > (self._max if first else self._max_for_others):
             return False
         self.held += size
         return True
@@ -144,9 +144,9 @@ class BodyBudget:
         holding.is_large = True
 
     def _fits(self, holding: Holding, size: int) -> bool:
-        if holding.is_large and self._large + size > self._most_large:
+        if holding.is_large and self._large + size > self._max_large:
             return False
-        return self.held + size <= (self._most if holding.owner == FIRST else self._most_for_others)
+        return self.held + size <= (self._max if holding.owner == FIRST else self._max_for_others)
 
     def _victim(self, asking: Holding) -> Holding | None:
         small, large = self._incomplete

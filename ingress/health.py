@@ -31,8 +31,8 @@ class Readiness:
     Each store is asked at most once a second, and its spool when it is silent, however many want to know.
     """
 
-    def __init__(self, takers: Sequence[Store | Intake]) -> None:
-        self._states = [Snapshot(partial(_state, taker)) for taker in takers]
+    def __init__(self, destinations: Sequence[Store | Intake]) -> None:
+        self._states = [Snapshot(partial(_state, destination)) for destination in destinations]
         self.draining = False
 
     async def tell(self, request: Request) -> Response:
@@ -51,8 +51,8 @@ class Readiness:
         if len(states) == 1:
             return answer({"status": "ready", **able[0]})
         # As long as one of several takes its share, sending nothing here would lose that too.
-        told = [{"store": False} if isinstance(state, Refusal) else {"store": True, **state} for state in states]
-        return answer({"status": "ready", "shards": told})
+        rows = [{"store": False} if isinstance(state, Refusal) else {"store": True, **state} for state in states]
+        return answer({"status": "ready", "shards": rows})
 
     async def aclose(self) -> None:
         """Ask no more."""
@@ -69,15 +69,15 @@ async def _within_patience(state: Snapshot[dict[str, Any] | Refusal]) -> dict[st
         return _NO_STORE
 
 
-async def _state(taker: Store | Intake) -> dict[str, Any] | Refusal:
+async def _state(destination: Store | Intake) -> dict[str, Any] | Refusal:
     """What to say of a store that deliveries can be kept in, or for; else why they cannot."""
-    if isinstance(taker, Intake):
-        store = await taker.store_answers()
-        if not store and not await taker.spool.has_room():
+    if isinstance(destination, Intake):
+        store = await destination.store_answers()
+        if not store and not await destination.spool.has_room():
             return _NOTHING
-        return {"store": store, "spooled": taker.spool.records}
+        return {"store": store, "spooled": destination.spool.records}
     try:
-        await taker.ping()
+        await destination.ping()
     except StoreUnavailable:
         return _NO_STORE
     return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOST_DEFAULT_CONNECTIONS = 4096
+MAX_DEFAULT_CONNECTIONS = 4096
 """With 64 MiB for bodies they fit into 256 MiB: an idle connection takes about 8 KiB, a busy one about 20."""
 
 _SPARE_DESCRIPTORS = 64
@@ -24,7 +24,7 @@ class Limits:
     body_bytes: int = 10 * 1024 * 1024
     receipt_seconds: float = 10.0
     buffered_bytes: int = 64 * 1024 * 1024
-    connections: int = MOST_DEFAULT_CONNECTIONS
+    connections: int = MAX_DEFAULT_CONNECTIONS
     connections_per_peer: int = 0
     head_seconds: float = 10.0
     idle_seconds: float = 75.0
@@ -37,6 +37,6 @@ class Limits:
         return min(wanted, self.buffered_bytes // 2) if wanted else self.body_bytes
 
 
-def most_connections(descriptors: int) -> int:
+def max_connections(descriptors: int) -> int:
     """How many connections a process that may open so many *descriptors* can hold, with room for Redis and files."""
     return max(1, descriptors - max(_SPARE_DESCRIPTORS, descriptors // 8))

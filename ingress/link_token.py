@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("ingress")
 
-_MOST_BYTES = 16 * 1024
+_MAX_BYTES = 16 * 1024
 _RECEIPT_SECONDS = 10.0
 _ANSWER_SECONDS = 8.0
 """A person waits in front of a UI, and what stands between usually gives up after 10 s: sooner than the client, which
@@ -104,7 +104,7 @@ class LinkTokenRoute:
         if not self._is_allowed(request.headers.getlist("authorization")):
             return self._refuse_key()
         try:
-            body = await read_body(request.scope, request.receive, most_bytes=_MOST_BYTES, seconds=_RECEIPT_SECONDS)
+            body = await read_body(request.scope, request.receive, max_bytes=_MAX_BYTES, seconds=_RECEIPT_SECONDS)
         except ClientGone:
             return Response(status_code=400)
         wanted = body if isinstance(body, Refusal) else _read_request(body)

@@ -32,7 +32,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._receipts = _Receipts()
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self.registry.register(self._receipts)
         self._refusals = Counter(
             "truto_worker_refusals",
@@ -109,8 +109,8 @@ class Metrics:
         """Count a delivery whose ``id`` or ``type`` could not be used; true for the first of this source and field."""
         counter = self._unusable.labels(source, field)
         counter.inc()
-        first = (source, field) not in self._told
-        self._told.add((source, field))
+        first = (source, field) not in self._reported
+        self._reported.add((source, field))
         return first
 
     def link_token(self, outcome: str) -> None:

@@ -14,7 +14,7 @@ from events import MalformedEvent
 from events.event import event_name
 from ingress.verification.complexity import check_complexity
 
-_MOST_PARTS = 100
+_MAX_PARTS = 100
 
 
 def envelope_part(content_type: bytes, body: bytes) -> bytes:
@@ -72,8 +72,8 @@ def _parts_and_dispositions(content_type: bytes, body: bytes) -> tuple[list[byte
         value.clear()
 
     def begin() -> None:
-        if len(parts) == _MOST_PARTS:
-            raise MalformedEvent("multipart_too_many_parts", f"the form has more than {_MOST_PARTS} parts")
+        if len(parts) == _MAX_PARTS:
+            raise MalformedEvent("multipart_too_many_parts", f"the form has more than {_MAX_PARTS} parts")
         parts.append(bytearray())
         dispositions.append(b"")
 

@@ -47,8 +47,8 @@ class Quota:
     def or_else(self, default: Quota) -> Quota:
         """What this quota says, and *default* where it says nothing."""
         named = ("deliveries", "bytes", "pending_events", "pending_bytes", "parked_events")
-        said = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
-        return replace(default, period_seconds=self.period_seconds, **said)
+        overrides = {name: getattr(self, name) for name in named if getattr(self, name) is not None}
+        return replace(default, period_seconds=self.period_seconds, **overrides)
 
 
 UNBOUNDED = Quota(deliveries=0, bytes=0, pending_events=0, pending_bytes=0, parked_events=0)
@@ -76,9 +76,9 @@ class Bucket:
         self._left -= amount
 
 
-class _Told(NamedTuple):
+class _LastLogged(NamedTuple):
     at: float
-    untold: int
+    unlogged: int
 
 
 class Quotas:
@@ -92,7 +92,7 @@ class Quotas:
         self._stores = stores
         self._default = default.or_else(DEFAULT)
         self._buckets: dict[str, tuple[Bucket, Bucket]] = {}
-        self._told: dict[str, _Told] = {}
+        self._last_logged: dict[str, _LastLogged] = {}
         self._maxmemory = 0
         self._fullness = 0.0
 
@@ -132,10 +132,10 @@ class Quotas:
     def to_tell(self, source: str, now: float | None = None) -> int:
         """How many refusals of *source* one log record now speaks of; 0 when one was written within the last second."""
         now = time.monotonic() if now is None else now
-        told = self._told.get(source, _Told(-math.inf, 0))
-        due = now - told.at >= _TELL_SECONDS
-        self._told[source] = _Told(now, 0) if due else _Told(told.at, told.untold + 1)
-        return told.untold + 1 if due else 0
+        last = self._last_logged.get(source, _LastLogged(-math.inf, 0))
+        due = now - last.at >= _TELL_SECONDS
+        self._last_logged[source] = _LastLogged(now, 0) if due else _LastLogged(last.at, last.unlogged + 1)
+        return last.unlogged + 1 if due else 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

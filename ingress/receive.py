@@ -147,7 +147,7 @@ class Receiver:
                 return self._shake(source, outcome)
 
     async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes | Refusal:
-        return await read_body(scope, receive, most_bytes=most, seconds=self._limits.receipt_seconds)
+        return await read_body(scope, receive, max_bytes=most, seconds=self._limits.receipt_seconds)
 
     async def _keep(self, source: ConfiguredSource, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
         enrols = not isinstance(outcome, Accepted) and outcome.enrols

@@ -15,7 +15,7 @@ from ingress.answers import Refusal
 NO_SOURCE = "unknown"
 """The source that refusals of deliveries to no source are listed and counted under."""
 
-_MOST_WAITING = 500
+_MAX_WAITING = 500
 _EVERY_SECONDS = 1.0
 
 
@@ -24,7 +24,7 @@ class RefusalJournal:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: deque[Refused] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[Refused] = deque(maxlen=_MAX_WAITING)
 
     def note(self, source: str, refusal: Refusal) -> None:
         """Remember *refusal*; costs no round trip."""

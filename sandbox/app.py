@@ -101,7 +101,7 @@ def _routes(
     provider = Provider(state, accounts)
     run_api = SyncJobRuns(state, runs)
     trigger_api = CronTriggers(state, run_api, sender)
-    sender.tell(WorkflowRunner(state, background, run_api, trigger_api).observe)
+    sender.subscribe(WorkflowRunner(state, background, run_api, trigger_api).observe)
     # Where two routes fit a path, the first one wins: fixed words before ids.
     families: list[Family] = [
         ConnectPage(state, config.link_token_url, config.link_token_key),

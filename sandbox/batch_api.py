@@ -40,8 +40,8 @@ _DEFINITION = {
     "response_format": fields.choice(*FORMATS, default="unified"),
 }
 _NOT_IMITATED = ("recurse",)
-_MOST_DEFINITIONS = 100
-_MOST_REPETITIONS = 100
+_MAX_DEFINITIONS = 100
+_MAX_REPETITIONS = 100
 
 Definition = dict[str, Any]
 
@@ -113,8 +113,8 @@ class Batches:
 
 def read_definitions(resources: list[Row]) -> list[Definition]:
     """The definitions, checked; each has a name, that of its resource unless it says another."""
-    if len(resources) > _MOST_DEFINITIONS:
-        raise invalid("resources", f"may hold {_MOST_DEFINITIONS} definitions here")
+    if len(resources) > _MAX_DEFINITIONS:
+        raise invalid("resources", f"may hold {_MAX_DEFINITIONS} definitions here")
     found: dict[str, Definition] = {}
     for number, each in enumerate(resources):
         try:
@@ -156,8 +156,8 @@ def _repetitions(definition: Definition, context: Mapping[str, Any]) -> list[dic
     values = context["args"].get(name)
     if not isinstance(values, list):
         raise invalid("loop_on", f"names {name}, which is no array in args")
-    if len(values) > _MOST_REPETITIONS:
-        raise invalid("loop_on", f"repeats at most {_MOST_REPETITIONS} times here")
+    if len(values) > _MAX_REPETITIONS:
+        raise invalid("loop_on", f"repeats at most {_MAX_REPETITIONS} times here")
     return [{**context, "args": {**context["args"], name: value}, name: value} for value in values]
 
 

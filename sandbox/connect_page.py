@@ -28,7 +28,7 @@ from sandbox.state import State
 
 _FIELDS = {"tenantId": fields.text(), "integratedAccountId": fields.text()}
 _TIMEOUT_SECONDS = 10.0
-_MOST_BYTES = 64 * 1024
+_MAX_BYTES = 64 * 1024
 _PASSED_ON = (400, 401, 404, 502, 503)
 
 _CODE = """// New connection
@@ -110,11 +110,11 @@ def ask(url: str, key: str, wanted: dict[str, str]) -> dict[str, Any]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
     try:
         with opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
-            found = json.loads(response.read(_MOST_BYTES))
+            found = json.loads(response.read(_MAX_BYTES))
     except urllib.error.HTTPError as exc:
         with exc:
             status = exc.code if exc.code in _PASSED_ON else 502
-            raise Refusal(status, _message(exc.read(_MOST_BYTES))) from None
+            raise Refusal(status, _message(exc.read(_MAX_BYTES))) from None
     except (OSError, ValueError) as exc:
         raise Refusal(502, f"The link-token route at {url} does not answer as it should") from exc
     if not isinstance(found, dict) or not isinstance(found.get("linkToken"), str):

@@ -52,7 +52,7 @@ class Sender:
         self._given_up: defaultdict[str, int] = defaultdict(int)
         self._observers: list[Callable[[str, Mapping[str, Any]], None]] = []
 
-    def tell(self, observer: Callable[[str, Mapping[str, Any]], None]) -> None:
+    def subscribe(self, observer: Callable[[str, Mapping[str, Any]], None]) -> None:
         """Call *observer* with each event that is published, before it is sent."""
         self._observers.append(observer)
 
@@ -111,7 +111,7 @@ class Sender:
             if not self._listens(webhook):
                 return answer
             answer = await self._attempt(letter, attempt)
-        self._judge(webhook, heard=answer.accepted or answer.status in decisive)
+        self._judge(webhook, accepted=answer.accepted or answer.status in decisive)
         return answer
 
     async def _attempt(self, letter: _Letter, attempt: int) -> DeliveryAnswer:
@@ -144,8 +144,8 @@ class Sender:
     def _listens(self, webhook: Row) -> bool:
         return self._state.webhooks.get(webhook["id"]) is webhook and webhook["is_active"]
 
-    def _judge(self, webhook: Row, *, heard: bool) -> None:
-        if heard:
+    def _judge(self, webhook: Row, *, accepted: bool) -> None:
+        if accepted:
             self.forgive(webhook["id"])
             return
         self._given_up[webhook["id"]] += 1

@@ -155,9 +155,9 @@ def _buttons(account: Row) -> Cell:
 
 
 def _button(label: str, path: str, body: dict[str, Any], title: str) -> str:
-    said = escape(orjson.dumps(body).decode())
+    data = escape(orjson.dumps(body).decode())
     return (
-        f'<button type="button" data-post="{escape(path)}" data-body="{said}" title="{escape(title)}">{label}</button>'
+        f'<button type="button" data-post="{escape(path)}" data-body="{data}" title="{escape(title)}">{label}</button>'
     )
 
 

@@ -65,17 +65,17 @@ class StateFile:
         content = b"%s %s %s\n" % (_MAGIC.encode(), _FORMAT.encode(), hashlib.sha256(body).hexdigest().encode()) + body
         if content == self._written:
             return
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            beside.touch(mode=0o600)
-            with beside.open("wb") as file:
+            temporary.touch(mode=0o600)
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self._path)
+            temporary.replace(self._path)
         except OSError as exc:
             with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise StateFileError(f"{self._path} cannot be written: {exc.strerror}") from None
         self._written = content
 

@@ -11,7 +11,7 @@ from truto.errors import NotADocument
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
-_MOST_VALUES = 100_000
+_MAX_VALUES = 100_000
 
 
 def document_paths(folder: Path) -> list[Path]:
@@ -54,12 +54,12 @@ def read_document(text: str) -> Any:
         raise NotADocument(f"{line}{exc.problem or exc.context}") from None
     except (yaml.YAMLError, RecursionError, ValueError):
         raise NotADocument("is not YAML") from None
-    left = _MOST_VALUES
+    left = _MAX_VALUES
     level = [document]
     while level:
         left -= len(level)
         if left < 0:
-            raise NotADocument(f"has more than {_MOST_VALUES} values")
+            raise NotADocument(f"has more than {_MAX_VALUES} values")
         level = [
             inner
             for each in level

@@ -13,7 +13,7 @@ from truto.errors import ProtocolError, TransportError
 from truto.outgoing import outgoing_client, read_capped, unpacked
 
 _MAX_BYTES = 256 * 1024
-_MOST_KEYS = 100
+_MAX_KEYS = 100
 
 
 class JwksClient:
@@ -34,8 +34,8 @@ class JwksClient:
             keys = orjson.loads(body)["keys"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
             raise ProtocolError("the answer is no JSON Web Key Set") from None
-        if not isinstance(keys, list) or len(keys) > _MOST_KEYS:
-            raise ProtocolError(f"the key set is no list of at most {_MOST_KEYS} keys")
+        if not isinstance(keys, list) or len(keys) > _MAX_KEYS:
+            raise ProtocolError(f"the key set is no list of at most {_MAX_KEYS} keys")
         return [key for key in keys if isinstance(key, dict)]
 
     async def fetch_certificate(self, url: str) -> bytes:

@@ -26,9 +26,9 @@ class Describer:
         """A describer for these secrets; empty ones are left out, since they occur everywhere."""
         return cls(tuple(sorted({s for s in secrets if s}, key=len, reverse=True)))
 
-    def mask(self, said: object) -> str:
+    def mask(self, value: object) -> str:
         """The text of *said* without secrets, at most 500 characters long, and such that it can be stored."""
-        text = _text(said)
+        text = _text(value)
         for secret in self.secrets:
             text = text.replace(secret, _MASK)
         text = _CREDENTIALS.sub(_MASK, text)
@@ -49,9 +49,9 @@ class Describer:
         }
 
 
-def _text(said: object) -> str:
+def _text(value: object) -> str:
     try:
-        text = str(said)
+        text = str(value)
     except Exception as exc:  # noqa: BLE001  a broken __str__ must not hide that there was an error
         text = f"(no text: {type(exc).__name__})"
     # Lone surrogates fit into a str and into nothing that leaves the process.

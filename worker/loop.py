@@ -140,7 +140,7 @@ class ClaimLoop:
             suspect=_SUSPECT,
             wants_suspect=wants_suspect,
             held_bytes=held_bytes,
-            most_bytes=self._max_bytes,
+            max_bytes=self._max_bytes,
         )
 
     async def _start_claimed(self) -> None:

@@ -185,9 +185,9 @@ class NotifyTenant(ActionConfig):
 @action("notify_tenant", check=checked_by(NotifyTenant))
 async def notify_tenant(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Send a signed message to the tenant (``TENANT_NOTIFY_URL``); the result says whether there was whom to tell."""
-    told = read_config(NotifyTenant, config, step.at)
-    tenant_id = told.tenant_id or await _tenant_of(step.event, step.ctx.truto)
-    return {"sent": await step.ctx.notify.tenant(tenant_id, told.kind, told.data)}
+    settings = read_config(NotifyTenant, config, step.at)
+    tenant_id = settings.tenant_id or await _tenant_of(step.event, step.ctx.truto)
+    return {"sent": await step.ctx.notify.tenant(tenant_id, settings.kind, settings.data)}
 
 
 async def _tenant_of(event: Event, truto: AsyncTruto) -> str | None:
@@ -213,8 +213,8 @@ class NotifyOperators(ActionConfig):
 @action("notify_operators", check=checked_by(NotifyOperators))
 async def notify_operators(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
     """Tell the operators (``NOTIFY_URLS``); the result says whether all were reached. Does not fail."""
-    told = read_config(NotifyOperators, config, step.at)
-    return {"reached": await step.ctx.notify.operators(told.title, told.body)}
+    settings = read_config(NotifyOperators, config, step.at)
+    return {"reached": await step.ctx.notify.operators(settings.title, settings.body)}
 
 
 class EmitEvent(ActionConfig):
@@ -231,21 +231,21 @@ async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, 
     Its tenant is the payload's, else that of the event of Truto that started the run. A name of Truto's becomes
     ``workflows/<name>``.
     """
-    told = read_config(EmitEvent, config, step.at)
-    if not told.type.isprintable():
+    settings = read_config(EmitEvent, config, step.at)
+    if not settings.type.isprintable():
         raise WorkflowFailed("must be printable", at=f"{step.at}.type")
     depth = int(step.event.headers.get(_DEPTH, "0")) + 1 if step.event.source == WORKFLOWS_SOURCE else 1
     if depth > MAX_EMITTED:
         reason = f"{MAX_EMITTED} events have emitted each other in a row: workflows that start each other never end"
         raise WorkflowFailed(reason, at=f"{step.at}.type")
     event_id = str(uuid.uuid5(_NAMESPACE, f"{step.run_id}:{step.number}"))
-    name = name_from(WORKFLOWS_SOURCE, told.type)
+    name = name_from(WORKFLOWS_SOURCE, settings.type)
     envelope = {
         "id": event_id,
         "event": name,
-        "payload": told.payload,
+        "payload": settings.payload,
         "environment_id": step.event.environment_id,
-        "tenant_id": told.payload.get("tenant_id") or _named_tenant(step.event),
+        "tenant_id": settings.payload.get("tenant_id") or _named_tenant(step.event),
         "created_at": None,
     }
     emitted = Verified(WORKFLOWS_SOURCE, name, event_id, orjson.dumps(envelope), {_DEPTH: str(depth)})

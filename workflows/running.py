@@ -242,14 +242,14 @@ class WorkflowHandler:
         Raises :class:`Postponed` then, and :class:`WorkflowFailed` once its attempts are used up.
         """
         step = run.compiled.steps[number]
-        said = self._said(exc)
-        await run.ctx.steps.keep(f"{number}.failures", {"count": failures, "error": said})
+        message = self._describe(exc)
+        await run.ctx.steps.keep(f"{number}.failures", {"count": failures, "error": message})
         retry = step.definition.retry
         if retry is None or isinstance(exc, _LASTING):
             return
         if failures >= retry.attempts:
-            raise WorkflowFailed(f"failed {failures} times, at last with {said}", at=step.at) from exc
-        await self._end(run.ctx, run.id, "running", b"{}", error=said)
+            raise WorkflowFailed(f"failed {failures} times, at last with {message}", at=step.at) from exc
+        await self._end(run.ctx, run.id, "running", b"{}", error=message)
         delay = Backoff(min(retry.base, retry.cap), retry.cap).delay(failures)
         raise Postponed(f"{step.at} failed and is tried again", after=delay) from exc
 
@@ -258,11 +258,13 @@ class WorkflowHandler:
         if isinstance(exc, EvaluationFailed):
             progress.trace.append(exc.entry)
         lasting = isinstance(exc, _LASTING) or ctx.attempt >= ctx.max_attempts
-        said = self._said(exc)
+        message = self._describe(exc)
         attempts = (ctx.steps.kept(f"{len(progress.results)}.failures") or {}).get("count", 0) + 1
-        await self._end(ctx, run_id, "failed" if lasting else "running", progress.record(said, attempts=attempts), said)
+        await self._end(
+            ctx, run_id, "failed" if lasting else "running", progress.record(message, attempts=attempts), message
+        )
 
-    def _said(self, exc: Exception) -> str:
+    def _describe(self, exc: Exception) -> str:
         text = str(exc) if isinstance(exc, WorkflowFailed | DeadLetter) else f"{type(exc).__name__}: {exc}"
         return self._services.describer.mask(text)
 

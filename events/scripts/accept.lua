@@ -9,12 +9,12 @@
 -- a line each. A second script call, and the fsync behind it, would cost it as much again as all the rest.
 local answers, fresh, duplicates, conflicts = {}, {}, 0, 0
 -- What a subscriber does not read in time is held in Redis' memory.
-local MOST_BYTES_TOLD = 65536
+local MAX_PUSHED_BYTES = 65536
 
 -- Whether this event was leased to a worker that waits. If not, one of them may have been woken for it.
 local function hand_out(event)
   local worker = idle_worker()
-  while worker and worker.free > 0 and not event.is_large and #event.stored <= MOST_BYTES_TOLD do
+  while worker and worker.free > 0 and not event.is_large and #event.stored <= MAX_PUSHED_BYTES do
     -- Those of claims end with less than 1e9: no token of theirs is like this one.
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then

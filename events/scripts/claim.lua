@@ -8,15 +8,15 @@
 --   up, claims that were never finished, lane whose slot it has (false when none) }
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
-local held, most_held = tonumber(ARGV[8]), tonumber(ARGV[9])
+local held, max_held = tonumber(ARGV[8]), tonumber(ARGV[9])
 local MAX_INLINE_BYTES = 65536
 local queue = P .. 'queue'
 -- So much work at the head of the queue is looked past: suspects when none is wanted, large events when there is no room.
-local MOST_SKIPPED = 100
+local MAX_SKIPPED = 100
 even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
-  wants_suspect and held == 0 and most or most + MOST_SKIPPED)
+  wants_suspect and held == 0 and most or most + MAX_SKIPPED)
 local answer, leased, alone, crowded = { -1, math.floor(now) }, 0, false, false
 
 -- Whether an ordered handler may want this piece. Until that is known, no later piece may start in any ordered lane.
@@ -37,7 +37,7 @@ end
 -- Whether there is room for a large body. If not, there is none for those behind it: it would never have its turn.
 local function fits(bytes)
   if bytes == 0 then return true end
-  crowded = crowded or held > 0 and held + bytes > most_held
+  crowded = crowded or held > 0 and held + bytes > max_held
   return not crowded
 end
 

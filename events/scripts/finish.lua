@@ -8,7 +8,7 @@ local dedup_ttl, history_ttl, parked_max, parked_bytes = ARGV[2], ARGV[3], tonum
 local queue = P .. 'queue'
 local answers, totals = {}, {}
 local LONGEST_WAIT_MS = 1000
-local MOST_LET_GO = 100
+local MAX_LET_GO = 100
 
 -- Whether the account was connected again after this lease began: then what it has met is history.
 local function was_reconnected(account, token)
@@ -50,7 +50,7 @@ for i = 6, #ARGV, 6 do
           redis.call('SADD', account_key('reconnect', account), member)
         elseif ending == 'parked' and state[4] and read_note(detail).why == 'no_handler' then
           park_unhandled(member, state[4], state[5], now)
-          bound_unhandled(state[4], parked_max, parked_bytes, 0, MOST_LET_GO, dedup_ttl, history_ttl)
+          bound_unhandled(state[4], parked_max, parked_bytes, 0, MAX_LET_GO, dedup_ttl, history_ttl)
         end
       end
     end

@@ -4,7 +4,7 @@
 --   unhandled:<source>  sorted set of the members by the time they were parked
 --   let_go              hash of what was let go, by source and type: count, first and last time (JSON)
 
-local MOST_TYPES_TOLD = 1000
+local MAX_TYPES_COUNTED = 1000
 
 local function park_unhandled(member, source, bytes, at)
   if redis.call('ZADD', P .. 'unhandled:' .. source, at, member) == 0 then return end
@@ -28,7 +28,7 @@ end
 local function tell_let_go(source, kind)
   local field = source .. '/' .. kind
   local known = redis.call('HGET', P .. 'let_go', field)
-  if not known and redis.call('HLEN', P .. 'let_go') >= MOST_TYPES_TOLD then
+  if not known and redis.call('HLEN', P .. 'let_go') >= MAX_TYPES_COUNTED then
     field = source .. '/other types'
     known = redis.call('HGET', P .. 'let_go', field)
   end

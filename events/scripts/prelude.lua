@@ -35,10 +35,10 @@ local function key_of(member) return string.match(member, '^[^|]+') end
 
 -- A sender that repeats one event for ever must not fill the memory with the story of it: once it is full, each
 -- entry takes the place of the last one, so that the beginning and the end are always told.
-local MOST_ENTRIES = 500
+local MAX_ENTRIES = 500
 local function note(key, entry)
   local history = P .. 'history:' .. key
-  if redis.call('RPUSH', history, stamp .. ' ' .. entry) > MOST_ENTRIES then
+  if redis.call('RPUSH', history, stamp .. ' ' .. entry) > MAX_ENTRIES then
     redis.call('RPOP', history)
     redis.call('LSET', history, -1, stamp .. ' ' .. entry)
   end

@@ -12,8 +12,8 @@ from ingress.errors import Unusable
 from ingress.verification.complexity import MAX_PARTS
 from ingress.verification.context import DeliveryContext
 from truto.expressions import (
+    UNDECIDED,
     UNDEFINED,
-    UNTOLD,
     Expression,
     ExpressionError,
     Limits,
@@ -89,8 +89,8 @@ class Step:
         return inputs.whole or not inputs.roots <= _IN_THE_HEAD
 
     def needs_evaluation(self, context: DeliveryContext) -> bool:
-        """Whether JSONata has to be asked for the value; else a glance at *context* tells it."""
-        return self._expression.glance(context) is UNTOLD
+        """Whether the value for *context* needs an evaluation by JSONata."""
+        return self._expression.shortcut(context) is UNDECIDED
 
     def evaluate(self, context: DeliveryContext, *, proven: bool) -> Any:
         """The value of the expression, ``None`` for ``null`` and undefined alike.
@@ -100,8 +100,8 @@ class Step:
         ``$header`` and ``$headers`` are the headers, ``$event`` and ``$body`` the body, as some of Truto's samples
         write them (skill: admin-commands). Raises :class:`Unusable`.
         """
-        told = self._expression.glance(context)
-        if told is not UNTOLD:
+        told = self._expression.shortcut(context)
+        if told is not UNDECIDED:
             return None if told is UNDEFINED else told
         scope = context.plain()
         headers, body = scope["headers"], scope.get("body")

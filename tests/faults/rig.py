@@ -346,7 +346,7 @@ class Rig:
         )
 
     async def load(
-        self, per_second: float, seconds: float, *, patience: float = 0.0, most_open: int = 400, forged: float = 0.01
+        self, per_second: float, seconds: float, *, patience: float = 0.0, max_open: int = 400, forged: float = 0.01
     ) -> None:
         """Mixed traffic at a steady rate: mostly one handler, some with two, a few forged.
 
@@ -357,7 +357,7 @@ class Rig:
         async with asyncio.TaskGroup() as group:
             open_ones: set[asyncio.Task[bool]] = set()
             while (now := time.monotonic()) < began + seconds:
-                while started < (now - began) * per_second and len(open_ones) < most_open:
+                while started < (now - began) * per_second and len(open_ones) < max_open:
                     task = group.create_task(self._send_any(retries, forged))
                     open_ones.add(task)
                     task.add_done_callback(open_ones.discard)

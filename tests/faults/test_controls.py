@@ -77,7 +77,7 @@ async def test_stock_enqueue_loses_acknowledged_events_and_the_checker_says_so(r
         end = time.monotonic() + 30
         verdict = None
         while time.monotonic() < end and not (verdict and verdict.lost):
-            async with beside(r.load(2000, 600, most_open=64, forged=0)):
+            async with beside(r.load(2000, 600, max_open=64, forged=0)):
                 await more_acknowledged(r, 100)
                 for _ in range(10):
                     await r.freeze_redis(0.03)  # a busy Redis: many connections wait for an answer when it dies

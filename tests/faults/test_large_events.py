@@ -16,7 +16,7 @@ from tests.faults.test_long_store import peak_rss
 
 GIVEN_BYTES = 512 * 1024 * 1024
 BODY_BYTES = 10 * 1024 * 1024
-_MOST_PENDING = 40  # Redis has to hold them
+_MAX_PENDING = 40  # Redis has to hold them
 
 
 @contextmanager
@@ -76,4 +76,4 @@ async def deliver(r: Rig, count: int) -> None:
 
 async def has_few_pending(r: Rig) -> bool:
     view = await r.store.inspection.overview()
-    return view.ready + view.waiting <= _MOST_PENDING
+    return view.ready + view.waiting <= _MAX_PENDING

@@ -106,7 +106,7 @@ async def flip_a_byte(rig: Rig, name: str) -> str | None:
 
 async def test_redis_starts_from_a_file_whose_end_is_torn(rig: Rigged, publish: Publish) -> None:
     async with rig(workers=0) as r:
-        most_lost = 0
+        max_lost = 0
         for _ in range(20):
             await asyncio.gather(*(r.send(seconds=0) for _ in range(5)))
             await r.send(seconds=0)
@@ -116,9 +116,9 @@ async def test_redis_starts_from_a_file_whose_end_is_torn(rig: Rigged, publish: 
                 os.truncate(file, file.stat().st_size - r.random.randint(1, 100))
 
             await r.kill_redis(before_restart=tear)
-            most_lost += 1
+            max_lost += 1
         verdict = await r.verdict(drained=False)
-        assert len(verdict.lost) <= most_lost, "more than the last command of each tear"
+        assert len(verdict.lost) <= max_lost, "more than the last command of each tear"
         publish(22.1, "append-only file torn by 1-100 bytes", verdict, "20 tears", "each takes its last command")
 
 

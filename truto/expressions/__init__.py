@@ -5,16 +5,16 @@ Importing this package takes about 0.2 s and is left to those who evaluate expre
 
 from truto.errors import ExpressionError
 from truto.expressions.expression import Expression, compile_expression
-from truto.expressions.glance import UNTOLD
 from truto.expressions.inputs import Inputs
 from truto.expressions.limits import Limits
 from truto.expressions.outputs import Output
 from truto.expressions.reach import Reach
+from truto.expressions.shortcut import UNDECIDED
 from truto.expressions.values import UNDEFINED, Undefined, truthy
 
 __all__ = [
+    "UNDECIDED",
     "UNDEFINED",
-    "UNTOLD",
     "Expression",
     "ExpressionError",
     "Inputs",

@@ -11,12 +11,12 @@ from truto.errors import ExpressionError
 from truto.expressions.builtins import builtin_functions
 from truto.expressions.evaluator import Evaluator
 from truto.expressions.functions import truto_functions
-from truto.expressions.glance import UNTOLD, compile_glance
 from truto.expressions.inputs import Inputs, read_inputs
 from truto.expressions.library import JException, Jsonata, deep_stack
 from truto.expressions.limits import Limits, Meter
 from truto.expressions.outputs import Output, read_output
 from truto.expressions.reach import Reach, read_reach
+from truto.expressions.shortcut import UNDECIDED, compile_shortcut
 from truto.expressions.values import to_internal, to_json
 
 _LONGEST_MESSAGE = 300
@@ -36,23 +36,23 @@ _FUNCTIONS = _all_functions()
 class Expression:
     """A compiled expression; it may be evaluated any number of times, and from several threads at once."""
 
-    __slots__ = ("_compiled", "_glance", "limits", "source")
+    __slots__ = ("_compiled", "_shortcut", "limits", "source")
 
     def __init__(self, source: str, compiled: Evaluator, limits: Limits) -> None:
         self.source = source
         self.limits = limits
         self._compiled = compiled
-        self._glance = compile_glance(compiled.ast)
+        self._shortcut = compile_shortcut(compiled.ast)
 
     def __repr__(self) -> str:
         return f"Expression({self.source[:60]!r})"
 
-    def glance(self, scope: Mapping[str, Any]) -> Any:
+    def shortcut(self, scope: Mapping[str, Any]) -> Any:
         """What :meth:`evaluate` would give, where that is a constant behind conditions that plainly do not hold.
 
-        Costs a few lookups in *scope*, and needs none of the others. :data:`UNTOLD` where only an evaluation can tell.
+        Costs a few lookups in *scope*. :data:`UNDECIDED` where the expression has to be evaluated.
         """
-        return UNTOLD if self._glance is None else self._glance(scope)
+        return UNDECIDED if self._shortcut is None else self._shortcut(scope)
 
     def within(self, limits: Limits) -> Expression:
         """The same expression with other limits for its evaluations."""

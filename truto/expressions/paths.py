@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from truto.expressions.glance import plain_path
 from truto.expressions.library import Jsonata, Utils
 from truto.expressions.limits import Meter
+from truto.expressions.shortcut import plain_path
 
 
 class PathEvaluator(Jsonata):  # type: ignore[misc] # the library has no types

@@ -20,8 +20,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from truto.errors import BadWorkflow
 from truto.workflows.faults import WorkflowFault
 
-MOST_STEPS = 100
-MOST_BYTES = 256 * 1024
+MAX_STEPS = 100
+MAX_BYTES = 256 * 1024
 """The longest definition, as JSON."""
 
 LONGEST_STEP_SECONDS = 3600.0
@@ -94,7 +94,7 @@ class Config(_Model):
     """What a workflow does. ``run_if`` is looked at before any step; the steps run one after the other."""
 
     run_if: str | None = None
-    steps: tuple[Step, ...] = Field(default=(), max_length=MOST_STEPS, strict=False)
+    steps: tuple[Step, ...] = Field(default=(), max_length=MAX_STEPS, strict=False)
 
 
 class Definition(_Model):
@@ -122,8 +122,8 @@ def read_definition(document: object) -> Definition:
         size = len(orjson.dumps(document, option=orjson.OPT_PASSTHROUGH_DATETIME))
     except TypeError as exc:
         raise BadWorkflow([WorkflowFault("", f"is not JSON: {exc}; quote dates and keys that are no text")]) from None
-    if size > MOST_BYTES:
-        raise BadWorkflow([WorkflowFault("", f"is longer than {MOST_BYTES} bytes")])
+    if size > MAX_BYTES:
+        raise BadWorkflow([WorkflowFault("", f"is longer than {MAX_BYTES} bytes")])
     lifted = _lifted(document)
     try:
         return Definition.model_validate(lifted)

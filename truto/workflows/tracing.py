@@ -14,7 +14,7 @@ TraceEntry = dict[str, Any]
 
 _SECRET = re.compile(r"(?i)secret|token|passw|api_?key|credential|authorization|private_key")
 _MASK = "[secret]"
-_MOST_INPUTS = 12
+_MAX_INPUTS = 12
 _LONGEST_TEXT = 100
 _LONGEST_VALUE = 800
 _DEEPEST = 6
@@ -24,7 +24,7 @@ def trace_entry(at: str, scope: Mapping[str, Any], paths: Iterable[tuple[str, ..
     """The record of one evaluation at the place *at* that named *paths* of *scope* and gave *value*."""
     inputs: dict[str, Any] = {}
     missing: list[str] = []
-    for path in list(paths)[:_MOST_INPUTS]:
+    for path in list(paths)[:_MAX_INPUTS]:
         if path[0] not in scope and len(path) == 1:
             continue  # most likely a name inside of a filter or function
         found = _look_up(scope, path)

@@ -41,7 +41,7 @@ class Ingress:
         processes.wait_until_up(self.process, f"http://127.0.0.1:{self.port}/readyz")
 
     def logged(self, event: str) -> list[dict[str, object]]:
-        lines = map(orjson.loads, self.process.last_words().splitlines())
+        lines = map(orjson.loads, self.process.log_tail().splitlines())
         return [line for line in lines if line["event"] == event]
 
 

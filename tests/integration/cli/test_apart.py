@@ -44,7 +44,7 @@ def test_a_hidden_package_cannot_be_imported(processes: Processes, tmp_path: Pat
     """The proof that the tests below prove something."""
     command = processes.start("worker", ["worker"], without(tmp_path, "worker"))
     assert command.popen.wait(20) != 0
-    assert "No module named 'worker" in command.last_words() or "import of worker" in command.last_words()
+    assert "No module named 'worker" in command.log_tail() or "import of worker" in command.log_tail()
 
 
 async def test_the_ingress_takes_deliveries_without_worker_handlers_and_workflows(

@@ -50,8 +50,8 @@ class Service:
 
     def _wait_until_the_worker_works(self) -> None:
         deadline = time.monotonic() + 20
-        while "worker_started" not in self.by_name["worker"].last_words():
-            assert time.monotonic() < deadline, self.by_name["worker"].last_words()
+        while "worker_started" not in self.by_name["worker"].log_tail():
+            assert time.monotonic() < deadline, self.by_name["worker"].log_tail()
             time.sleep(0.05)
 
     def send(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

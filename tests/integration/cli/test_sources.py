@@ -67,7 +67,7 @@ class Ingress:
     def wait_for(self, status: int, token: str) -> None:
         ends = time.monotonic() + 10
         while self.deliver(token) != status:
-            assert time.monotonic() < ends, self.process.last_words()
+            assert time.monotonic() < ends, self.process.log_tail()
             time.sleep(0.1)
 
 
@@ -87,7 +87,7 @@ def test_an_ingress_follows_its_file_and_remembers_refusals(ingress: Ingress) ->
     ingress.file.write_text("tools: {preset: nope}")
     os.kill(ingress.process.pid, signal.SIGHUP)
     ends = time.monotonic() + 10
-    while "sources_kept" not in ingress.process.last_words():
+    while "sources_kept" not in ingress.process.log_tail():
         assert time.monotonic() < ends
         time.sleep(0.05)
     assert ingress.deliver("new " + TOKEN) == 200

@@ -118,13 +118,13 @@ async def test_many_outages_leave_neither_connections_nor_memory_behind(
             await outages(proxy, store, 15)
             memory = resident_bytes()
             await outages(proxy, store, 60)
-            assert await connections_of(admin) <= _MOST_AT_ONCE + 1
+            assert await connections_of(admin) <= _MAX_AT_ONCE + 1
             assert resident_bytes() - memory < 3 * 1024 * 1024
             await store.close()
             assert await connections_of(admin) == 1
 
 
-_MOST_AT_ONCE = 6
+_MAX_AT_ONCE = 6
 """Commands under way at the same time below: four looks, one batch of accepts, one that waits."""
 
 

@@ -46,7 +46,7 @@ async def has_no_offer(store: Store) -> bool:
 
 
 async def claimed(store: Store, *, held: int = 0, most: int = 3 * ROUGHLY) -> list[Lease]:
-    return (await store.queue.claim(10, "worker-1", held_bytes=held, most_bytes=most)).leases
+    return (await store.queue.claim(10, "worker-1", held_bytes=held, max_bytes=most)).leases
 
 
 def ids(leases: list[Lease]) -> list[str]:
@@ -237,7 +237,7 @@ async def test_a_claim_takes_as_many_large_bodies_as_fit(store: Store) -> None:
 async def test_what_has_to_wait_for_room_is_left_to_other_workers(store: Store) -> None:
     await accept(store, *(large(str(number)) for number in range(5)))
     assert ids(await claimed(store)) == ["0", "1", "2"]
-    assert ids((await store.queue.claim(10, "worker-2", most_bytes=3 * ROUGHLY)).leases) == ["3", "4"]
+    assert ids((await store.queue.claim(10, "worker-2", max_bytes=3 * ROUGHLY)).leases) == ["3", "4"]
 
 
 async def test_small_events_pass_large_ones_that_wait_for_room(store: Store) -> None:
@@ -261,7 +261,7 @@ async def test_an_event_larger_than_the_bound_comes_alone_when_nothing_is_held(s
 
 async def test_a_worker_without_room_is_not_told_to_claim_again_at_once(store: Store) -> None:
     await accept(store, large())
-    claim = await store.queue.claim(10, "worker-1", held_bytes=ROUGHLY, most_bytes=ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", held_bytes=ROUGHLY, max_bytes=ROUGHLY)
     assert (claim.leases, claim.next_due) == ([], None)
 
 
@@ -271,9 +271,9 @@ async def test_suspect_work_waits_for_room_like_other_work_and_lets_small_events
     await claim_one(store)
     await accept(store, delivered("small"))
     await asyncio.sleep(0.06)
-    claim = await store.queue.claim(10, "worker-1", suspect=1, held_bytes=3 * ROUGHLY, most_bytes=3 * ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", suspect=1, held_bytes=3 * ROUGHLY, max_bytes=3 * ROUGHLY)
     assert ids(claim.leases) == ["small"]
-    claim = await store.queue.claim(10, "worker-1", suspect=1, most_bytes=3 * ROUGHLY)
+    claim = await store.queue.claim(10, "worker-1", suspect=1, max_bytes=3 * ROUGHLY)
     assert [(lease.event.id, lease.crashes) for lease in claim.leases] == [("e-1", 1)]
 
 

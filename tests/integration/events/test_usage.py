@@ -301,14 +301,14 @@ async def test_work_that_was_parked_before_there_was_an_index_is_found(bounded: 
     assert (await bounded.inspection.overview()).sources["truto"].parked == 3
 
 
-MOST_COUNTED = 2**63 // 2**40
+MAX_COUNTED = 2**63 // 2**40
 
 
 @pytest.mark.bad_input(307)
 @pytest.mark.parametrize("source", ["truto", "partner"])
 async def test_more_events_than_can_be_counted_are_taken_and_worked_off(store: Store, source: str) -> None:
     """A long outage of the workers leaves millions; the count gives way, and never a delivery."""
-    await store.redis.hset("tw:usage", f"{source}|pending", str((MOST_COUNTED - 1) * 2**40))  # type: ignore[misc]  # typed for both
+    await store.redis.hset("tw:usage", f"{source}|pending", str((MAX_COUNTED - 1) * 2**40))  # type: ignore[misc]  # typed for both
     events = [delivered(f"e-{number}", source=source) for number in range(3)]
     assert [await store.accept([one]) for one in events] == [[Acceptance.ACCEPTED]] * 3
     assert await store.accept([events[0]]) == [Acceptance.DUPLICATE]
@@ -318,7 +318,7 @@ async def test_more_events_than_can_be_counted_are_taken_and_worked_off(store: S
 
 
 async def test_below_that_the_limit_of_a_source_holds(store: Store) -> None:
-    limit = PendingLimit(events=MOST_COUNTED - 1)
-    await store.redis.hset("tw:usage", "partner|pending", str((MOST_COUNTED - 2) * 2**40))  # type: ignore[misc]  # typed for both
+    limit = PendingLimit(events=MAX_COUNTED - 1)
+    await store.redis.hset("tw:usage", "partner|pending", str((MAX_COUNTED - 2) * 2**40))  # type: ignore[misc]  # typed for both
     answers = [await store.accept([delivered(f"e-{number}", source="partner")], limit) for number in range(2)]
     assert answers == [[Acceptance.ACCEPTED], [Acceptance.OVER_QUOTA]]

@@ -17,7 +17,7 @@ from tests.conftest import MakeStore
 from tests.integration.events.cutting_proxy import cutting_proxy
 from tests.integration.events.deliveries import DONE, accept, bury, claim_nothing, claim_one, delivered, words
 
-MOST_BYTES_TOLD = 64 * 1024
+MAX_PUSHED_BYTES = 64 * 1024
 
 Told = asyncio.Queue[Lease | None]
 
@@ -222,7 +222,7 @@ async def test_a_worker_with_ordered_handlers_is_told_and_claims(make_store: Mak
 async def test_a_large_event_is_told_and_claimed(make_store: MakeStore) -> None:
     store = make_store()
     async with waiting(store) as told:
-        await accept(store, delivered(payload="x" * MOST_BYTES_TOLD))
+        await accept(store, delivered(payload="x" * MAX_PUSHED_BYTES))
         assert await asyncio.wait_for(told.get(), 5) is None
         assert (await claim_one(store)).event.id == "e-1"
 

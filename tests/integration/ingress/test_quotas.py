@@ -94,7 +94,7 @@ async def test_no_source_fills_redis_for_truto(own_redis: EmbeddedRedis) -> None
 
 
 async def test_the_spool_keeps_half_of_its_room_for_those_without_a_limit(tmp_path: Path) -> None:
-    spool = Spool.open(tmp_path, most_bytes=10_000)
+    spool = Spool.open(tmp_path, max_bytes=10_000)
     intake = Intake(Store.connect(f"redis://127.0.0.1:{free_port()}"), spool)
     limit, body = PendingLimit(events=100), b"x" * 1000
     theirs = [await intake.accept([Verified("s", "t", str(number), body)], limit) for number in range(8)]

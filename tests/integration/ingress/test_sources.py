@@ -304,7 +304,7 @@ async def test_an_evaluation_that_waits_for_another_delivery_sees_it_answered(st
 
 
 async def test_deliveries_that_are_no_handshake_do_not_wait_for_those_that_are(store: Store) -> None:
-    """The expression of the preset is told at a glance, and the threads are left to those who need one."""
+    """A shortcut decides the expression of the preset, so that it takes no thread."""
     slack = read_source("slack", {"preset": "slack", "secrets": [SECRET]}, {})
     challenge = b'{"type":"url_verification","challenge":"c"}'
     async with running(store, slack) as edge:
@@ -371,7 +371,7 @@ async def test_more_evaluations_than_can_wait_are_sent_away_to_come_again(store:
     assert answered.headers["retry-after"] == "2"
 
 
-async def test_ten_megabytes_of_brackets_cost_no_more_than_a_glance(store: Store) -> None:
+async def test_ten_megabytes_of_brackets_are_refused_quickly(store: Store) -> None:
     body = b'{"event":"x","a":[' + b"[]," * 3_300_000 + b"[]]}"
     async with running(store, source()) as edge:
         started = time.thread_time()

@@ -128,7 +128,7 @@ async def test_a_redis_that_answers_but_takes_no_writes_is_spooled_past(own_redi
 
 async def test_a_full_spool_sends_deliveries_back(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
     store = Store.connect(own_redis.url, answer_seconds=0.3)
-    small = Spool.open(tmp_path / "small", most_bytes=1000)
+    small = Spool.open(tmp_path / "small", max_bytes=1000)
     async with run_edge(store, spool=small) as edge:
         assert (await edge.admin.get("/readyz")).json() == {"status": "ready", "store": True, "spooled": 0}
         own_redis.kill()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from cli.sandbox import beside
+from cli.sandbox import default_link_token_url
 from truto import EVENT_TYPES
 
 SECRET = "6e17561c-a20c-44ce-b8b5-caff0bf786fe"
@@ -139,7 +139,7 @@ def test_a_sandbox_with_a_broken_state_file_does_not_start(
     ids=["ingress", "other", "none"],
 )
 def test_the_link_token_route_is_looked_for_beside_the_webhook_s(webhook_url: str | None, found: str | None) -> None:
-    assert beside(webhook_url) == found
+    assert default_link_token_url(webhook_url) == found
 
 
 def test_the_project_is_not_left_in_the_environment() -> None:

@@ -69,7 +69,7 @@ async def test_the_next_commit_begins_before_the_callers_of_the_last_one_go_on()
 async def test_batches_hold_at_most_so_many_items_in_order() -> None:
     recorder = Recorder()
     recorder.gate.clear()
-    commits = GroupCommit(recorder, most_items=2)
+    commits = GroupCommit(recorder, max_items=2)
     tasks = await submit_all(commits, "abcdef")
     recorder.gate.set()
     assert await asyncio.gather(*tasks) == list("ABCDEF")
@@ -81,7 +81,7 @@ async def test_batches_hold_at_most_so_many_bytes_but_never_nothing() -> None:
     recorder = Recorder()
     recorder.gate.clear()
     sizes = {"a": 1, "b": 3, "c": 3, "d": 99, "e": 6, "f": 1}
-    commits = GroupCommit(recorder, size=sizes.__getitem__, most_bytes=6)
+    commits = GroupCommit(recorder, size=sizes.__getitem__, max_bytes=6)
     tasks = await submit_all(commits, "abcdef")
     recorder.gate.set()
     assert await asyncio.gather(*tasks) == list("ABCDEF")

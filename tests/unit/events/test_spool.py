@@ -24,8 +24,8 @@ from tests.integration.events.deliveries import delivered
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, most_bytes: int = 1 << 20, segment_bytes: int = 1 << 20) -> AsyncIterator[Spool]:
-    spool = Spool.open(folder, most_bytes=most_bytes, segment_bytes=segment_bytes)
+async def opened(folder: Path, *, max_bytes: int = 1 << 20, segment_bytes: int = 1 << 20) -> AsyncIterator[Spool]:
+    spool = Spool.open(folder, max_bytes=max_bytes, segment_bytes=segment_bytes)
     try:
         yield spool
     finally:
@@ -166,7 +166,7 @@ async def test_a_second_close_does_nothing(tmp_path: Path) -> None:
 
 
 async def test_the_cap_holds_for_all_segments_together_and_is_freed_by_draining(tmp_path: Path) -> None:
-    async with opened(tmp_path, most_bytes=2000, segment_bytes=500) as spool:
+    async with opened(tmp_path, max_bytes=2000, segment_bytes=500) as spool:
         kept = 0
         with suppress(SpoolFull):
             while kept < 1000:
@@ -178,7 +178,7 @@ async def test_the_cap_holds_for_all_segments_together_and_is_freed_by_draining(
 
 
 async def test_of_deliveries_at_once_those_that_fit_are_kept(tmp_path: Path) -> None:
-    async with opened(tmp_path, most_bytes=2000) as spool:
+    async with opened(tmp_path, max_bytes=2000) as spool:
         appends = [spool.append([delivered(str(n))]) for n in range(40)]
         results = await asyncio.gather(*appends, return_exceptions=True)
         kept = [str(n) for n, result in enumerate(results) if result is None]
@@ -187,7 +187,7 @@ async def test_of_deliveries_at_once_those_that_fit_are_kept(tmp_path: Path) -> 
 
 
 async def test_a_small_delivery_fits_beside_a_large_one_that_does_not(tmp_path: Path) -> None:
-    async with opened(tmp_path, most_bytes=2000) as spool:
+    async with opened(tmp_path, max_bytes=2000) as spool:
         large = spool.append([delivered("large", filler="x" * 3000)])
         results = await asyncio.gather(large, spool.append([delivered("small")]), return_exceptions=True)
         assert [type(result) for result in results] == [SpoolFull, type(None)]
@@ -207,7 +207,7 @@ async def test_room_is_told_by_the_cap_and_by_the_disk(tmp_path: Path, monkeypat
         assert await spool.has_room()
         monkeypatch.setattr("events.spool._sync_data", fail(errno.EIO))
         assert not await spool.has_room()
-    async with opened(tmp_path, most_bytes=1000) as small:
+    async with opened(tmp_path, max_bytes=1000) as small:
         assert not await small.has_room()
     assert not (tmp_path / "trial").exists()
 

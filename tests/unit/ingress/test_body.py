@@ -31,7 +31,7 @@ def chunk(body: bytes, *, more: bool = False) -> Message:
 
 
 async def read(*messages: Message, lengths: tuple[bytes, ...] = (), most: int = 10) -> bytes | Refusal:
-    return await read_body(scope_with(*lengths), arriving(messages), most_bytes=most, seconds=1)
+    return await read_body(scope_with(*lengths), arriving(messages), max_bytes=most, seconds=1)
 
 
 async def test_a_body_in_pieces_is_put_together() -> None:
@@ -81,7 +81,7 @@ async def test_a_body_that_does_not_come_is_refused_in_time() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    refusal = await read_body(scope_with(), never, most_bytes=10, seconds=0.01)
+    refusal = await read_body(scope_with(), never, max_bytes=10, seconds=0.01)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.reason, refusal.close) == (408, "body_too_slow", True)
 
@@ -91,10 +91,10 @@ def scope_with_body(body: bytes) -> Scope:
 
 
 async def test_a_body_that_is_here_is_not_waited_for() -> None:
-    assert await read_body(scope_with_body(b"ab"), arriving([]), most_bytes=2, seconds=0) == b"ab"
+    assert await read_body(scope_with_body(b"ab"), arriving([]), max_bytes=2, seconds=0) == b"ab"
 
 
 async def test_a_body_that_is_here_may_be_too_large_all_the_same() -> None:
-    refusal = await read_body(scope_with_body(b"x" * 11), arriving([]), most_bytes=10, seconds=1)
+    refusal = await read_body(scope_with_body(b"x" * 11), arriving([]), max_bytes=10, seconds=1)
     assert isinstance(refusal, Refusal)
     assert refusal.reason == "body_too_large"

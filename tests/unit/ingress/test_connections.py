@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from ingress.budget import BodyBudget, Holding
 from ingress.connections import Connections, Phase
-from ingress.limits import Limits, most_connections
+from ingress.limits import Limits, max_connections
 from ingress.turned_away import TurnedAway
 
 
@@ -215,4 +215,4 @@ def test_a_thousand_that_are_turned_away_are_one_line_of_the_log(door: Door) -> 
 
 @pytest.mark.parametrize(("descriptors", "most"), [(256, 192), (1024, 896), (1_048_576, 917_504), (10, 1)])
 def test_descriptors_are_left_for_redis(descriptors: int, most: int) -> None:
-    assert most_connections(descriptors) == most
+    assert max_connections(descriptors) == most

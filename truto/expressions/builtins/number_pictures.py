@@ -105,7 +105,7 @@ def _split(text: str, symbols: _Symbols) -> _Parts:
 def _check(parts: _Parts, symbols: _Symbols) -> None:
     text, point = parts.text, parts.text.find(symbols.point)
     percents, per_milles = text.count(symbols.percent), text.count(symbols.per_mille)
-    beside = {text[point - 1 : point], text[point + 1 : point + 2]} if point != -1 else set()
+    neighbours = {text[point - 1 : point], text[point + 1 : point + 2]} if point != -1 else set()
     optional, last = parts.whole.find(symbols.hash), parts.fraction.rfind(symbols.hash)
     wrong = {
         "D3081": text.count(symbols.point) > 1,
@@ -114,7 +114,7 @@ def _check(parts: _Parts, symbols: _Symbols) -> None:
         "D3084": bool(percents and per_milles),
         "D3085": not symbols.places(parts.mantissa),
         "D3086": not set(parts.active) <= symbols.active,
-        "D3087": symbols.comma in beside,
+        "D3087": symbols.comma in neighbours,
         "D3088": point == -1 and parts.whole.endswith(symbols.comma),
         "D3089": symbols.comma * 2 in text,
         "D3090": optional != -1 and symbols.required(parts.whole[:optional]) > 0,

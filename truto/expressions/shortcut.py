@@ -1,8 +1,8 @@
-"""Tell the value of an expression without evaluating it, where its conditions plainly do not hold.
+"""Find the value of an expression without evaluating it, where its conditions are plainly false.
 
-Expressions that answer handshakes are mostly ``<something about the request> ? <an answer> : <go on>``, and nearly
-every request is to go on. Conditions over plain paths are looked up here; for anything that could turn out otherwise
-(arrays, other functions, numbers beside text) nothing is told, and the expression is evaluated.
+Most expressions that answer handshakes read ``<condition on the request> ? <answer> : <constant>``, and most requests
+get the constant. Conditions over plain paths are decided here by looking up the path. All other conditions (arrays,
+functions, numbers compared with text) need an evaluation.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Final
 from truto.expressions.values import UNDEFINED
 
 
-class _Untold:
+class _Undecided:
     def __repr__(self) -> str:
-        return "UNTOLD"
+        return "UNDECIDED"
 
 
-UNTOLD: Final = _Untold()
-"""What a glance gives when the expression has to be evaluated."""
+UNDECIDED: Final = _Undecided()
+"""The value of a shortcut when the expression has to be evaluated."""
 
-Glance = Callable[[Mapping[str, Any]], Any]
+Shortcut = Callable[[Mapping[str, Any]], Any]
 
 _MISSING: Final = object()
 _SCALARS = {"string", "number", "value"}
@@ -29,22 +29,22 @@ _SCALARS = {"string", "number", "value"}
 _PLAIN = frozenset({"id", "type", "value", "position", "lbp", "bp", "steps", "_outer_instance"})
 
 
-def compile_glance(ast: Any) -> Glance | None:
-    """The glance at the expression of *ast*; ``None`` where there is nothing to tell."""
-    return _told(ast) if ast.type == "condition" or _is_object(ast) else None
+def compile_shortcut(ast: Any) -> Shortcut | None:
+    """The shortcut for the expression of *ast*; ``None`` where it always needs an evaluation."""
+    return _shortcut(ast) if ast.type == "condition" or _is_object(ast) else None
 
 
-def _told(node: Any) -> Glance | None:
+def _shortcut(node: Any) -> Shortcut | None:
     if node is None:
         return lambda scope: UNDEFINED
     if node.type in _SCALARS:
         constant = node.value
         return lambda scope: constant
     if node.type == "condition":
-        fails, rest = _failing(node.condition), _told(node._else)  # noqa: SLF001  the library's name
+        fails, rest = _failing(node.condition), _shortcut(node._else)  # noqa: SLF001  the library's name
         if fails is None or rest is None:
             return None
-        return lambda scope: rest(scope) if fails(scope) else UNTOLD
+        return lambda scope: rest(scope) if fails(scope) else UNDECIDED
     return _object(node) if _is_object(node) else None
 
 
@@ -52,23 +52,23 @@ def _is_object(node: Any) -> bool:
     return bool(node.type == "unary" and node.value == "{" and all(key.type == "string" for key, _ in node.lhs_object))
 
 
-def _object(node: Any) -> Glance | None:
-    members = [(key.value, _told(value)) for key, value in node.lhs_object]
-    told = [(name, glance) for name, glance in members if glance is not None]
-    if len(told) < len(members) or len(dict(told)) < len(told):
+def _object(node: Any) -> Shortcut | None:
+    members = [(key.value, _shortcut(value)) for key, value in node.lhs_object]
+    known = [(name, shortcut) for name, shortcut in members if shortcut is not None]
+    if len(known) < len(members) or len(dict(known)) < len(known):
         return None
 
-    def glance(scope: Mapping[str, Any]) -> Any:
-        found = {name: value(scope) for name, value in told}
-        if any(value is UNTOLD for value in found.values()):
-            return UNTOLD
+    def shortcut(scope: Mapping[str, Any]) -> Any:
+        found = {name: value(scope) for name, value in known}
+        if any(value is UNDECIDED for value in found.values()):
+            return UNDECIDED
         return {name: value for name, value in found.items() if value is not UNDEFINED}
 
-    return glance
+    return shortcut
 
 
 def _failing(node: Any) -> Callable[[Mapping[str, Any]], bool] | None:
-    """Whether the condition *node* plainly does not hold; ``None`` for a condition nothing can be told about."""
+    """A test for the condition *node* being false; ``None`` for a condition that needs an evaluation."""
     if node.type == "binary" and node.value == "and":
         left, right = _failing(node.lhs), _failing(node.rhs)
         if left is None or right is None:
@@ -105,7 +105,7 @@ def _find(scope: Mapping[str, Any], names: tuple[str, ...]) -> Any:
             break
         # A look at the type spares most values the slower question.
         if type(found) is not dict and not isinstance(found, Mapping):
-            return UNTOLD
+            return UNDECIDED
         found = found.get(name, _MISSING)
     return found
 
