@@ -90,7 +90,7 @@ class Acceptor:
         for source, limit in limits.items():
             args += source, *limit
         for verified in offered:
-            args += verified.key, verified.meta, verified.body, verified.raw
+            args += verified.keys, verified.meta, verified.body, verified.raw
         try:
             answers = _acceptances(await self._run_accept(args))
             taken = iter([answer for _, answer in zip(offered, answers, strict=True)])

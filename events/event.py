@@ -65,6 +65,13 @@ class Verified(NamedTuple):
         return event_key(self.source, self.id, self.type, platform=self.platform)
 
     @property
+    def keys(self) -> str:
+        """Its key, and where that differs, behind a space, the key without its type that older versions gave it."""
+        if self.platform or self.source in OWN_IDS:
+            return self.key
+        return f"{self.key} {event_key(self.source, self.id)}"
+
+    @property
     def digest(self) -> int:
         """Tells apart what comes under one key: a checksum of type and body, no proof of anything."""
         if self.digest_apart is not None:

@@ -1,6 +1,7 @@
 -- Take events in, each exactly once, and say for each whether it was new.
 -- ARGV: prefix, number of sources with limits, then for each of them: source, most events, bytes and parked events (0: any
---   number), then for every event: key, meta (JSON without newlines), body, raw ('' when it equals the body). The body of a
+--   number), then for every event: key (a space and its key without the type, where that differs), meta (JSON without
+--   newlines), body, raw ('' when it equals the body). The body of a
 --   large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken over
 --   here by renaming, since each copy through this script would cost as much as writing them
 -- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose type or body differs from that of the first, 3 not
@@ -79,6 +80,19 @@ local function note_conflict(key, known, meta)
   note(key, 'conflict ' .. without_headers(meta))
 end
 
+local KEY_LENGTH = 32
+local function type_in(meta) return string.match(meta or '', '^[^{]*{"source":"[^"\\]*",.-"type":("[^"\\]*")') end
+
+-- The key of an event: the untyped one where an older version has accepted it, with this type, under that.
+local function known_as(keys, meta)
+  if #keys == KEY_LENGTH then return keys end
+  local key, untyped = string.sub(keys, 1, KEY_LENGTH), string.sub(keys, KEY_LENGTH + 2)
+  if redis.call('EXISTS', P .. 'event:' .. untyped, P .. 'done:' .. untyped) == 0 then return key end
+  local first = redis.call('LINDEX', P .. 'history:' .. untyped, 0)
+    or string.match(redis.call('GETRANGE', P .. 'event:' .. untyped, 0, 16384), '^%d+\n([^\n]*)')
+  return type_in(first) == type_in(meta) and untyped or key
+end
+
 -- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so
 -- that a delivery is taken whole or not at all.
 local EVENT = 1099511627776 -- 2^40
@@ -98,7 +112,7 @@ for i = first, #ARGV, 4 do
 end
 
 for i = first, #ARGV, 4 do
-  local key, meta, body, raw = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local key, meta, body, raw = known_as(ARGV[i], ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_large = body == ''
   local source, bytes, digest = share_of(meta)
   if redis.call('EXISTS', P .. 'event:' .. key, P .. 'done:' .. key) > 0 then

@@ -7,7 +7,7 @@
 local MAX_TYPES_COUNTED = 1000
 
 local function park_unhandled(member, source, bytes, at)
-  if redis.call('ZADD', P .. 'unhandled:' .. source, at, member) == 0 then return end
+  if redis.call('ZADD', P .. 'unhandled:' .. source, 'NX', at, member) == 0 then return end
   redis.call('SADD', P .. 'unhandled', source)
   redis.call('HINCRBY', P .. 'usage', source .. '|unhandled', bytes or 0)
 end
