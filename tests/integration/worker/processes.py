@@ -45,7 +45,7 @@ class Team:
         return self._said.read_text().splitlines() if self._said.exists() else []
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
         """A worker process with leases of a second; killed at the end of the block at the latest."""
         with (self._folder / "worker.log").open("ab") as log:
             process = subprocess.Popen(
@@ -58,6 +58,7 @@ class Team:
                     "TRUTO_API_URL": "http://127.0.0.1:9",
                     "HANDLERS": "team",
                     "LEASE_SECONDS": "1",
+                    **settings,
                 },
                 stderr=log,
             )
