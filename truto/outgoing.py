@@ -6,6 +6,9 @@ httpx undoes every encoding an answer names, and a chunk of it at once: 64 KiB t
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
+import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -14,6 +17,7 @@ import httpx
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
+_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _IDLE_SECONDS = 5.0
 _MAX_PIECE_BYTES = 64 * 1024
 # Honest packing is never larger than its content by more than a header and a few bytes for every 16 KiB.
@@ -43,8 +47,15 @@ def outgoing_client(
         limits=httpx.Limits(max_connections=max_connections, keepalive_expiry=_IDLE_SECONDS),
         follow_redirects=False,
         trust_env=trust_env,
+        verify=_authorities(*map(os.environ.get, _AUTHORITIES)) if trust_env else _authorities(),
         transport=transport,
     )
+
+
+@functools.cache  # to read them takes tens of milliseconds
+def _authorities(file: str | None = None, folder: str | None = None) -> ssl.SSLContext:
+    """The certificate authorities that are trusted: the usual ones, or those that the environment names."""
+    return httpx.create_ssl_context(trust_env=bool(file or folder))
 
 
 def host_name(url: httpx.URL) -> str:
