@@ -53,5 +53,5 @@ async def _warn(store: Store) -> None:
             await asyncio.sleep(_AGAIN_SECONDS)
             continue
         for fault in faults:
-            log.warning("store_unsafe", fault=fault, hint="STORE_CHECK=strict refuses to start with such a store")
+            log.warning("store_fault_found", fault=fault, hint="STORE_CHECK=strict refuses to start with such a store")
         return

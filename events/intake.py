@@ -121,10 +121,10 @@ class Intake:
             self._lose_store(exc)
             return False
         except SpoolUnavailable as exc:
-            log.error("spool_not_drained", reason=str(exc), spooled=self.spool.records)
+            log.error("spool_drain_failed", reason=str(exc), spooled=self.spool.records)
             return False
         except Exception as exc:  # noqa: BLE001  without this task the store would stay lost for ever
-            log.error("spool_not_drained", reason=type(exc).__name__, spooled=self.spool.records)
+            log.error("spool_drain_failed", reason=type(exc).__name__, spooled=self.spool.records)
             return False
         return True
 
@@ -146,7 +146,7 @@ class Intake:
     def _count(self, answers: Sequence[Acceptance]) -> None:
         self.drained.update(answers)
         if Acceptance.CONFLICT in answers:
-            log.warning("spooled_conflict", events=answers.count(Acceptance.CONFLICT))
+            log.warning("spool_conflict_detected", events=answers.count(Acceptance.CONFLICT))
 
     async def _ask_store(self) -> None:
         async with asyncio.timeout(self._patience):
@@ -161,7 +161,7 @@ class Intake:
     def _find_store(self) -> None:
         if not self._store_answers:
             self._store_answers = True
-            log.warning("store_back", spooled=self.spool.records)
+            log.warning("store_restored", spooled=self.spool.records)
 
 
 def _batch_length(deliveries: Sequence[Sequence[Verified]]) -> int:

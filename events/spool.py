@@ -180,7 +180,7 @@ class Spool:
                 return
         except OSError as exc:
             # The other segments are no worse for it, and deliveries can be taken: try this one again when draining.
-            log.error("spool_segment_unreadable", segment=segment.path.name, error=_code(exc))
+            log.error("spool_segment_skipped", segment=segment.path.name, error=_code(exc))
         self._segments.append(segment)
         self.records += segment.records
         self.bytes += segment.size
@@ -239,7 +239,7 @@ class Spool:
         try:
             os.ftruncate(file, segment.size)
         except OSError as exc:
-            log.error("spool_tail_left", segment=segment.path.name, error=_code(exc))
+            log.error("spool_truncation_failed", segment=segment.path.name, error=_code(exc))
         self._seal()
 
     def _seal(self) -> None:
@@ -271,7 +271,7 @@ class Spool:
         try:
             return _examine(segment)
         except FileNotFoundError:
-            log.error("spool_segment_gone", segment=segment.path.name, records=segment.records)
+            log.error("spool_segment_lost", segment=segment.path.name, records=segment.records)
             return []
         except OSError:
             self._segments.rotate(-1)
@@ -298,7 +298,7 @@ def _examine(segment: _Segment) -> list[list[Verified]]:
     deliveries = []
     for stretch in scan(data, segment.key):
         if stretch.kind is Kind.TORN:
-            log.warning("spool_tail_cut_off", segment=segment.path.name, bytes=stretch.end - stretch.start)
+            log.warning("spool_tail_truncated", segment=segment.path.name, bytes=stretch.end - stretch.start)
             _cut(segment.path, stretch.start)
             continue
         try:

@@ -140,7 +140,7 @@ class WorkflowRuns:
         return Arrivals(int(count or 0), events, seconds + micro / 1e6)
 
     async def each_waiting(self, bucket: str, page: int = _PAGE) -> AsyncIterator[list[Waiting]]:
-        """The runs that wait in *bucket*, about *page* at a time. One may come twice; none that stays is left out."""
+        """The runs that wait in *bucket*, about *page* at a time. A run may come twice; every run that stays comes."""
         cursor = 0
         while True:
             async with confirmed():

@@ -42,13 +42,13 @@ class Metrics:
         )
         self._unusable = Counter(
             "truto_worker_fields_unusable",
-            "Accepted deliveries whose event id or type stood where the source says, and was no text or number",
+            "Accepted deliveries whose event id or type was not a text or a number",
             ["source", "field"],
             registry=self.registry,
         )
         self._renamed = Counter(
             "truto_worker_platform_names",
-            "Events that were given Truto's names by a source that is not Truto's, and bear the source's before them",
+            "Events of other sources that had a name of Truto's, and were renamed to source/name",
             ["source"],
             registry=self.registry,
         )
@@ -58,24 +58,25 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        self._pending = self._by_source("pending_events", "Events that are not over")
-        self._pending_bytes = self._by_source("pending_bytes", "What events that are not over take of Redis")
-        self._unhandled = self._by_source("parked_unhandled", "Parked events that nobody handles")
+        self._pending = self._by_source("pending_events", "Pending events")
+        self._pending_bytes = self._by_source("pending_bytes", "Bytes of pending events in Redis")
+        self._unhandled = self._by_source("parked_unhandled", "Parked events without a handler")
         self._unhandled_fullness = self._by_source(
-            "parked_fullness", "How near parked events that nobody handles are to being let go; 1 is there"
+            "parked_fullness",
+            "Used part of the limits for parked events without a handler; at 1 the oldest are dropped",
         )
-        self._let_go = self._by_source("parked_let_go", "Parked events that nobody handled and that were let go")
+        self._let_go = self._by_source("parked_let_go", "Dropped events that were parked without a handler")
         self._store_up = Gauge(
-            "truto_worker_store_up", "Whether the store has answered within the last second", registry=self.registry
+            "truto_worker_store_up", "1 if the store answered within the last second, else 0", registry=self.registry
         )
         self._queue = Gauge("truto_worker_queue", "Pieces of work by state", ["state"], registry=self.registry)
         self._oldest = Gauge(
-            "truto_worker_oldest_ready_seconds", "How long the oldest ready work has waited", registry=self.registry
+            "truto_worker_oldest_ready_seconds", "Age of the oldest ready piece of work", registry=self.registry
         )
         self._workers = Gauge("truto_worker_workers", "Workers seen in the last 15 s", registry=self.registry)
         self._totals = Gauge(
             "truto_worker_events",
-            "What happened to events, all workers together",
+            "Events by outcome, for all workers",
             ["what"],
             registry=self.registry,
         )
@@ -84,29 +85,29 @@ class Metrics:
         return Gauge(f"truto_worker_{name}", about, ["source"], registry=self.registry)
 
     def accepted(self, source: str, outcome: str, secret_position: int) -> None:
-        """Count an event that is confirmed, or known already."""
+        """Count an event that the store has accepted, or a duplicate."""
         self._receipts.outcomes[source, outcome] += 1
         self._receipts.secrets[source, secret_position] += 1
 
     def answered(self, source: str, outcome: str) -> None:
-        """Count a delivery that was taken and queues nothing: ``ignored``, or a ``handshake``."""
+        """Count a delivery that was acknowledged without an event: ``ignored``, or a ``handshake``."""
         self._receipts.outcomes[source, outcome] += 1
 
     def took(self, seconds: float) -> None:
-        """Count an answer by the time since the first byte."""
+        """Count an answer, with the seconds since the first byte of its request."""
         self._receipts.times[bisect_left(_RECEIPT_SECONDS, seconds)] += 1
         self._receipts.seconds += seconds
 
     def renamed(self, source: str, events: int) -> None:
-        """Count events whose names were Truto's, and whose source is not."""
+        """Count events that were renamed, because their source is not Truto."""
         self._renamed.labels(source).inc(events)
 
     def refused(self, source: str, status: int, reason: str) -> None:
-        """Count a delivery that was not taken."""
+        """Count a refused delivery."""
         self._refusals.labels(source, str(status), reason).inc()
 
     def replaced(self, source: str, field: str) -> bool:
-        """Count a delivery whose ``id`` or ``type`` could not be used; true for the first of this source and field."""
+        """Count a delivery with an unusable ``id`` or ``type``; true for the first of this source and field."""
         counter = self._unusable.labels(source, field)
         counter.inc()
         first = (source, field) not in self._reported
@@ -118,7 +119,7 @@ class Metrics:
         self._link_tokens.labels(outcome).inc()
 
     def show(self, overview: Overview | None) -> bytes:
-        """Everything as text. Without an *overview* the store counts as down; its last figures are left out or NaN."""
+        """All metrics as text. Without an *overview* the store counts as down, and its figures are left out or NaN."""
         self._store_up.set(overview is not None)
         for gauge in (self._pending, self._pending_bytes, self._unhandled, self._unhandled_fullness, self._let_go):
             gauge.clear()
@@ -143,7 +144,7 @@ class Metrics:
 
 
 class _Receipts(Collector):
-    """What is counted for every delivery, in plain numbers: one of the library's counters costs as much as a digest."""
+    """The counts of every delivery, as plain numbers: a counter of the library costs as much as a digest."""
 
     def __init__(self) -> None:
         self.outcomes: Counted[tuple[str, str]] = Counted()
@@ -152,17 +153,17 @@ class _Receipts(Collector):
         self.seconds = 0.0
 
     def collect(self) -> Iterator[Metric]:
-        """The figures of this moment."""
+        """The current figures."""
         outcomes = CounterMetricFamily(
             "truto_worker_deliveries", "Verified deliveries by outcome", labels=["source", "outcome"]
         )
-        # Copied in one step each: deliveries are counted meanwhile, in another thread.
+        # list() copies in one step: another thread counts deliveries meanwhile.
         for labels, count in list(self.outcomes.items()):
             outcomes.add_metric(labels, count)
         yield outcomes
         secrets = CounterMetricFamily(
             "truto_worker_secret_used",
-            "Which live secret explained the signature, 0 being the newest",
+            "Deliveries by the live secret that matched; 0 is the newest",
             labels=["source", "position"],
         )
         for (source, position), count in list(self.secrets.items()):
@@ -178,38 +179,44 @@ class _Receipts(Collector):
 
 
 class EdgeFigures(Collector):
-    """What connections and bodies take of this process. Register it with a registry."""
+    """Connections and buffered bodies of this process. Register it with a registry."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
-        """The figures of this moment."""
+        """The current figures."""
         limits = self._connections.limits
         yield GaugeMetricFamily("truto_worker_connections", "Open connections", len(self._connections))
-        yield GaugeMetricFamily("truto_worker_connections_limit", "What MAX_CONNECTIONS allows", limits.connections)
-        yield GaugeMetricFamily("truto_worker_buffered_bytes", "Bytes held for bodies", self._connections.budget.held)
         yield GaugeMetricFamily(
-            "truto_worker_buffered_bytes_limit", "What MAX_BUFFERED_BYTES allows", limits.buffered_bytes
+            "truto_worker_connections_limit", "Limit of open connections (MAX_CONNECTIONS)", limits.connections
+        )
+        yield GaugeMetricFamily(
+            "truto_worker_buffered_bytes", "Bytes of request bodies in memory", self._connections.budget.held
+        )
+        yield GaugeMetricFamily(
+            "truto_worker_buffered_bytes_limit",
+            "Limit of bytes of request bodies in memory (MAX_BUFFERED_BYTES)",
+            limits.buffered_bytes,
         )
 
 
 class SpoolFigures(Collector):
-    """How much is spooled, and how much went in and out since this process started. Register it with a registry."""
+    """The size of the spool, and what was written and moved since the process started. Register it with a registry."""
 
     def __init__(self, intakes: Sequence[Intake]) -> None:
         self._intakes = intakes
 
     def collect(self) -> Iterator[Metric]:
-        """The figures of this moment."""
+        """The current figures."""
         records = sum(intake.spool.records for intake in self._intakes)
         held = sum(intake.spool.bytes for intake in self._intakes)
         spooled = sum(intake.spooled for intake in self._intakes)
-        yield GaugeMetricFamily("truto_worker_spool_records", "Deliveries that wait in the spool", records)
-        yield GaugeMetricFamily("truto_worker_spool_bytes", "What the spool takes of SPOOL_MAX_BYTES", held)
-        yield CounterMetricFamily("truto_worker_spooled", "Events put into the spool", spooled)
+        yield GaugeMetricFamily("truto_worker_spool_records", "Deliveries in the spool", records)
+        yield GaugeMetricFamily("truto_worker_spool_bytes", "Bytes in the spool", held)
+        yield CounterMetricFamily("truto_worker_spooled", "Events written to the spool", spooled)
         drained = CounterMetricFamily(
-            "truto_worker_drained", "Events brought from the spool to the store by outcome", labels=["outcome"]
+            "truto_worker_drained", "Events moved from the spool to the store, by outcome", labels=["outcome"]
         )
         for acceptance in (Acceptance.ACCEPTED, Acceptance.DUPLICATE, Acceptance.CONFLICT):
             drained.add_metric([acceptance.value], sum(intake.drained[acceptance] for intake in self._intakes))
@@ -217,9 +224,9 @@ class SpoolFigures(Collector):
 
 
 class MetricsRoute:
-    """``GET /metrics``. Answers also while the store is down: that is when it is needed.
+    """``GET /metrics``. It also answers while the store is down: that is when operators need it.
 
-    The text is written at most once a second, and the stores are asked at most once a second, however many want it.
+    However many requests there are, it writes the text and asks the stores at most once a second.
     """
 
     def __init__(self, stores: Sequence[Store], metrics: Metrics) -> None:
@@ -236,7 +243,7 @@ class MetricsRoute:
             return refuse(DRAINING)
 
     async def aclose(self) -> None:
-        """Ask no more."""
+        """Stop asking the stores."""
         await self._text.aclose()
         await self._overview.aclose()
 
@@ -251,5 +258,5 @@ class MetricsRoute:
             overview = await self._overview.get()
         except TimeoutError:
             overview = None
-        # With many sources it takes long enough to hold up deliveries.
+        # With many sources this takes long enough to delay deliveries.
         return await asyncio.to_thread(self._metrics.show, overview)

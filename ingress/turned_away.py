@@ -1,4 +1,4 @@
-"""Tell operators what there was no room or no time for, but not one by one: strangers choose how many there are."""
+"""Count and log connections and requests that were turned away. Logs totals: strangers choose how many there are."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _EVERY_SECONDS = 1.0
 
 
 class TurnedAway:
-    """Counts at once; logs a line a second for each kind, with how many there were since the last one."""
+    """Counts at once, and logs one line a second for each kind, with the count since the last line."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._total = Counter(
             "truto_worker_turned_away",
-            "Connections and requests there was no room or no time for",
+            "Connections and requests that were turned away for lack of room or time",
             ["what", "reason"],
             registry=registry,
         )
         self._unwritten: Counted[tuple[str, str]] = Counted()
 
     def note(self, what: str, reason: str) -> None:
-        """One more; *what* becomes the name of the log line."""
+        """Count one more. *what* is the log event."""
         self._total.labels(what, reason).inc()
         self._unwritten[what, reason] += 1
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Log until the block ends, and then what is left."""
+        """Log once a second until the block ends, then log the rest."""
         async with background(self._run(), "log-turned-away"):
             yield
         self.write()
@@ -48,7 +48,7 @@ class TurnedAway:
             self.write()
 
     def write(self) -> None:
-        """Log what was noted since the last call."""
+        """Log the counts since the last call."""
         noted, self._unwritten = self._unwritten, Counted()
         for (what, reason), count in noted.items():
             log.warning(what, reason=reason, count=count)

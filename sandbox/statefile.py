@@ -93,7 +93,7 @@ class StateFile:
         except StateFileError as exc:
             # Without a traceback: the state's secrets are in its frames.
             if str(exc) != self._trouble:
-                log.error("sandbox_state_not_saved: %s", exc)
+                log.error("sandbox_state_save_failed: %s", exc)
             self._trouble = str(exc)
 
     def _unusable(self, why: str) -> StateFileError:

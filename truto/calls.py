@@ -100,7 +100,7 @@ def build_call(
     """
     verb = method.upper()
     if verb not in _METHODS:
-        raise ValueError("the method is none that the API knows")
+        raise ValueError("the method must be GET, HEAD, OPTIONS, POST, PUT, PATCH or DELETE")
     if raw is None:
         raw = RawBody(orjson.dumps(body), "application/json") if body is not None else None
     elif body is not None:

@@ -49,7 +49,7 @@ class ApiBudget:
         try:
             taken, wait = await self._budgets.spend(budgets, longest=self._longest_wait)
         except StoreUnavailable as exc:
-            log.warning("api_budget_unknown", error=str(exc))
+            log.warning("api_budget_skipped", error=str(exc))
             return
         if not taken:
             raise BudgetSpent(wait)

@@ -32,7 +32,7 @@ _PAGE = 50
 _NEARLY_FULL = 0.8
 _ALARM_SECONDS = 60.0
 _BOUNDS = (
-    "what nobody handles is let go beyond PARKED_MAX, PARKED_MAX_BYTES and PARKED_TTL: handle, ignore or replay it"
+    "events without a handler are dropped beyond PARKED_MAX, PARKED_MAX_BYTES, PARKED_TTL: handle or ignore their types"
 )
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
@@ -43,7 +43,7 @@ _LOGGED_NOTES = ("why", "error", "in_seconds")
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Runs handlers. *suggest* prints, once for each type, a handler ready to paste for events nobody wants."""
+    """Runs handlers. With *suggest*, it prints a handler to paste for each event type that has none."""
 
     store: Store
     registry: Registry
@@ -60,23 +60,22 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self.store.queue.keep_order(self.registry.ordered)
-        self._log = log.bind()  # a logger that is not bound is made anew for every line
+        self._log = log.bind()  # structlog builds an unbound logger again for every line
 
     async def dispatch(self, lease: Lease) -> End | None:
-        """Work on *lease* and say how it ends; ``None`` when it is over: split among several handlers, or put aside.
+        """Run *lease* and return its end; ``None`` when its end is stored already: split among handlers, or held.
 
-        Raises ``CancelledError`` when the worker takes the work away from the handler, and nothing else that a
-        handler does.
+        Raises ``CancelledError`` when the worker cancels the handler. Errors of the handler become its end.
         """
         if lease.crashes >= MAX_CRASHES:
             return end_of_poison(self._suspect(lease), lease.crashes)
         try:
             return await self._dispatch(lease)
-        except CorruptEvent as exc:  # a large body, which is not read before it is needed
+        except CorruptEvent as exc:  # a large body is read only here
             return End("dead", lease.handler, note={"error": str(exc)})
 
     async def _dispatch(self, lease: Lease) -> End | None:
-        # Once for the event, not again for each handler and each retry.
+        # Once for each event, not for each handler and retry.
         if lease.handler is None and lease.event.type in _MAY_RECONNECT:
             await self._wake_account(await self.store.bodies.whole(lease.event))
         chosen = self._choose(lease)
@@ -87,7 +86,7 @@ class Dispatcher:
             await self.store.queue.plan(lease, [handler.name for handler in chosen], ordered)
             return None
         (handler,) = chosen
-        if not lease.event.has_body:  # the worker keeps the lease without it, until its end is told
+        if not lease.event.has_body:  # the worker holds the lease without the body until its end is stored
             lease = replace(lease, event=await self.store.bodies.whole(lease.event))
         if handler.limits is not None:
             return await self._run_within(handler.limits, handler, lease)
@@ -98,11 +97,11 @@ class Dispatcher:
             log.info("account_reconnected", account_id=account)
 
     async def sweep(self) -> None:
-        """Run the parked events that have a handler by now, and bound those that have none."""
+        """Run parked events whose type has a handler now, and drop the oldest of the others beyond the limits."""
         await self.unpark_known()
         let_go, fullness = await self.store.inspection.bound_parked()
         if self._let_go is not None and let_go > self._let_go:
-            log.error("parked_let_go", events=let_go - self._let_go, hint="look: truto-worker events")
+            log.error("parked_events_dropped", events=let_go - self._let_go, hint="look: truto-worker events")
         self._let_go = let_go
         for source, part in fullness.items():
             if (
@@ -110,13 +109,13 @@ class Dispatcher:
                 and time.monotonic() - self._last_alarm.get(source, -_ALARM_SECONDS) >= _ALARM_SECONDS
             ):
                 self._last_alarm[source] = time.monotonic()
-                log.error("parked_nearly_full", source=source, percent=round(part * 100), hint=_BOUNDS)
+                log.error("parked_limit_approached", source=source, percent=round(part * 100), hint=_BOUNDS)
 
     async def unpark_known(self) -> int:
-        """Run the parked events that this version of the code has a handler for; how many there were.
+        """Run the parked events for which this version of the code has a handler, and return their number.
 
-        A second call looks only at what was parked since the first. It is called again and again, because in a rolling
-        deploy the version before goes on parking what this one knows.
+        A second call reads only what was parked since the first. It is called periodically: during a rolling deploy
+        the previous version still parks events that this one can handle.
         """
         unparked, newest, unhandled = 0, self._scanned_until, []
         async for kept in self.store.inspection.each_kept("parked", _PAGE):
@@ -141,7 +140,7 @@ class Dispatcher:
         return kept.note.get("why") == NO_HANDLER and bool(wanted)
 
     def _suspect(self, lease: Lease) -> str | None:
-        """The handler that ran when the worker was lost, where that is beyond doubt."""
+        """The handler that ran when the worker was lost; ``None`` if it could be several."""
         matching = self.registry.matching(lease.event)
         return lease.handler or (matching[0].name if len(matching) == 1 else None)
 
@@ -163,7 +162,7 @@ class Dispatcher:
         log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
         if self.suggest and event.has_body and event.type not in self._suggested:
             self._suggested.add(event.type)
-            log.warning("handler_suggestion", hint="paste this, save, and the event runs by itself")
+            log.warning("handler_suggested", hint="paste this and save: the event then runs by itself")
             print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record
 
     async def _run_within(self, limits: Limits, handler: Handler, lease: Lease) -> End | None:
@@ -181,7 +180,7 @@ class Dispatcher:
         started = time.perf_counter()
         error = await self._call(handler, event, context)
         if isinstance(error, PutAside):
-            context.log.info("event_put_aside", why=str(error))
+            context.log.info("run_suspended", why=str(error))
             return None
         end = end_of_attempt(error, handler, lease.attempts, policy, self.describer, account_id=event.account_id)
         level = self._log.info if end.kind in _EXPECTED else self._log.warning
@@ -208,7 +207,7 @@ class Dispatcher:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return exc  # the handler's own: something inside it was cancelled and leaked out
+            return exc  # raised inside the handler: something that it awaited was cancelled
         except TimeoutError as exc:
             return _overtime(exc, limit) if timer.expired() else exc
         except (KeyboardInterrupt, GeneratorExit):
@@ -223,13 +222,13 @@ def _is_renamed(event: Event) -> bool:
 
 
 def reconnected_account(event: Event) -> str | None:
-    """The account that works again by this event of Truto (docs: integrated account events)."""
+    """The account that this event of Truto reports as connected again (docs: integrated account events)."""
     status = event.payload.get("status")
     works = event.type in _RECONNECTED or (event.type == "integrated_account:updated" and status == "active")
     return event.account_id if works else None
 
 
 def _overtime(exc: TimeoutError, limit: float) -> TimeoutError:
-    # The cancellation behind it knows where the handler hung; the timer only knows that it did.
+    # The traceback of the cancellation shows where the handler hung; that of the timer does not.
     hung = exc.__cause__ or exc
     return TimeoutError(f"the attempt took longer than {limit:g} s").with_traceback(hung.__traceback__)

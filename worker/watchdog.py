@@ -66,7 +66,7 @@ class Watchdog:
         while not self._stopped.wait(self._seconds / _TICKS):
             self._ticks += 1
             if self._ticks > _TICKS:
-                log.critical("worker_stuck", seconds=self._seconds, where=self._where(), hint="a handler blocks")
+                log.critical("worker_aborted", seconds=self._seconds, where=self._where(), hint="a handler blocks")
                 self._end()
                 return
 

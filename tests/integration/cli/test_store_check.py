@@ -61,7 +61,7 @@ async def logged(url: str, mode: str, *, until: int) -> list[tuple[str, str]]:
 
 
 async def test_warn_logs_one_warning_for_each_fault(unsafe: str) -> None:
-    assert await logged(unsafe, "warn", until=2) == [("store_unsafe", "warning")] * 2
+    assert await logged(unsafe, "warn", until=2) == [("store_fault_found", "warning")] * 2
 
 
 async def test_warn_says_once_that_the_store_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ async def test_warn_checks_a_store_as_soon_as_it_is_there(monkeypatch: pytest.Mo
         await asyncio.sleep(0.1)
         with node:
             told = await records
-    assert told == [("store_unreachable", "warning"), ("store_unsafe", "warning")]
+    assert told == [("store_unreachable", "warning"), ("store_fault_found", "warning")]
 
 
 async def test_off_looks_at_nothing(unsafe: str) -> None:

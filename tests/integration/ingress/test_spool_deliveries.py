@@ -76,7 +76,10 @@ async def test_what_is_spooled_twice_or_known_already_has_one_effect(
         own_redis.start()
         await until(lambda: spool.empty)
     assert await ids_in(own_redis.url) == ["known", "new"]
-    assert [line["event"] for line in logs if line["event"] != "delivery"] == ["store_back", "spooled_conflict"]
+    assert [line["event"] for line in logs if line["event"] != "delivery"] == [
+        "store_restored",
+        "spool_conflict_detected",
+    ]
     figures = (await own_edge.admin.get("/metrics")).text
     for figure in (
         "truto_worker_spooled_total 4.0",

@@ -189,7 +189,7 @@ async def test_new_deliveries_go_straight_to_the_store_while_older_ones_still_wa
         with monkeypatch.context() as broken, capture_logs() as logs:
             broken.setattr(intake.spool, "read_oldest", unreadable)
             moody.mood = "well"
-            await until(lambda: "spool_not_drained" in {line["event"] for line in logs})
+            await until(lambda: "spool_drain_failed" in {line["event"] for line in logs})
             assert await intake.accept([delivered("new")]) == [A]
             assert intake.spool.records == 1
         await drained(intake)
@@ -227,7 +227,7 @@ async def test_a_store_that_comes_and_goes_is_reported_once_each_time(moody: Moo
     told = [(line["event"], line.get("reason")) for line in logs]
     assert told == [
         ("store_lost", "refused"),
-        ("store_back", None),
+        ("store_restored", None),
         ("store_lost", "no answer in time"),
-        ("store_back", None),
+        ("store_restored", None),
     ]

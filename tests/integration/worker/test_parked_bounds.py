@@ -39,7 +39,7 @@ async def test_an_alarm_is_raised_long_before_anything_is_let_go(
     with capture_logs() as logs:
         await working.sweep()
         await working.sweep()
-    (alarm,) = [log for log in logs if log["event"] == "parked_nearly_full"]
+    (alarm,) = [log for log in logs if log["event"] == "parked_limit_approached"]
     assert (alarm["source"], alarm["percent"], alarm["log_level"]) == ("truto", 80, "error")
     assert (await own.inspection.overview()).parked == 8
     await own.close()
@@ -53,7 +53,7 @@ async def test_there_is_no_alarm_while_there_is_room(
     await park(own, working, 7)
     with capture_logs() as logs:
         await working.sweep()
-    assert "parked_nearly_full" not in [log["event"] for log in logs]
+    assert "parked_limit_approached" not in [log["event"] for log in logs]
     await own.close()
 
 
@@ -64,7 +64,7 @@ async def test_what_is_let_go_is_said(store: Store, redis_server: EmbeddedRedis,
     await park(own, working, 5)
     with capture_logs() as logs:
         await working.sweep()
-    assert [log["events"] for log in logs if log["event"] == "parked_let_go"] == [2]
+    assert [log["events"] for log in logs if log["event"] == "parked_events_dropped"] == [2]
     await own.close()
 
 

@@ -286,7 +286,7 @@ async def test_a_write_the_system_cuts_short_is_undone_and_what_was_confirmed_st
 async def test_a_torn_tail_is_cut_off_once_and_logged(tmp_path: Path) -> None:
     (segment,) = await left_by_another(tmp_path, "a", "b")
     os.truncate(segment, segment.stat().st_size - 1)
-    for lines in (["spool_tail_cut_off", "spool_found"], ["spool_found"]):
+    for lines in (["spool_tail_truncated", "spool_found"], ["spool_found"]):
         with capture_logs() as logs:
             async with opened(tmp_path) as spool:
                 assert spool.records == 1
@@ -390,7 +390,7 @@ async def test_a_segment_that_cannot_be_read_holds_up_neither_the_start_nor_the_
             await spool.read_oldest()
         assert [[verified.id for verified in events] for events in await spool.read_oldest()] == [["b"]]
         await spool.drop_oldest()
-    assert [line["event"] for line in logs] == ["spool_segment_unreadable", "spool_found"]
+    assert [line["event"] for line in logs] == ["spool_segment_skipped", "spool_found"]
     assert await taken(spool) == ["a"]
     await spool.close()
 
@@ -402,7 +402,7 @@ async def test_a_segment_that_somebody_deleted_is_reported_and_passed_over(tmp_p
             first.unlink()
             assert await taken(spool) == ["b"]
             assert (spool.records, spool.bytes) == (0, 0)
-    assert [line["event"] for line in logs] == ["spool_found", "spool_segment_gone"]
+    assert [line["event"] for line in logs] == ["spool_found", "spool_segment_lost"]
 
 
 async def test_a_segment_that_cannot_be_deleted_stays_until_it_can(

@@ -43,7 +43,7 @@ async def test_before_the_end_it_is_said_where_the_loop_hung() -> None:
     ended = threading.Event()
     with capture_logs() as logs, Watchdog(0.2, ended.set):
         assert ended.wait(10)
-    (entry,) = [entry for entry in logs if entry["event"] == "worker_stuck"]
+    (entry,) = [entry for entry in logs if entry["event"] == "worker_aborted"]
     assert entry["seconds"] == 0.2
     assert any("test_before_the_end_it_is_said" in place for place in entry["where"])
 
@@ -70,7 +70,7 @@ async def test_after_its_block_nothing_is_watched() -> None:
 def test_an_endless_loop_ends_the_process_with_its_own_code() -> None:
     done = run_stuck("exec('while True: pass')")
     assert done.returncode == EXIT_CODE
-    assert "worker_stuck" in done.stdout + done.stderr
+    assert "worker_aborted" in done.stdout + done.stderr
 
 
 def test_code_that_never_lets_go_of_the_interpreter_is_ended_too() -> None:
