@@ -52,7 +52,7 @@ def deliver(
     environment = {"REDIS_URL": url, "TRUTO_WEBHOOK_SECRET": SECRET, "PORT": str(port)}
     admin.flushall()
     with process(*command, environment=environment, checkout=checkout) as tested:
-        _wait_until_up(port)
+        wait_until_up(port)
         uvloop.run(deliver_all(port, requests[: len(requests) // 10]))
         admin.flushall()
         before = cpu_seconds(tested.pid)
@@ -66,12 +66,14 @@ def _percentiles(outcome: Outcome) -> tuple[float, float]:
     return median_and_p99_ms(outcome.latencies)
 
 
-def _wait_until_up(port: int) -> None:
-    for _ in range(400):
+def wait_until_up(port: int, pause: float = 0.05) -> None:
+    """Return when something listens at *port*; look every *pause* seconds. ``RuntimeError`` after 20 s."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(pause)
         else:
             return
     raise RuntimeError("the ingress did not come up")
