@@ -242,7 +242,7 @@ async def _work(
         tenants = TenantEndpoint(settings.tenant_notify_url, settings.tenant_notify_secret.get_secret_value())
     token = settings.truto_api_token.get_secret_value()
     operators = [url.get_secret_value() for url in settings.notify_urls]
-    store = _store(settings, settings.redis_url)
+    store = _store(settings, settings.redis_url, platform_sources=settings.truto_sources)
     admit = ApiBudget(store, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
     truto = AsyncTruto(token=token, base_url=settings.truto_api_url, admit=admit)
     notifier = Notifier(tenants, operators)
@@ -369,7 +369,9 @@ def _spools(settings: IngressSettings, count: int) -> list[Spool | None]:
         raise ConfigError(f"SPOOL_DIR: {exc}") from exc
 
 
-def _store(settings: StoreSettings, url: str, *, confirm_replicas: int = 0) -> Store:
+def _store(
+    settings: StoreSettings, url: str, *, confirm_replicas: int = 0, platform_sources: tuple[str, ...] = ()
+) -> Store:
     return Store.connect(
         url,
         lease_seconds=settings.lease_seconds,
@@ -377,4 +379,5 @@ def _store(settings: StoreSettings, url: str, *, confirm_replicas: int = 0) -> S
         history_ttl=settings.history_ttl,
         confirm_replicas=confirm_replicas,
         parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
+        platform_sources=platform_sources,
     )

@@ -211,8 +211,11 @@ class WorkerSettings(StoreSettings):
     workflows_dir: Path | None = Field(default=None, validate_default=True)
     workflows_http_secret: HostSecret | None = None
     workflows_http_allow: Annotated[tuple[str, ...], NoDecode] = ()
+    truto_sources: Annotated[tuple[str, ...], NoDecode] = ()
 
-    _split_lists = field_validator("handlers", "notify_urls", "workflows_http_allow", mode="before")(_split)
+    _split_lists = field_validator("handlers", "notify_urls", "workflows_http_allow", "truto_sources", mode="before")(
+        _split
+    )
 
     @field_validator("workflows_dir")
     @classmethod

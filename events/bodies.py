@@ -26,7 +26,7 @@ class Bodies:
             return event
         if body := await self._client.read(f"body:{event.key}"):
             return with_body(event, body)
-        stored = read_stored(await self._client.read(f"event:{event.key}"))
+        stored = read_stored(await self._client.read(f"event:{event.key}"), self._client.platform_sources)
         if not stored.has_body:
             raise CorruptEvent("the body of a stored event is missing")
         return stored  # as earlier versions did, body and all

@@ -5,7 +5,7 @@ What the keys are and hold is told in :mod:`events.store`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib import resources
@@ -71,8 +71,17 @@ class StoreClient:
     Every method raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
     """
 
-    def __init__(self, redis: Redis, *, prefix: str = PREFIX, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        prefix: str = PREFIX,
+        answer_seconds: float = ANSWER_SECONDS,
+        platform_sources: Collection[str] = (),
+    ) -> None:
         self.redis = redis
+        self.platform_sources = frozenset(platform_sources)
+        """Sources besides ``truto`` that are Truto's own, for events of versions that did not write it down."""
         self.prefix = prefix
         self.answer_seconds = answer_seconds
         self.maxmemory = 0

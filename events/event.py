@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -212,15 +212,18 @@ def event_name(envelope: Mapping[str, Any]) -> str | None:
     return None
 
 
-def read_stored(stored: bytes) -> Event:
+def read_stored(stored: bytes, platform_sources: Collection[str] = ()) -> Event:
     """The event behind what the accept script stored: received at (ms), meta and body, a line each.
 
-    A large event has no body there, see :attr:`Event.has_body` and :func:`with_body`.
+    A large event has no body there, see :attr:`Event.has_body` and :func:`with_body`. *platform_sources* are Truto's
+    own; versions that stored no digest did not say so themselves.
     Raises :class:`CorruptEvent` when that cannot be read back.
     """
     try:
         received, meta_line, body = stored.split(b"\n", 2)
         meta = _meta(orjson.loads(meta_line))
+        if meta["source"] in platform_sources and "digest" not in meta:
+            meta["platform"] = True
         received_at = datetime.fromtimestamp(int(received) / 1000, UTC)
         if not body:
             return _bodiless(meta, received_at)
@@ -243,7 +246,7 @@ def with_body(event: Event, body: bytes) -> Event:
         raise CorruptEvent(f"{type(exc).__name__} while reading the body of a stored event") from exc
 
 
-def _meta(meta: Mapping[str, Any]) -> Mapping[str, Any]:
+def _meta(meta: dict[str, Any]) -> dict[str, Any]:
     if not (
         all(isinstance(meta[name], str) for name in ("source", "type", "id")) and isinstance(meta["headers"], dict)
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, cast
@@ -117,7 +117,7 @@ class Inspection:
         key = await self._key_of(source, event_id, event_type)
         async with confirmed():
             found = await self._client.redis.get(self._client.key(f"event:{key}"))
-        return await self._bodies.whole(read_stored(found)) if found else None
+        return await self._bodies.whole(read_stored(found, self._client.platform_sources)) if found else None
 
     async def places(self, source: str, event_id: str, event_type: str = "") -> dict[str, str]:
         """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
@@ -237,7 +237,7 @@ class Inspection:
                 pipe.getrange(self._client.key(f"event:{member.decode().partition('|')[0]}"), 0, _MAX_STORED)
             rows = await pipe.execute()
         return [
-            _kept(member.decode(), since, work, stored)
+            _kept(member.decode(), since, work, stored, self._client.platform_sources)
             for (member, since), work, stored in zip(members, rows[::2], rows[1::2], strict=True)
         ]
 
@@ -346,9 +346,11 @@ def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
     return Ended(time_of(at), source, kind, event_id, end.what, end.detail)
 
 
-def _kept(member: str, since: float, work: dict[bytes, bytes], stored: bytes) -> Kept:
+def _kept(
+    member: str, since: float, work: dict[bytes, bytes], stored: bytes, platform_sources: Collection[str]
+) -> Kept:
     try:
-        event = read_stored(stored if len(stored) <= _MAX_STORED else head_of(stored))
+        event = read_stored(stored if len(stored) <= _MAX_STORED else head_of(stored), platform_sources)
     except CorruptEvent:
         event = None
     handler = work.get(b"handler")

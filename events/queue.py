@@ -140,7 +140,7 @@ class Queue:
             member, token = row[0].decode(), row[1].decode()
             stored, body_bytes = row[2] if isinstance(row[2], list) else (row[2], 0)
             try:
-                event = read_stored(stored or b"")
+                event = read_stored(stored or b"", self._client.platform_sources)
             except CorruptEvent as exc:
                 corrupt += _finish_args(member, token, End("dead", note={"error": str(exc)}))
                 continue
@@ -238,7 +238,7 @@ class Queue:
             async for message in messages:
                 if message == _LEFT:
                     return
-                lease = _read_message(message) if message else None
+                lease = _read_message(message, self._client.platform_sources) if message else None
                 if lease is None or self._is_fresh(lease) or (await self.renew([lease]))[0]:
                     yield lease
 
@@ -269,11 +269,12 @@ class Queue:
         return int(await self._client.run("reconnect", [account_id, _RECONNECTED_MS]))
 
 
-def _read_message(message: bytes) -> Lease | None:
+def _read_message(message: bytes, platform_sources: Collection[str]) -> Lease | None:
     """The lease in a message of the accept script; ``None`` when it cannot be read: a later claim will find out why."""
     try:
         token, member, stored = message.split(b"\n", 2)
-        return Lease(member.decode(), token.decode(), read_stored(stored), handler=None, attempts=0, crashes=0)
+        event = read_stored(stored, platform_sources)
+        return Lease(member.decode(), token.decode(), event, handler=None, attempts=0, crashes=0)
     except (CorruptEvent, ValueError):
         return None
 

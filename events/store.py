@@ -41,7 +41,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from typing import Any, cast
 
 from events.accepting import Acceptance, Acceptor
@@ -98,15 +98,21 @@ class Store:
         answer_seconds: float = ANSWER_SECONDS,
         confirm_replicas: int = 0,
         parked: ParkedLimit | None = None,
+        platform_sources: Collection[str] = (),
     ) -> Store:
         """A store at *url* (``redis://``, ``rediss://``, ``unix://``, or ``redis+sentinel://`` to follow failovers).
 
         No connection is made before first use. A Redis that has not answered within *answer_seconds* counts as
         unavailable. With *confirm_replicas*, :meth:`accept` returns only once so many replicas have the events.
+        *platform_sources* are Truto's own besides ``truto``, for events that versions before accepted.
         Raises :class:`BadStoreURL`, whose message repeats nothing of *url*.
         """
         return cls(
-            StoreClient(connect(url, answer_seconds=answer_seconds), answer_seconds=answer_seconds),
+            StoreClient(
+                connect(url, answer_seconds=answer_seconds),
+                answer_seconds=answer_seconds,
+                platform_sources=platform_sources,
+            ),
             lease_seconds=lease_seconds,
             dedup_ttl=dedup_ttl,
             history_ttl=history_ttl,

@@ -66,11 +66,12 @@ def deliver_all(sender: Sender, numbers: range) -> None:
         for kind in _KINDS:
             assert sender.deliver(f"order:{kind}", f"{kind}-{number}", integrated_account_id=ACCOUNT) == "accepted"
         assert sender.deliver_own("push", f"own-{number}") == "accepted"
+        assert sender.deliver("integrated_account:active", f"eu-{number}", source="truto-eu", id=ACCOUNT) == "accepted"
         assert sender.deliver("order:large", f"large-{number}", text="x" * 70_000) == "accepted"
 
 
 def expected(numbers: range) -> list[str]:
-    words = []
+    words = ["integrated_account:active truto-eu"] * len(numbers)
     for n in numbers:
         words += [f"paid paid-{n} 0", f"slow slow-{n} attempt 1", f"failing failing-{n} attempt 1"]
         words += [f"first split-{n}", f"second split-{n}", f"keyed keyed-{n}", f"ordered ordered-{n}"]
@@ -79,7 +80,7 @@ def expected(numbers: range) -> list[str]:
 
 
 async def test_new_workers_handle_what_an_old_ingress_accepts(store: Store, team: Team, old_ingress: Sender) -> None:
-    with team.worker():
+    with team.worker(TRUTO_SOURCES="truto-eu"):
         deliver_all(old_ingress, range(3))
         await drained(store)
     assert sorted(team.said()) == sorted(expected(range(3)))
@@ -88,7 +89,7 @@ async def test_new_workers_handle_what_an_old_ingress_accepts(store: Store, team
 async def test_old_and_new_workers_share_what_an_old_ingress_accepts(
     store: Store, team: Team, old_ingress: Sender, code: Path
 ) -> None:
-    with team.worker(PYTHONPATH=str(code)), team.worker():
+    with team.worker(PYTHONPATH=str(code)), team.worker(TRUTO_SOURCES="truto-eu"):
         deliver_all(old_ingress, range(8))
         await drained(store)
     assert sorted(team.said()) == sorted(expected(range(8)))
@@ -104,7 +105,7 @@ async def test_a_whole_deploy_loses_nothing_and_runs_nothing_twice(
         old = running.enter_context(team.worker(PYTHONPATH=str(code)))
         with ingress(tmp_path, redis.url, code) as sender:
             deliver_all(sender, range(3))
-            running.enter_context(team.worker())
+            running.enter_context(team.worker(TRUTO_SOURCES="truto-eu"))
             deliver_all(sender, range(3, 6))
             end(old)
             deliver_all(sender, range(6, 9))

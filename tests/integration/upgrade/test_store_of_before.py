@@ -36,7 +36,7 @@ def server() -> Iterator[EmbeddedRedis]:
 def team(server: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """The shop, where a worker of this version runs."""
     found = shop(tmp_path_factory.mktemp("shop"), server.url)
-    with found.worker():
+    with found.worker(TRUTO_SOURCES="truto-eu"):
         yield found
 
 
@@ -85,6 +85,11 @@ async def test_a_pending_event_with_a_large_body_in_one_piece_runs_with_all_of_i
 async def test_pending_events_of_other_sources_run(team: Team, store: Store) -> None:
     await said_once(team, "paid own-pending 5")
     await is_over(store, "own-pending", "own")
+
+
+async def test_pending_events_that_truto_delivered_under_another_name_are_trutos(team: Team, store: Store) -> None:
+    await said_once(team, "integrated_account:active truto-eu")
+    await is_over(store, "eu-1", "truto-eu")
 
 
 async def test_events_of_a_worker_that_is_gone_run_again(team: Team, store: Store) -> None:
@@ -226,6 +231,23 @@ async def test_what_nobody_handles_is_kept_for_its_whole_time_from_the_upgrade_o
             await is_over(store, start)
         usage = (await store.inspection.overview()).sources["truto"]
         assert (usage.parked, usage.let_go) == (1, 0)
+    await store.close()
+
+
+async def test_what_is_not_said_to_be_truto_is_not_believed_to_be(own_redis: EmbeddedRedis, tmp_path: Path) -> None:
+    with Redis.from_url(own_redis.url) as redis:
+        restore(redis, BEFORE)
+    store = Store.connect(own_redis.url)
+
+    async def is_parked() -> bool:
+        return "truto-eu/integrated_account:active" in [
+            kept.event.type for kept in await store.inspection.parked() if kept.event
+        ]
+
+    team = shop(tmp_path, own_redis.url)
+    with team.worker(TRUTO_SOURCES="hub"):
+        await eventually(is_parked, _PATIENCE)
+    assert "integrated_account:active truto-eu" not in team.said()
     await store.close()
 
 
