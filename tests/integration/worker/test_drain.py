@@ -76,9 +76,9 @@ async def test_a_stopping_worker_lets_running_work_end_and_takes_no_more(
 
 async def test_an_idle_worker_stops_at_once(store: Store, registry: Registry) -> None:
     async with working(store, registry, grace_seconds=30) as engine:
-        await asyncio.sleep(0.1)
+        await eventually(lambda: store.redis.exists("tw:idle"))
         engine.stop()
-        await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=0.5)
+        await eventually(lambda: bool(engine.main_task and engine.main_task.done()), seconds=10)
 
 
 async def test_work_that_outlasts_the_grace_is_released_and_runs_elsewhere_with_the_same_attempt(
