@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-from cli.main import main
 from cli.sandbox import default_link_token_url
+from tests.unit.cli.conftest import Put, Run
 from truto import EVENT_TYPES
 
 SECRET = "6e17561c-a20c-44ce-b8b5-caff0bf786fe"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["truto-worker", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("REDIS_URL", "TRUTO_WEBHOOK_SECRET", "TRUTO_API_TOKEN", "TENANT_NOTIFY_SECRET"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize(
     "command", ["demo", "dev", "ingress", "worker", "sandbox", "send", "events", "dead-letters", "replay", "notify-key"]
 )
-def test_every_command_explains_itself(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    assert run(monkeypatch, command, "--help") == 0
+def test_every_command_explains_itself(run: Run, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert run(command, "--help") == 0
     assert command in capsys.readouterr().out
 
 
@@ -45,49 +31,45 @@ def test_every_command_explains_itself(
     [("ingress", ["REDIS_URL", "TRUTO_WEBHOOK_SECRET"]), ("worker", ["REDIS_URL", "TRUTO_API_TOKEN"])],
 )
 def test_a_service_without_settings_names_them_all_and_ends_with_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, missing: list[str]
+    run: Run, capsys: pytest.CaptureFixture[str], command: str, missing: list[str]
 ) -> None:
-    assert run(monkeypatch, command) == 2
+    assert run(command) == 2
     message = capsys.readouterr().err
     assert all(name in message for name in missing)
 
 
 def test_wrong_settings_and_broken_handlers_are_named_in_one_message(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
-    monkeypatch.setenv("TRUTO_API_TOKEN", "token")
-    monkeypatch.setenv("HANDLERS", "no_such_package_of_handlers")
-    assert run(monkeypatch, "worker") == 2
+    put({"REDIS_URL": "redis://127.0.0.1:1"})
+    put({"TRUTO_API_TOKEN": "token"})
+    put({"HANDLERS": "no_such_package_of_handlers"})
+    assert run("worker") == 2
     assert "no_such_package_of_handlers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["send"], ["ingress", "--nope"]], ids=" ".join)
-def test_wrong_usage_ends_with_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
-    assert run(monkeypatch, *arguments) == 2
+def test_wrong_usage_ends_with_2(run: Run, arguments: list[str]) -> None:
+    assert run(*arguments) == 2
 
 
-def test_the_catalogue_is_listed_for_people_and_for_programs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "send", "--list") == 0
+def test_the_catalogue_is_listed_for_people_and_for_programs(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("send", "--list") == 0
     assert set(capsys.readouterr().out.split()) >= EVENT_TYPES
-    assert run(monkeypatch, "send", "--list", "--json") == 0
+    assert run("send", "--list", "--json") == 0
     assert set(json.loads(capsys.readouterr().out)) >= EVENT_TYPES
 
 
 def test_sending_without_any_secret_says_where_one_could_come_from(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "send", "test") == 2
+    assert run("send", "test") == 2
     assert "TRUTO_WEBHOOK_SECRET" in capsys.readouterr().err
 
 
-def test_sending_to_nobody_fails_with_a_hint(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TRUTO_WEBHOOK_SECRET", SECRET)
-    assert run(monkeypatch, "send", "not_known:at_all", "--url", "http://127.0.0.1:1") == 1
+def test_sending_to_nobody_fails_with_a_hint(put: Put, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    put({"TRUTO_WEBHOOK_SECRET": SECRET})
+    assert run("send", "not_known:at_all", "--url", "http://127.0.0.1:1") == 1
     error = capsys.readouterr().err
     assert "Is the ingress running there?" in error
     assert "not a name Truto is known to send" in error
@@ -95,37 +77,35 @@ def test_sending_to_nobody_fails_with_a_hint(
 
 @pytest.mark.parametrize("content", ["not json", "[1]", None], ids=["not-json", "not-an-object", "no-such-file"])
 def test_unusable_data_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str | None
 ) -> None:
-    monkeypatch.setenv("TRUTO_WEBHOOK_SECRET", SECRET)
+    put({"TRUTO_WEBHOOK_SECRET": SECRET})
     file = tmp_path / "payload.json"
     if content is not None:
         file.write_text(content)
-    assert run(monkeypatch, "send", "test", "--data", str(file)) == 2
+    assert run("send", "test", "--data", str(file)) == 2
     assert str(file) in capsys.readouterr().err
 
 
-def test_a_sandbox_that_is_to_deliver_needs_a_secret(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "sandbox", "--webhook-url", "http://127.0.0.1:1/webhooks/truto") == 2
+def test_a_sandbox_that_is_to_deliver_needs_a_secret(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sandbox", "--webhook-url", "http://127.0.0.1:1/webhooks/truto") == 2
     assert "TRUTO_WEBHOOK_SECRET" in capsys.readouterr().err
 
 
 def test_a_sandbox_with_settings_that_do_not_fit_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TENANT_NOTIFY_SECRET", "whsec_not base64!")
-    assert run(monkeypatch, "sandbox") == 2
+    put({"TENANT_NOTIFY_SECRET": "whsec_not base64!"})
+    assert run("sandbox") == 2
     assert "tenant_secret" in capsys.readouterr().err
 
 
 def test_a_sandbox_with_a_broken_state_file_does_not_start(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "state"
     file.write_text("{}")
-    assert run(monkeypatch, "sandbox", "--state", str(file)) == 2
+    assert run("sandbox", "--state", str(file)) == 2
     assert f"{file} is not a state of the sandbox" in " ".join(capsys.readouterr().err.split())
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
-from cli.main import main
+from tests.unit.cli.conftest import Put, Run
 from truto.outgoing import host_name
 from truto.signing_keys import Purpose, SigningKeys
 
@@ -19,27 +18,18 @@ NEW = "whsec_" + base64.b64encode(b"n" * 24).decode()
 OLD = "whsec_" + base64.b64encode(b"o" * 24).decode()
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["truto-worker", "notify-key", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    return int(caught.value.code or 0)
-
-
 def key_of(recipient: str, purpose: Purpose = "tenant", secret: str = NEW) -> str:
     return SigningKeys.parse(secret, purpose).keys_for(recipient, datetime.now(UTC))[0]
 
 
 @pytest.fixture(autouse=True)
-def _secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TENANT_NOTIFY_SECRET", NEW)
-    monkeypatch.setenv("WORKFLOWS_HTTP_SECRET", NEW)
+def _secrets(put: Put) -> None:
+    put({"TENANT_NOTIFY_SECRET": NEW})
+    put({"WORKFLOWS_HTTP_SECRET": NEW})
 
 
-def test_a_person_gets_the_key_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "--tenant", "acme-1") == 0
+def test_a_person_gets_the_key_with_a_sentence(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("notify-key", "--tenant", "acme-1") == 0
     said = capsys.readouterr().out
     assert "The key of tenant acme-1" in said
     assert f"\n  {key_of('acme-1')}\n" in said
@@ -59,13 +49,13 @@ def test_a_person_gets_the_key_with_a_sentence(
     ],
 )
 def test_a_program_gets_the_receiver_as_it_is_signed_for(
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run,
     capsys: pytest.CaptureFixture[str],
     option: str,
     recipient: str,
     expected: dict[Purpose, str],
 ) -> None:
-    assert run(monkeypatch, option, recipient, "--json") == 0
+    assert run("notify-key", option, recipient, "--json") == 0
     ((purpose, name),) = expected.items()
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert found.pop("keys") == [{"key": key_of(name, purpose), "until": None}]
@@ -78,24 +68,24 @@ def test_a_host_is_the_same_under_each_scheme_and_usual_port(url: str) -> None:
 
 
 def test_while_a_secret_is_replaced_both_keys_are_shown_the_new_one_first(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("TENANT_NOTIFY_SECRET", f"{NEW},{OLD}@9999-12-31")
-    assert run(monkeypatch, "--tenant", "acme", "--json") == 0
+    put({"TENANT_NOTIFY_SECRET": f"{NEW},{OLD}@9999-12-31"})
+    assert run("notify-key", "--tenant", "acme", "--json") == 0
     assert json.loads(capsys.readouterr().out)["keys"] == [
         {"key": key_of("acme"), "until": None},
         {"key": key_of("acme", secret=OLD), "until": "9999-12-31"},
     ]
-    assert run(monkeypatch, "--tenant", "acme") == 0
+    assert run("notify-key", "--tenant", "acme") == 0
     assert "until 9999-12-31" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("entry", [f"shared:{OLD}@9999-12-31", f"{OLD}@2020-01-01"], ids=["shared", "over"])
 def test_what_is_no_key_of_this_receiver_is_not_shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], entry: str
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str], entry: str
 ) -> None:
-    monkeypatch.setenv("TENANT_NOTIFY_SECRET", f"{NEW},{entry}")
-    assert run(monkeypatch, "--tenant", "acme", "--json") == 0
+    put({"TENANT_NOTIFY_SECRET": f"{NEW},{entry}"})
+    assert run("notify-key", "--tenant", "acme", "--json") == 0
     assert [key["key"] for key in json.loads(capsys.readouterr().out)["keys"]] == [key_of("acme")]
 
 
@@ -110,9 +100,9 @@ def test_what_is_no_key_of_this_receiver_is_not_shown(
     ids=" ".join,
 )
 def test_what_names_no_receiver_is_a_fault_of_usage(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
-    assert run(monkeypatch, *arguments) == 2
+    assert run("notify-key", *arguments) == 2
     assert "whsec_" not in capsys.readouterr().out
 
 
@@ -120,8 +110,8 @@ def test_what_names_no_receiver_is_a_fault_of_usage(
     ("name", "option"), [("TENANT_NOTIFY_SECRET", "--tenant"), ("WORKFLOWS_HTTP_SECRET", "--host")]
 )
 def test_without_the_secret_it_says_which_one_is_missing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, option: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, option: str
 ) -> None:
     monkeypatch.delenv(name)
-    assert run(monkeypatch, option, "a") == 2
+    assert run("notify-key", option, "a") == 2
     assert f"{name} is not set" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from cli.serving import warn_of_expired
 from cli.settings import IngressSettings, ProcessSettings, StoreSettings, WorkerSettings, read_settings
 from events import ConfigError
+from tests.unit.cli.conftest import Put
 from truto.signing_keys import SigningKeys
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -22,18 +23,6 @@ TENANT_SECRET = "whsec_dHJ1dG8td29ya2VyLWRldi10ZW5hbnQtc2VjcmV0"
 OTHER_SECRET = "whsec_b3RoZXItb3RoZXItb3RoZXItb3RoZXI="
 
 
-@pytest.fixture(autouse=True)
-def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (IngressSettings, WorkerSettings):
-        for name in kind.model_fields:
-            monkeypatch.delenv(name.upper(), raising=False)
-
-
-def put(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-
-
 def faults_of(kind: type[ProcessSettings]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read_settings(kind)
@@ -41,9 +30,9 @@ def faults_of(kind: type[ProcessSettings]) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " "])
-def test_what_a_file_ends_with_is_no_part_of_a_setting(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
-    put(monkeypatch, {name: value + end for name, value in {**INGRESS, **WORKER}.items()})
-    put(monkeypatch, {"LINK_TOKEN_KEY": "a-key-of-more-than-16-bytes" + end})
+def test_what_a_file_ends_with_is_no_part_of_a_setting(put: Put, end: str) -> None:
+    put({name: value + end for name, value in {**INGRESS, **WORKER}.items()})
+    put({"LINK_TOKEN_KEY": "a-key-of-more-than-16-bytes" + end})
     read, worker = read_settings(IngressSettings), read_settings(WorkerSettings)
     assert read.link_token_key is not None
     assert read.link_token_key.get_secret_value() == "a-key-of-more-than-16-bytes"
@@ -51,20 +40,20 @@ def test_what_a_file_ends_with_is_no_part_of_a_setting(monkeypatch: pytest.Monke
     assert [secret.get_secret_value() for secret in read.truto_webhook_secret] == [INGRESS["TRUTO_WEBHOOK_SECRET"]]
 
 
-def test_a_setting_in_quotes_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "TRUTO_API_TOKEN": '"token"'})
+def test_a_setting_in_quotes_is_named_without_its_value(put: Put) -> None:
+    put({**WORKER, "TRUTO_API_TOKEN": '"token"'})
     (fault,) = faults_of(WorkerSettings)
     assert fault.startswith("TRUTO_API_TOKEN: is in quotes")
     assert '"token"' not in fault
 
 
-def test_a_setting_of_white_space_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "TRUTO_API_TOKEN": "\n"})
+def test_a_setting_of_white_space_is_not_set(put: Put) -> None:
+    put({**WORKER, "TRUTO_API_TOKEN": "\n"})
     assert faults_of(WorkerSettings) == ["TRUTO_API_TOKEN is not set: it holds nothing but white space"]
 
 
-def test_quotes_inside_of_a_setting_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "TRUTO_API_TOKEN": 'to"k"en"'})
+def test_quotes_inside_of_a_setting_are_its_own(put: Put) -> None:
+    put({**WORKER, "TRUTO_API_TOKEN": 'to"k"en"'})
     assert read_settings(WorkerSettings).truto_api_token.get_secret_value() == 'to"k"en"'
 
 
@@ -76,22 +65,21 @@ def test_a_worker_without_anything_names_both_required_settings_at_once() -> Non
     assert [fault.split()[0] for fault in faults_of(WorkerSettings)] == ["REDIS_URL", "TRUTO_API_TOKEN"]
 
 
-def test_with_a_file_of_sources_truto_s_own_secret_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {"REDIS_URL": INGRESS["REDIS_URL"], "SOURCES_FILE": "senders.yaml"})
+def test_with_a_file_of_sources_truto_s_own_secret_may_be_missing(put: Put) -> None:
+    put({"REDIS_URL": INGRESS["REDIS_URL"], "SOURCES_FILE": "senders.yaml"})
     settings = read_settings(IngressSettings)
     assert (settings.truto_webhook_secret, settings.sources_file) == ((), Path("senders.yaml"))
 
 
-def test_a_file_of_sources_is_used_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    put(monkeypatch, INGRESS)
-    monkeypatch.chdir(tmp_path)
+def test_a_file_of_sources_is_used_where_it_lies(put: Put, elsewhere: Path) -> None:
+    put(INGRESS)
     assert read_settings(IngressSettings).sources_file is None
-    (tmp_path / "sources.yaml").touch()
+    (elsewhere / "sources.yaml").touch()
     assert read_settings(IngressSettings).sources_file == Path("sources.yaml")
 
 
-def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": ""})
+def test_an_empty_setting_is_a_missing_one(put: Put) -> None:
+    put({**INGRESS, "TRUTO_WEBHOOK_SECRET": ""})
     assert faults_of(IngressSettings)[0].startswith("TRUTO_WEBHOOK_SECRET is not set")
 
 
@@ -114,8 +102,8 @@ def test_an_empty_setting_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> N
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_wrong_ingress_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    put(monkeypatch, {**INGRESS, name: value})
+def test_a_wrong_ingress_setting_is_refused_by_name(put: Put, name: str, value: str) -> None:
+    put({**INGRESS, name: value})
     (fault,) = faults_of(IngressSettings)
     assert fault.startswith(name)
 
@@ -134,17 +122,14 @@ def test_a_wrong_ingress_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPa
         ({"WORKER_MAX_BYTES": "24MB"}, "WORKER_MAX_BYTES"),
     ],
 )
-def test_a_wrong_worker_setting_is_refused_by_name(
-    monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], named: str
-) -> None:
-    put(monkeypatch, {**WORKER, **wrong})
+def test_a_wrong_worker_setting_is_refused_by_name(put: Put, wrong: dict[str, str], named: str) -> None:
+    put({**WORKER, **wrong})
     (fault,) = faults_of(WorkerSettings)
     assert fault.startswith(named)
 
 
-def test_no_message_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_message_repeats_a_secret(put: Put) -> None:
     put(
-        monkeypatch,
         {
             "REDIS_URL": "nope://:hunter2hunter2@host",
             "TRUTO_WEBHOOK_SECRET": "hunter2",
@@ -156,48 +141,48 @@ def test_no_message_repeats_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://:hunter2/x@host", "redis+sentinel://:hunter2/x@host/m"])
-def test_a_wrong_redis_url_does_not_repeat_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    put(monkeypatch, {**INGRESS, "REDIS_URL": url})
+def test_a_wrong_redis_url_does_not_repeat_its_password(put: Put, url: str) -> None:
+    put({**INGRESS, "REDIS_URL": url})
     (fault,) = faults_of(IngressSettings)
     assert "percent-encoded" in fault
     assert "hunter2" not in fault
 
 
-def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, INGRESS)
+def test_what_is_given_wins_over_the_environment(put: Put) -> None:
+    put(INGRESS)
     assert read_settings(StoreSettings, redis_url="redis://other").redis_url == "redis://other"
 
 
-def test_secrets_are_split_at_commas_newest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "TRUTO_WEBHOOK_SECRET": "new-new-new-new-new , old-old-old-old-old"})
+def test_secrets_are_split_at_commas_newest_first(put: Put) -> None:
+    put({**INGRESS, "TRUTO_WEBHOOK_SECRET": "new-new-new-new-new , old-old-old-old-old"})
     secrets = read_settings(IngressSettings).truto_webhook_secret
     assert [secret.get_secret_value() for secret in secrets] == ["new-new-new-new-new", "old-old-old-old-old"]
 
 
-def test_handler_packages_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "HANDLERS": "handlers, ours.handlers"})
+def test_handler_packages_are_split_at_commas(put: Put) -> None:
+    put({**WORKER, "HANDLERS": "handlers, ours.handlers"})
     assert read_settings(WorkerSettings).handlers == ("handlers", "ours.handlers")
 
 
-def test_tenant_notifications_are_taken_with_url_and_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
+def test_tenant_notifications_are_taken_with_url_and_secret(put: Put) -> None:
+    put({**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
     assert read_settings(WorkerSettings).tenant_notify_url == "https://a.example"
 
 
-def test_the_link_token_key_is_taken_with_an_api_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "TRUTO_API_TOKEN": "token", "LINK_TOKEN_KEY": "0123456789abcdef"})
+def test_the_link_token_key_is_taken_with_an_api_token(put: Put) -> None:
+    put({**INGRESS, "TRUTO_API_TOKEN": "token", "LINK_TOKEN_KEY": "0123456789abcdef"})
     assert read_settings(IngressSettings).link_token_key is not None
 
 
-def test_settings_do_not_print_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "REDIS_URL": "redis://:hunter2hunter2@localhost"})
+def test_settings_do_not_print_their_secrets(put: Put) -> None:
+    put({**INGRESS, "REDIS_URL": "redis://:hunter2hunter2@localhost"})
     settings = read_settings(IngressSettings)
     assert "hunter2" not in repr(settings)
     assert INGRESS["TRUTO_WEBHOOK_SECRET"] not in repr(settings)
 
 
-def test_settings_cannot_be_changed_after_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, INGRESS)
+def test_settings_cannot_be_changed_after_they_were_read(put: Put) -> None:
+    put(INGRESS)
     with pytest.raises(ValidationError):
         read_settings(IngressSettings).port = 1  # type: ignore[misc]  # it must not be possible
 
@@ -234,14 +219,14 @@ def test_the_lease_and_retention_settings_are_the_stores_own_defaults() -> None:
 TWO_STORES = "redis://one:6379/0 redis://two:6379/0"
 
 
-def test_the_ingress_takes_several_stores(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "REDIS_URL": TWO_STORES})
+def test_the_ingress_takes_several_stores(put: Put) -> None:
+    put({**INGRESS, "REDIS_URL": TWO_STORES})
     assert read_settings(IngressSettings).redis_url.split() == ["redis://one:6379/0", "redis://two:6379/0"]
 
 
 @pytest.mark.parametrize(("shard", "url"), [("1", "redis://one:6379/0"), ("2", "redis://two:6379/0")])
-def test_a_worker_takes_the_store_of_its_shard(monkeypatch: pytest.MonkeyPatch, shard: str, url: str) -> None:
-    put(monkeypatch, {**WORKER, "REDIS_URL": TWO_STORES, "REDIS_SHARD": shard})
+def test_a_worker_takes_the_store_of_its_shard(put: Put, shard: str, url: str) -> None:
+    put({**WORKER, "REDIS_URL": TWO_STORES, "REDIS_SHARD": shard})
     assert read_settings(WorkerSettings).redis_url == url
 
 
@@ -254,31 +239,25 @@ def test_a_worker_takes_the_store_of_its_shard(monkeypatch: pytest.MonkeyPatch, 
     ],
     ids=["no-shard", "no-such-shard", "twice"],
 )
-def test_a_worker_without_a_store_of_its_own_is_refused(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], fault: str
-) -> None:
-    put(monkeypatch, {**WORKER, **given})
+def test_a_worker_without_a_store_of_its_own_is_refused(put: Put, given: dict[str, str], fault: str) -> None:
+    put({**WORKER, **given})
     assert faults_of(WorkerSettings) == [f"REDIS_URL: {fault}"]
 
 
-def test_workflows_are_used_where_they_lie(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    put(monkeypatch, WORKER)
-    monkeypatch.chdir(tmp_path)
+def test_workflows_are_used_where_they_lie(put: Put, elsewhere: Path) -> None:
+    put(WORKER)
     assert read_settings(WorkerSettings).workflows_dir is None
-    (tmp_path / "workflows").mkdir()
-    (tmp_path / "workflows" / "first.yaml").touch()
+    (elsewhere / "workflows").mkdir()
+    (elsewhere / "workflows" / "first.yaml").touch()
     assert read_settings(WorkerSettings).workflows_dir == Path("workflows")
-    put(monkeypatch, {"WORKFLOWS_DIR": "elsewhere"})
+    put({"WORKFLOWS_DIR": "elsewhere"})
     assert read_settings(WorkerSettings).workflows_dir == Path("elsewhere")
 
 
-def test_a_folder_of_that_name_without_workflows_is_something_else(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    put(monkeypatch, WORKER)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "workflows").mkdir()
-    (tmp_path / "workflows" / "__init__.py").touch()
+def test_a_folder_of_that_name_without_workflows_is_something_else(put: Put, elsewhere: Path) -> None:
+    put(WORKER)
+    (elsewhere / "workflows").mkdir()
+    (elsewhere / "workflows" / "__init__.py").touch()
     assert read_settings(WorkerSettings).workflows_dir is None
 
 
@@ -292,20 +271,18 @@ def test_a_folder_of_that_name_without_workflows_is_something_else(
     ],
     ids=["no-day", "no-such-day", "shared-is-new"],
 )
-def test_a_signing_secret_that_cannot_rotate_is_a_fault(
-    monkeypatch: pytest.MonkeyPatch, name: str, behind: str, fault: str
-) -> None:
-    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
-    put(monkeypatch, {name: TENANT_SECRET + behind})
+def test_a_signing_secret_that_cannot_rotate_is_a_fault(put: Put, name: str, behind: str, fault: str) -> None:
+    put({**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": TENANT_SECRET})
+    put({name: TENANT_SECRET + behind})
     (found,) = faults_of(WorkerSettings)
     assert found.startswith(f"{name}: {fault}")
     assert "whsec_dHJ1" not in found
 
 
-def test_signing_secrets_that_rotate_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_secrets_that_rotate_are_taken(put: Put) -> None:
     rotating = f"{TENANT_SECRET}, {OTHER_SECRET}@2026-12-31"
-    put(monkeypatch, {**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": rotating})
-    put(monkeypatch, {"WORKFLOWS_HTTP_SECRET": rotating})
+    put({**WORKER, "TENANT_NOTIFY_URL": "https://a.example", "TENANT_NOTIFY_SECRET": rotating})
+    put({"WORKFLOWS_HTTP_SECRET": rotating})
     settings = read_settings(WorkerSettings)
     for secret in (settings.tenant_notify_secret, settings.workflows_http_secret):
         assert secret is not None
@@ -324,39 +301,37 @@ def test_each_signing_secret_that_is_over_is_warned_of() -> None:
     assert "whsec" not in str(warning)
 
 
-def test_how_workflows_reach_out_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**WORKER, "WORKFLOWS_HTTP_SECRET": "whsec_x", "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, http://a/b"})
+def test_how_workflows_reach_out_is_checked(put: Put) -> None:
+    put({**WORKER, "WORKFLOWS_HTTP_SECRET": "whsec_x", "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, http://a/b"})
     faults = faults_of(WorkerSettings)
     assert [fault.split(":")[0] for fault in faults] == ["WORKFLOWS_HTTP_ALLOW", "WORKFLOWS_HTTP_SECRET"]
-    put(monkeypatch, {"WORKFLOWS_HTTP_SECRET": TENANT_SECRET, "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, billing:8080"})
+    put({"WORKFLOWS_HTTP_SECRET": TENANT_SECRET, "WORKFLOWS_HTTP_ALLOW": "10.0.0.0/8, billing:8080"})
     assert read_settings(WorkerSettings).workflows_http_allow == ("10.0.0.0/8", "billing:8080")
 
 
 @pytest.mark.parametrize(
     ("value", "port"), [("", 8001), ("9100", 9100), ("0", None), ("off", None), (" Off ", None)], ids=repr
 )
-def test_the_admin_port_has_a_default_and_can_be_switched_off(
-    monkeypatch: pytest.MonkeyPatch, value: str, port: int | None
-) -> None:
-    put(monkeypatch, {**INGRESS, "ADMIN_PORT": value})
+def test_the_admin_port_has_a_default_and_can_be_switched_off(put: Put, value: str, port: int | None) -> None:
+    put({**INGRESS, "ADMIN_PORT": value})
     settings = read_settings(IngressSettings)
     assert (settings.admin_host, settings.admin_port) == ("127.0.0.1", port)
     assert settings.admin_port_is_chosen is (value != "")
 
 
 @pytest.mark.parametrize("value", ["-1", "65536", "on", "8001,8002"])
-def test_an_admin_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    put(monkeypatch, {**INGRESS, "ADMIN_PORT": value})
+def test_an_admin_port_that_is_none_is_named(put: Put, value: str) -> None:
+    put({**INGRESS, "ADMIN_PORT": value})
     assert [fault.split(":")[0] for fault in faults_of(IngressSettings)] == ["ADMIN_PORT"]
 
 
-def test_memory_for_bodies_has_to_hold_two_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971519"})
+def test_memory_for_bodies_has_to_hold_two_of_the_largest(put: Put) -> None:
+    put({**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971519"})
     assert faults_of(IngressSettings) == [
         "MAX_BUFFERED_BYTES: must be at least twice MAX_BODY_BYTES, which is 10485760: a quarter is for small bodies"
     ]
 
 
-def test_memory_for_bodies_may_be_just_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    put(monkeypatch, {**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971520"})
+def test_memory_for_bodies_may_be_just_enough(put: Put) -> None:
+    put({**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971520"})
     assert read_settings(IngressSettings).max_buffered_bytes == 20_971_520
