@@ -1,9 +1,9 @@
 -- Take events in, each exactly once, and say for each whether it was new.
 -- ARGV: prefix, number of sources with limits, then for each of them: source, most events, bytes and parked events (0: any
 --   number), then for every event: key (a space and its key without the type, where that differs), meta (JSON without
---   newlines), body, raw ('' when it equals the body). The body of a
---   large event is '', its raw the name of an offer: body and raw were written under that name before, and are taken over
---   here by renaming, since each copy through this script would cost as much as writing them
+--   newlines), body, raw ('' when it equals the body). The body of a large event is '', its raw the name of an offer: body
+--   and raw were written under that name before, and are taken over here by renaming, since each copy through this script
+--   would cost as much as writing them
 -- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose type or body differs from that of the first, 3 not
 --   taken: its source has as much here as it may
 -- An event goes straight to a worker that waits: it is leased to it here, and what it hears is token, key and stored event,
@@ -90,7 +90,8 @@ local function known_as(keys, meta)
   if redis.call('EXISTS', P .. 'event:' .. untyped, P .. 'done:' .. untyped) == 0 then return key end
   local first = redis.call('LINDEX', P .. 'history:' .. untyped, 0)
     or string.match(redis.call('GETRANGE', P .. 'event:' .. untyped, 0, 16384), '^%d+\n([^\n]*)')
-  return type_in(first) == type_in(meta) and untyped or key
+  local kind = type_in(meta)
+  return kind and kind == type_in(first) and untyped or key
 end
 
 -- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so

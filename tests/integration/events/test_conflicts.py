@@ -190,6 +190,19 @@ async def test_an_event_of_trutos_is_a_duplicate_across_the_upgrade(store: Store
     assert await accept(store, delivered(n=2)) == [CONFLICT]
 
 
+async def test_an_event_of_another_source_is_a_duplicate_across_the_upgrade_under_its_type_alone(store: Store) -> None:
+    await accepted_before(store, delivered("42", source="shop", kind="paid"))
+    assert await accept(store, delivered("42", source="shop", kind="paid")) == [DUPLICATE]
+    assert await accept(store, delivered("42", source="shop", kind="paid", n=2)) == [CONFLICT]
+    assert await accept(store, delivered("42", source="shop", kind="sent")) == [ACCEPTED]
+
+
+@pytest.mark.parametrize("kind", ["ping", 'say "a"'])
+async def test_where_no_type_of_the_version_before_is_known_the_event_runs(store: Store, kind: str) -> None:
+    await store.redis.set(f"tw:done:{event_key('shop', '42')}", 1)
+    assert await accept(store, delivered("42", source="shop", kind=kind)) == [ACCEPTED]
+
+
 @pytest.mark.parametrize("n", [None, 2])
 async def test_the_guard_of_the_version_before_knows_the_event_and_not_its_body(store: Store, n: int | None) -> None:
     await store.redis.set(f"tw:done:{delivered().key}", 1)
