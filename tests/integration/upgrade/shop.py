@@ -233,7 +233,7 @@ def _digest(body: bytes) -> str:
 
 
 @contextmanager
-def ingress(folder: Path, redis_url: str, code: Path = REPOSITORY) -> Iterator[Sender]:
+def ingress(folder: Path, redis_url: str, code: Path = REPOSITORY, *, spool: str = "") -> Iterator[Sender]:
     """The ingress of this code, once it is ready; it is told to stop at the end of the block."""
     port = free_port()
     settings = {
@@ -243,6 +243,7 @@ def ingress(folder: Path, redis_url: str, code: Path = REPOSITORY) -> Iterator[S
         "PORT": str(port),
         "ADMIN_PORT": "off",
         "STORE_CHECK": "off",
+        "SPOOL_DIR": spool,
         "PYTHONPATH": str(code),
     }
     with (folder / "ingress.log").open("ab") as log:

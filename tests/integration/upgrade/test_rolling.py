@@ -14,7 +14,7 @@ from events.embedded import EmbeddedRedis
 from tests.integration.upgrade.shop import ACCOUNT, Sender, checkout, ingress, shop
 from tests.integration.worker.processes import Team
 from tests.integration.worker.workshop import eventually, is_empty
-from tests.servers import quick_redis
+from tests.servers import free_port, quick_redis
 
 BEFORE = "7219b2a"
 _PATIENCE = 20.0
@@ -115,7 +115,22 @@ async def test_a_whole_deploy_loses_nothing_and_runs_nothing_twice(
         await drained(store)
     assert again == ["duplicate"] * 12
     assert sorted(team.said()) == sorted(expected(range(12)))
-    assert all(min(usage[:2]) >= 0 for usage in await counts(store))
+    assert set(await counts(store)) == {(0, 0)}
+
+
+async def test_what_the_ingress_of_before_has_spooled_is_brought_over(
+    store: Store, team: Team, redis: EmbeddedRedis, tmp_path: Path, code: Path
+) -> None:
+    spool = str(tmp_path / "spool")
+    with ingress(tmp_path, f"redis://127.0.0.1:{free_port()}", code, spool=spool) as sender:  # where no Redis is
+        assert sender.deliver("order:paid", "paid-1") == "spooled"
+        assert sender.deliver_own("push", "own-1") == "spooled"
+        assert sender.deliver("order:large", "large-1", text="x" * 70_000) == "spooled"
+    with team.worker(), ingress(tmp_path, redis.url, spool=spool) as sender:
+        await eventually(lambda: len(team.said()) == 3, _PATIENCE)
+        assert sender.deliver("order:paid", "paid-1") == sender.deliver_own("push", "own-1") == "duplicate"
+        await drained(store)
+    assert sorted(team.said()) == ["paid large-1 70000", "paid own-1 5", "paid paid-1 0"]
 
 
 def end(worker: subprocess.Popen[bytes]) -> None:
