@@ -1,4 +1,4 @@
-"""``truto-worker dead-letters``: what could not be handled, and giving it up."""
+"""``truto-worker dead-letters``: show and discard dead letters."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def group_dead_letters(*, as_json: bool) -> int:
 
 
 def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> int:
-    """Give the dead letters of *selection* up for good; 0 when there were any, and every one that was named."""
+    """Discard the dead letters of *selection*; returns 0 if there were any, and every named one was found."""
 
     async def work(store: Store) -> int:
         letters = await select(store, "dead", selection)
@@ -99,7 +99,7 @@ class Group:
             self.types.add(kept.event.type)
 
     def described(self) -> dict[str, Any]:
-        """What programs get."""
+        """The JSON form."""
         return {
             "count": self.count,
             "handlers": sorted(self.handlers),
@@ -123,7 +123,7 @@ def print_kept(kept: Kept) -> None:
 
 
 def print_missing(missing: Iterable[str], what: str) -> None:
-    """Say what was asked for and is not there."""
+    """Print which of the named ones were not found."""
     for name in missing:
         print(
             f"{printable(name)} is no {what}: `truto-worker events {printable(name)}` tells its story", file=sys.stderr

@@ -1,4 +1,4 @@
-"""``truto-worker events``: the state of the queue, and the story of one event."""
+"""``truto-worker events``: the state of the queue, and the history of one event."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show_queue(*, limit: int, as_json: bool) -> int:
 
 
 def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as_json: bool) -> int:
-    """Print the story of one event, with its payload only if asked for; 1 when there is nothing to tell.
+    """Print the history of one event, with its payload if wanted; returns 1 if the event is unknown.
 
     Without *event_type*, the type is looked up where it is part of what the event is known by.
     """
@@ -114,7 +114,7 @@ def _print_overview(overview: Overview) -> None:
 def _print_sources(overview: Overview) -> None:
     taking = {source: usage for source, usage in overview.sources.items() if usage.events or usage.parked}
     if taking:
-        print("\nNot over, by source:")
+        print("\nPending, by source:")
     for source, usage in sorted(taking.items()):
         unhandled = f", {usage.parked} of them parked and handled by nobody" if usage.parked else ""
         near = f" ({usage.fullness:.0%} of what is kept)" if usage.parked else ""
@@ -123,7 +123,7 @@ def _print_sources(overview: Overview) -> None:
 
 def _print_let_go(let_go: Sequence[LetGo]) -> None:
     if let_go:
-        print("\nHandled by nobody and let go (PARKED_MAX, PARKED_MAX_BYTES, PARKED_TTL):")
+        print("\nDropped without a handler (PARKED_MAX, PARKED_MAX_BYTES, PARKED_TTL):")
     for one in let_go:
         print(f"{at(one.first)} … {at(one.last)}  {one.events:>8}  {printable(one.source)}  {printable(one.type)}")
 
@@ -151,7 +151,7 @@ def _print_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> N
         handler = member.partition("|")[2]
         print(f"Now: {printable(handler) + ' is ' if handler else ''}{_PLACES[place].format(name=name)}.")
     if story["over"]:
-        print("Now: over; its payload is no longer kept.")
+        print("Now: over; its payload is no longer stored.")
     elif "payload" in story:
         print(printable_json(story["payload"]))
 

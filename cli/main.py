@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="truto-worker",
-    help="The webhook worker for teams that build on Truto: verifies, keeps and handles every event.",
+    help="The webhook worker for teams that build on Truto: verifies, stores and handles every event.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 _SERVICES = frozenset({"demo", "dev", "ingress", "sandbox", "worker"})
-"""The commands that are a process which starts; the others do something and end."""
+"""The commands that start a long-running process."""
 
 
 @app.command()
@@ -70,9 +70,7 @@ def ingress(
 
 @app.command()
 def worker(
-    suggest: Annotated[
-        bool, typer.Option(help="Print a handler ready to paste for events that nobody wants (dev does).")
-    ] = False,
+    suggest: Annotated[bool, typer.Option(help="Print a handler to paste for events without one (dev does).")] = False,
 ) -> None:
     """Run handlers. Needs REDIS_URL and TRUTO_API_TOKEN; README.md lists all settings."""
     from cli.serving import run_worker
@@ -123,7 +121,7 @@ def send(
     source: Annotated[str, typer.Option(help="Source to deliver to.")] = "truto",
     event: Annotated[str | None, typer.Option(help="The event's type, as the argument.")] = None,
     file: SourcesPath = None,
-    list_types: Annotated[bool, typer.Option("--list", help="Show the event types Truto is known to send.")] = False,
+    list_types: Annotated[bool, typer.Option("--list", help="List the event types that Truto sends.")] = False,
     json: Json = False,
 ) -> None:
     """Sign a realistic sample event and deliver it, as Truto would, or as the sender of a configured source.
@@ -148,7 +146,7 @@ def send(
 
 @app.command("notify-key")
 def notify_key(
-    tenant: Annotated[str | None, typer.Option(help="Id of the tenant that is told (TENANT_NOTIFY_URL).")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Id of a tenant that gets messages (TENANT_NOTIFY_URL).")] = None,
     host: Annotated[str | None, typer.Option(help="Host or host:port that http_request sends to.")] = None,
     json: Json = False,
 ) -> None:
@@ -163,20 +161,20 @@ def notify_key(
     show_keys(tenant=tenant, host=host, as_json=json)
 
 
-Fingerprint = Annotated[str | None, typer.Option(help="Those with this cause (see dead-letters --group).")]
-EventType = Annotated[str | None, typer.Option("--type", help="Those of this event type.")]
+Fingerprint = Annotated[str | None, typer.Option(help="Only those with this cause (see dead-letters --group).")]
+EventType = Annotated[str | None, typer.Option("--type", help="Only those of this event type.")]
 
 
 @app.command()
 def events(
-    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="Tell the story of this event.")] = None,
+    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="Show the history of this event.")] = None,
     source: Annotated[str, typer.Option(help="Source the event came from.")] = "truto",
     event_type: Annotated[str, typer.Option("--type", help="Type of the event, where several have this id.")] = "",
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="How many of the events that ended last.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, max=1000, help="Number of ended events to show, newest first.")] = 10,
     payload: Annotated[bool, typer.Option("--payload", help="Print the event's payload as well.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the state of the queue, or the story of one event.
+    """Show the state of the queue, or the history of one event.
 
     Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. Exits 1 for an event that is not known.
     """
@@ -194,11 +192,11 @@ app.add_typer(dead_letters, name="dead-letters")
 @dead_letters.callback(invoke_without_command=True)
 def list_dead_letters(
     context: typer.Context,
-    group: Annotated[bool, typer.Option("--group", help="Show causes, with counts, instead of letters.")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="How many letters, newest first; 0 shows all.")] = 20,
+    group: Annotated[bool, typer.Option("--group", help="Show causes with counts.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Number of dead letters to show, newest first; 0 shows all.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show the events that could not be handled, and why; or give them up.
+    """Show the dead letters and their causes, or discard some.
 
     Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. To run them again: truto-worker replay.
     """
@@ -217,7 +215,7 @@ def discard_dead_letters(
     event_type: EventType = None,
     json: Json = False,
 ) -> None:
-    """Give dead letters up for good: their payload is removed, their history says why.
+    """Discard dead letters for good: removes the payload, and adds the reason to the history.
 
     Exits 1 when one that was named is not there, or none fits.
     """
@@ -234,17 +232,17 @@ def replay(
     names: Annotated[list[str] | None, typer.Argument(metavar="MEMBER|ID", help="Which ones.")] = None,
     fingerprint: Fingerprint = None,
     event_type: EventType = None,
-    handler: Annotated[str | None, typer.Option(help="Those of this handler.")] = None,
+    handler: Annotated[str | None, typer.Option(help="Only those of this handler.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     parked: Annotated[bool, typer.Option("--parked", help="Parked work instead of dead letters.")] = False,
-    afresh: Annotated[bool, typer.Option("--afresh", help="Repeat the steps of handlers that are done too.")] = False,
+    afresh: Annotated[bool, typer.Option("--afresh", help="Also repeat finished steps of handlers.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and change nothing.")] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, max=100_000, help="At most so many a second; default: at once.")
+        float | None, typer.Option(min=0.01, max=100_000, help="Limit per second; default: all at once.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Run dead letters again, with all their attempts anew.
+    """Run dead letters again, with all their attempts.
 
     Passes the duplicate guard on purpose; the history of each event says that it was replayed. Several filters must
     all fit. Exits 1 when one that was named is not there, or no filter fits.
@@ -278,7 +276,7 @@ app.add_typer(workflows, name="workflows", no_args_is_help=True)
 
 
 def _heading(arguments: list[str]) -> str:
-    """What could not be done, for the faults that follow."""
+    """The heading of the faults that follow."""
     groups = {group.name for group in app.registered_groups}
     words = arguments[: 2 if arguments[0] in groups else 1]
     command = " ".join(word for word in words if not word.startswith("-"))

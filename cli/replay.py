@@ -24,7 +24,7 @@ _STEPS_PER_SECOND = 10
 def replay(
     selection: Selection, *, parked: bool, afresh: bool, dry_run: bool, rate: float | None, as_json: bool
 ) -> int:
-    """Run what *selection* means again, all at once or *rate* a second. *afresh* repeats the steps that are done.
+    """Run *selection* again, all at once or *rate* a second. *afresh* also repeats finished steps.
 
     Answers 0 when there was something to run, and everything that was named; nothing at all is fine with ``--all``.
     """
@@ -51,7 +51,7 @@ def replay(
 
 
 def chunk_size(rate: float | None) -> int:
-    """How many are run at a time, so that *rate* a second is even and yet needs few round trips."""
+    """The size of a batch, so that *rate* is even but needs few round trips."""
     return _CHUNK if rate is None else min(_CHUNK, max(1, round(rate / _STEPS_PER_SECOND)))
 
 
@@ -85,6 +85,6 @@ def _print_done(done: int, chosen: int, missing: Sequence[str], noun: str, *, as
     if not chosen:
         print("Nothing to run again.")
         return
-    print(f"{counted(done, noun)} will run again, with all attempts anew.")
+    print(f"{counted(done, noun)} will run again, with all attempts.")
     if done < chosen:
-        print(f"{chosen - done} had been taken by somebody else meanwhile.", file=sys.stderr)
+        print(f"{chosen - done} were taken by somebody else meanwhile.", file=sys.stderr)

@@ -11,7 +11,7 @@ from events import Kept, Store
 Shelf = Literal["dead", "parked"]
 
 NO_FINGERPRINT = "none"
-"""The fingerprint of what was kept without one, such as an event that cannot be read."""
+"""The fingerprint of work that has none, such as an unreadable event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Selection:
         filters = (self.fingerprint, self.type, self.handler)
         ways = sum((bool(self.names), any(f is not None for f in filters), self.everything))
         if ways == 0:
-            raise ValueError("say which: name members or event ids, or use a filter")
+            raise ValueError("name members or event ids, use a filter, or use --all")
         if ways > 1:
-            raise ValueError("use names, or filters, or --all, and not several of these")
+            raise ValueError("use only one of names, filters and --all")
 
     def wants(self, kept: Kept) -> bool:
-        """Whether *kept* is meant."""
+        """Whether *kept* is selected."""
         if self.names:
             return not {kept.member, _key(kept), kept.event.id if kept.event else ""}.isdisjoint(self.names)
         return (
@@ -52,27 +52,27 @@ class Selection:
 
 
 async def select(store: Store, shelf: Shelf, selection: Selection) -> list[Kept]:
-    """What *selection* means on this *shelf* now, newest first, without payloads: there may be very many."""
+    """The current members of *selection* on this *shelf*, newest first, without payloads."""
     return [_light(kept) async for kept in store.inspection.each_kept(shelf) if selection.wants(kept)]
 
 
 def fingerprint_of(kept: Kept) -> str:
-    """What the same cause has in common."""
+    """The fingerprint that all work with the same cause has."""
     return str(kept.note.get("fingerprint") or NO_FINGERPRINT)
 
 
 def cause_of(kept: Kept) -> str:
-    """Why it was kept, in a line."""
+    """The cause, in one line."""
     return str(kept.note.get("error") or kept.note.get("why") or "unknown")
 
 
 def name_of(kept: Kept) -> str:
-    """What a person can name it by: the event's id, or the member where the event cannot be read."""
+    """A name for people: the event's id, or the member if the event cannot be read."""
     return kept.event.id if kept.event else kept.member
 
 
 def described(kept: Kept) -> dict[str, Any]:
-    """What programs get: everything but the payload."""
+    """The JSON form, without the payload."""
     event = kept.event
     return {
         "member": kept.member,

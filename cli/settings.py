@@ -58,12 +58,12 @@ class ProcessSettings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _is_not_wrapped(cls, value: object) -> object:
-        """A value from a file often ends with a line feed, which is left out; quotes are named."""
+        """Remove white space around values (files often end with a line feed), and refuse quotes."""
         if not isinstance(value, str):
             return value
         text = value.strip()
         if value and not text:
-            raise ValueError("is not set: it holds nothing but white space")
+            raise ValueError("is not set: it contains only white space")
         if fault := wrapping(text):
             raise ValueError(fault)
         return text
@@ -75,10 +75,10 @@ class ProcessSettings(BaseSettings):
 
 
 class StoreSettings(ProcessSettings):
-    """What a process that uses the store reads besides."""
+    """The settings of processes that use the store."""
 
     redis_shard: int | None = Field(default=None, ge=1)
-    redis_url: str = Field(repr=False, description="where events are kept, for example redis://localhost:6379/0")
+    redis_url: str = Field(repr=False, description="the Redis that stores events, for example redis://localhost:6379/0")
     lease_seconds: float = Field(default=15.0, ge=1, le=3600)
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
     history_ttl: float = Field(default=3 * 86_400, ge=60)
@@ -113,7 +113,7 @@ def _checked_urls(value: str) -> list[str]:
 
 
 class IngressSettings(StoreSettings):
-    """``truto-worker ingress``. Its ``redis_url`` is all of them, with a space between."""
+    """``truto-worker ingress``. Its ``redis_url`` may name several stores, separated by spaces."""
 
     sources_file: Path | None = Field(default=None, validate_default=True)
     truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(default=(), validate_default=True)
@@ -184,14 +184,14 @@ class IngressSettings(StoreSettings):
 
     @property
     def admin_port_is_chosen(self) -> bool:
-        """Whether the operator has said where figures are to be had, so that doing without is no choice of ours."""
+        """Whether the operator chose the admin address. Then the ingress must not start without it."""
         return not self.model_fields_set.isdisjoint({"admin_host", "admin_port"})
 
     @field_validator("link_token_key")
     @classmethod
     def _needs_the_api(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None and info.data.get("truto_api_token") is None:
-            raise ValueError("needs TRUTO_API_TOKEN, since the link-token route asks Truto for the tokens")
+            raise ValueError("needs TRUTO_API_TOKEN: the link-token route gets its tokens from Truto")
         return value
 
 
@@ -240,7 +240,7 @@ class WorkerSettings(StoreSettings):
     def _signs_for_tenants(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         url = info.data.get("tenant_notify_url")
         if (url is None) != (value is None):
-            raise ValueError("belongs together with TENANT_NOTIFY_URL: set both or neither")
+            raise ValueError("needs TENANT_NOTIFY_URL, and the other way round: set both or neither")
         if url is not None and value is not None:
             from worker.notify import TenantEndpoint
 

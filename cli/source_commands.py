@@ -14,7 +14,7 @@ sources = typer.Typer(help="The configured senders: check, list, enrol, forget, 
 
 @sources.command("check")
 def check_sources(file: SourcesPath = None, json: Json = False) -> None:
-    """Say whether the file of sources can be used; every fault with its keys and reason, and exit code 2, if not.
+    """Check the file of sources. Prints every fault with its keys and reason, and exits with code 2 if there is one.
 
     Exits 1 where it can be used, and holds what no delivery can ever match: a misspelt name, a method not enabled.
     """
@@ -45,7 +45,7 @@ def enrol_source(
     file: SourcesPath = None,
     json: Json = False,
 ) -> None:
-    """Let the next handshake of a source leave its secret, for a while; the first usable one closes the window.
+    """Accept the secret of the next handshake of a source, for a while. The first usable one closes the window.
 
     For senders that bring their secret themselves (Asana, Notion). Without it, such handshakes are refused. A secret
     that is there already stays valid until the new one has come. Needs REDIS_URL, or a `truto-worker dev` here.
@@ -67,7 +67,7 @@ def forget_source(
     file: SourcesPath = None,
     json: Json = False,
 ) -> None:
-    """Remove what the handshakes of a source have left, its secret among it, and close its enrolment window.
+    """Remove the values from the handshakes of a source, its secret included, and close its enrolment window.
 
     Asks before; exits 1 when the answer is no. Needs REDIS_URL, or a `truto-worker dev` here.
     """
@@ -84,7 +84,7 @@ def forget_source(
 def try_source(
     source: Annotated[str, typer.Argument(help="Its name.")], file: SourcesPath = None, json: Json = False
 ) -> None:
-    """Sign a sample as the sender would, and forge some; nothing is sent.
+    """Verify a sample signed like the sender's, and some forgeries. Nothing is sent.
 
     Exits 1 when the sample is refused or cannot be signed here, or a forgery is taken.
     """
@@ -95,17 +95,17 @@ def try_source(
 
 @sources.command("explain")
 def explain_delivery(
-    source: Annotated[str, typer.Option(help="The source it came for.")],
+    source: Annotated[str, typer.Option(help="Source of the delivery.")],
     headers: Annotated[Path, typer.Option(help="File with its headers: lines `Name: value`, or a JSON object.")],
     body: Annotated[Path | None, typer.Option(help="File with its body, `-` for standard input.")] = None,
     method: Annotated[str, typer.Option(help="Its method.")] = "POST",
     url: Annotated[str, typer.Option(help="Its path and query, if not /webhooks/SOURCE.")] = "",
-    client: Annotated[str | None, typer.Option(help="The address it came from.")] = None,
-    moment: Annotated[float | None, typer.Option("--at", help="When it came (Unix time); default: now.")] = None,
+    client: Annotated[str | None, typer.Option(help="Address of the sender.")] = None,
+    moment: Annotated[float | None, typer.Option("--at", help="Time of arrival (Unix time); default: now.")] = None,
     file: SourcesPath = None,
     json: Json = False,
 ) -> None:
-    """Say why a delivery is taken or refused: which secret, what was signed, digests, clock. Prints no secrets.
+    """Show why a delivery is accepted or refused: secret, signed text, digests, clock. Prints no secrets.
 
     Exits 1 when it would be refused. Reads REDIS_URL, if set, for what handshakes have left there.
     """
@@ -132,7 +132,7 @@ def list_refusals(
     limit: Annotated[int, typer.Option(min=0, max=500, help="How many, newest first.")] = 20,
     json: Json = False,
 ) -> None:
-    """Show the deliveries that were refused last, and why. Needs REDIS_URL, or a `truto-worker dev` in this folder."""
+    """Show the last refused deliveries with their reasons. Needs REDIS_URL, or a `truto-worker dev` in this folder."""
     from cli.sources import list_refusals
 
     raise typer.Exit(list_refusals(source=source, limit=limit, as_json=json))

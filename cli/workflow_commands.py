@@ -9,7 +9,7 @@ import typer
 
 from cli.options import Json
 
-workflows = typer.Typer(help="Workflows: check, try, push to Truto, and see what they did.", rich_markup_mode=None)
+workflows = typer.Typer(help="Workflows: check, test, push to Truto, and show runs.", rich_markup_mode=None)
 
 WorkflowPaths = Annotated[
     list[Path] | None, typer.Argument(metavar="[FILE|FOLDER]...", help="Default: WORKFLOWS_DIR, else workflows/.")
@@ -18,7 +18,7 @@ WorkflowPaths = Annotated[
 
 @workflows.command("check")
 def check_workflows(paths: WorkflowPaths = None, json: Json = False) -> None:
-    """Say whether the workflows can be used; every fault with file, keys and reason, and exit code 2, if not."""
+    """Check the workflows. Prints every fault with file, keys and reason, and exits with code 2 if there is one."""
     from cli.workflows import check_workflows
 
     raise typer.Exit(check_workflows(paths or [], as_json=json))
@@ -31,9 +31,7 @@ def try_workflow(
         Path | None, typer.Option(help="JSON file with an event as it is delivered, `-` for standard input.")
     ] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Its type; without --event, of a sample.")] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="JSON file with an array: what each step is to have returned.")
-    ] = None,
+    results: Annotated[Path | None, typer.Option(help="JSON file with an array of the results of the steps.")] = None,
     json: Json = False,
 ) -> None:
     """Evaluate a workflow for one event, with the trace of every expression. Nothing is called.
@@ -47,7 +45,7 @@ def try_workflow(
 
 @workflows.command("runs")
 def list_workflow_runs(
-    workflow: Annotated[str | None, typer.Option(help="Those of this workflow.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only those of this workflow.")] = None,
     status: Annotated[str | None, typer.Option(help="created, running, completed, failed or skipped.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 20,
     json: Json = False,

@@ -1,4 +1,4 @@
-"""Take events into the store: all of a delivery or none, in one round trip for all deliveries of the moment."""
+"""Accept events: all of a delivery or none, in one round trip for all concurrent deliveries."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Acceptance(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"
-    """A duplicate whose type or body differs from that of the first, which alone counts."""
+    """A duplicate whose type or body differs from the accepted event. The accepted one is kept."""
     OVER_QUOTA = "over_quota"
-    """Not taken: its source has as much in the store as it may."""
+    """Not accepted: its source has reached its quota in the store."""
     SPOOLED = "spooled"
-    """Kept on the local disk, because the store did not answer: the store never says this itself."""
+    """Written to the spool, because the store did not answer. The store itself never answers this."""
 
 
 _ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.CONFLICT, 3: Acceptance.OVER_QUOTA}
 
 
 class Acceptor:
-    """What the ingress needs of a store for deliveries."""
+    """The part of a store that accepts deliveries."""
 
     def __init__(self, client: StoreClient, *, confirm_replicas: int = 0) -> None:
         self._client = client
@@ -47,11 +47,11 @@ class Acceptor:
         self._offering = GroupCommit(self._offer_batch, size=_bytes_of, patience=client.answer_seconds)
 
     async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
-        """Take the events of one delivery in, all or none, and say what became of each.
+        """Accept the events of one delivery, all or none, and return the outcome of each.
 
-        Once their source has as much in the store as *limit* says, no new ones are taken. That is looked at before each
-        round trip, which concurrent calls share. Returns after Redis has confirmed, never before. A large body goes
-        ahead, past the script; it expires where the script does not take it over.
+        New events are refused when their source has reached *limit* in the store. The limit is checked before each
+        round trip, which concurrent calls share. Returns only after Redis has confirmed. A large body is written
+        before the script runs; it expires unless the script accepts its event.
         """
         try:
             if max(map(_body_bytes, events), default=0) > MAX_INLINE_BYTES:
@@ -61,19 +61,19 @@ class Acceptor:
             raise unconfirmed(exc) from None
 
     async def _offered(self, verified: Verified) -> Verified:
-        """A large event as the accept script gets it, its body being in Redis; others as they are."""
+        """A large event with its body already in Redis, as the accept script expects it; small events unchanged."""
         size = verified.body_bytes
         if size <= MAX_INLINE_BYTES:
             return verified
         name = secrets.token_hex(16)
-        # The checksum of a large body takes milliseconds, and lets go of the interpreter.
+        # The checksum of a large body takes milliseconds, and releases the interpreter lock.
         digest, _ = await asyncio.gather(
             asyncio.to_thread(lambda: verified.digest), self._offering.submit((name, verified))
         )
         return verified._replace(body=b"", raw=name.encode(), bytes_apart=size, digest_apart=digest)
 
     async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
-        # Until the script is there, it may wait for as long as an answer of Redis for this, and then for its own.
+        # Time for this answer of Redis, then for the wait and the answer of the script.
         expiry = round(3000 * self._client.answer_seconds)
         async with confirmed(), self._client.redis.pipeline(transaction=False) as pipe:
             for name, verified in offers:
@@ -97,7 +97,7 @@ class Acceptor:
             return [[next(taken) for _ in group] for group, _ in offers]
         except (KeyError, TypeError, ValueError):
             # An unknown outcome is never an acceptance.
-            raise StoreUnavailable("Redis gave an answer that the accept script does not give") from None
+            raise StoreUnavailable("Redis answered something that the accept script never returns") from None
 
     async def _run_accept(self, args: Sequence[str | bytes | int]) -> Any:
         if self._confirmation is None:

@@ -12,11 +12,11 @@ Result = TypeVar("Result")
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Collects what arrives while a commit is under way and sends it as the next one.
+    """Collects the items that arrive during a commit, and commits them as the next batch.
 
-    Idle, an item is committed at once and alone; under load, batches grow by themselves up to *max_items* or
-    *max_bytes*. A caller that is cancelled does not disturb the others, nor the commit: its item may be committed.
-    After *patience* (s) without an answer callers get :class:`TimeoutError`, also those that only waited their turn.
+    An item that arrives while idle is committed at once and alone. Under load, batches grow up to *max_items* or
+    *max_bytes*. Cancelling a caller affects neither the others nor the commit: its item may still be committed.
+    After *patience* (s) without an answer callers get :class:`TimeoutError`, also while their item is waiting.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class GroupCommit(Generic[Item, Result]):
         self._committer: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Commit *item* and return its own result. Raises what the commit it was part of raised."""
+        """Commit *item* and return its result. Raises the error of its batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, answer))
@@ -52,7 +52,7 @@ class GroupCommit(Generic[Item, Result]):
         return await answer
 
     def _give_up(self) -> None:
-        """Answer those whose patience is over. One timer for all: one for each would cost as much as its commit."""
+        """Time out overdue callers. They share one timer: one for each would cost as much as its commit."""
         loop = asyncio.get_running_loop()
         self._timer = None
         while self._unanswered:
@@ -70,7 +70,7 @@ class GroupCommit(Generic[Item, Result]):
                 if batch := self._next_batch():
                     await self._commit_batch(batch)
         except BaseException:
-            # The event loop is ending: nobody may be left waiting for an answer that will not come.
+            # The event loop is closing: cancel callers that would wait forever.
             for _, answer in self._waiting:
                 answer.cancel()
             self._waiting.clear()
@@ -83,7 +83,7 @@ class GroupCommit(Generic[Item, Result]):
         held = 0
         while self._waiting and len(batch) < self._max_items:
             item, answer = self._waiting[0]
-            # Who has given up behind a commit that hung is not committed afterwards, nor held in memory for it.
+            # Items of callers that have timed out are dropped, not committed.
             if not answer.done():
                 held += self._size(item)
                 if batch and held > self._max_bytes:

@@ -1,6 +1,6 @@
-"""Redis as the store uses it: one client, the scripts, and one error for whatever goes wrong on the way.
+"""The client of one Redis: its scripts, and one error for every failure.
 
-What the keys are and hold is told in :mod:`events.store`.
+:mod:`events.store` lists the keys.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _PARTS = {
 
 
 class StoreClient:
-    """One Redis: its scripts, the prefix of its keys, and for how long (s) an answer is waited for.
+    """One Redis: its scripts, the prefix of its keys, and the timeout (s) of an answer.
 
     Every method raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
     """
@@ -85,7 +85,7 @@ class StoreClient:
         self.prefix = prefix
         self.answer_seconds = answer_seconds
         self.maxmemory = 0
-        """The server's limit of memory in bytes when it was last looked at; 0 is none, or one that is not told."""
+        """The server's memory limit in bytes, as last read; 0 if there is none or it could not be read."""
         self._scripts = {name: redis.register_script(_source(name)) for name in _SCRIPTS}
 
     def key(self, name: str) -> str:
@@ -93,7 +93,7 @@ class StoreClient:
         return self.prefix + name
 
     def script(self, name: str) -> AsyncScript:
-        """A script by its name, for those who send more than it in one round trip."""
+        """A script by its name, for callers that send more in the same round trip."""
         return self._scripts[name]
 
     async def run(self, script: str, args: Sequence[str | bytes | int]) -> Any:
@@ -102,7 +102,7 @@ class StoreClient:
             return await self._scripts[script](args=[self.prefix, *args])
 
     async def read(self, key: str) -> bytes:
-        """A long value, or ``b""``. Piece by piece: neither side has it a second time in its buffers."""
+        """A long value, or ``b""``. It is read in pieces, so that neither side buffers it twice."""
         read = BytesIO()
         async with confirmed():
             while piece := await self.redis.getrange(f"{self.prefix}{key}", read.tell(), read.tell() + _BYTES_READ - 1):
@@ -112,7 +112,7 @@ class StoreClient:
         return read.getvalue()
 
     async def now(self) -> float:
-        """Unix seconds by Redis' clock, the only one that counts."""
+        """Unix seconds by Redis' clock, which decides every due time."""
         async with confirmed():
             seconds, micro = await cast("Awaitable[tuple[int, int]]", self.redis.time())
         return seconds + micro / 1e6
@@ -125,7 +125,7 @@ def _source(name: str) -> str:
 
 @asynccontextmanager
 async def confirmed() -> AsyncIterator[None]:
-    """Translate whatever may go wrong between us and Redis, once, here."""
+    """Turn every failure of a Redis call into :class:`StoreUnavailable`."""
     try:
         yield
     except (TimeoutError, RedisError, OSError) as exc:
@@ -133,8 +133,8 @@ async def confirmed() -> AsyncIterator[None]:
 
 
 def unconfirmed(exc: BaseException) -> StoreUnavailable:
-    """Our error for what went wrong between us and Redis."""
-    # The text of a Redis error can hold the whole command, payload included: only its kind is passed on.
+    """The :class:`StoreUnavailable` for a failed Redis call."""
+    # The text of a Redis error can contain the whole command with its payload: only the kind of error is passed on.
     return StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}")
 
 

@@ -1,4 +1,4 @@
-"""What an event is: how it is read from a delivery, and how it looks to a handler. Performs no I/O."""
+"""Events: as verified, as stored, and as handlers see them. Performs no I/O."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from events.tolerance import REPLACEMENT
 from truto import parse_time
 
 KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
-"""Headers an event keeps: what helps to find a delivery again. Credentials and signatures are not among them."""
+"""Headers that are stored with an event, to find its delivery again. No credentials, no signatures."""
 
 MAX_INLINE_BYTES = 64 * 1024
-"""A body that is larger, with its delivery's own one, is stored under a key of its own, and read when it is needed."""
+"""Larger bodies are stored under a key of their own, and read only when they are needed."""
 
 PENDING_OVERHEAD_BYTES = 1024
-"""What an event that is not over takes of Redis besides bodies and headers: keys, places in the queue, its history."""
+"""Bytes of Redis that a pending event takes in addition to body and headers: keys, queue entries, history."""
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
 _MAX_NAME = 256
 OWN_IDS = frozenset({PLATFORM_SOURCE, WORKFLOWS_SOURCE})
-"""The sources whose ids are never used twice, whatever the type."""
+"""The sources whose ids are unique without the type."""
 
 
 class Verified(NamedTuple):
@@ -56,12 +56,12 @@ class Verified(NamedTuple):
     digest_apart: int | None = None
 
     def __repr__(self) -> str:
-        """What it is, without what is in it."""
+        """Source, type and id; never the content."""
         return f"Verified(source={self.source!r}, type={self.type!r}, id={self.id!r})"
 
     @property
     def key(self) -> str:
-        """The event's name inside the store, a digest: ids are chosen by strangers and never become Redis keys."""
+        """The event's key in the store, a digest: strangers choose ids, so an id never becomes a Redis key."""
         return event_key(self.source, self.id, self.type, platform=self.platform)
 
     @property
@@ -73,7 +73,7 @@ class Verified(NamedTuple):
 
     @property
     def digest(self) -> int:
-        """Tells apart what comes under one key: a checksum of type and body, no proof of anything."""
+        """A checksum of type and body, to find conflicts under one key. It proves nothing."""
         if self.digest_apart is not None:
             return self.digest_apart
         return zlib.crc32(self.body, zlib.crc32(self.type.encode("utf-8", "surrogatepass")))
@@ -85,18 +85,18 @@ class Verified(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The bytes that the event counts for in the store, as long as it is not over."""
+        """The bytes that the event counts for in the store while it is pending."""
         return (self.bytes_apart or self.body_bytes) + self.head_bytes + PENDING_OVERHEAD_BYTES
 
     @property
     def head_bytes(self) -> int:
-        """The bytes of the headers that it keeps."""
+        """The bytes of its stored headers."""
         return sum(map(len, self.headers.values()))
 
     @property
     def meta(self) -> bytes:
-        """What is stored beside the body, as one line of JSON."""
-        # The scripts read the first three where they stand.
+        """The metadata that is stored with the body, as one line of JSON."""
+        # The scripts find the first three by their position.
         meta: dict[str, Any] = {
             "source": self.source,
             "bytes": self.size,
@@ -140,17 +140,17 @@ class Event:
     @property
     def key(self) -> str:
         """The event's name inside the store: unique per source, type and id; per source and id for Truto's own."""
-        # What was accepted before types counted keeps the name it has in the store.
+        # Events of versions that ignored the type keep their key.
         return event_key(self.source, self.id, self.type if self.by_type else "")
 
     @property
     def has_body(self) -> bool:
-        """False for a large event whose body was left in the store: ``raw``, and what is read from it, is missing."""
+        """False for a large event without its body: ``raw`` and the fields read from it are missing."""
         return self.payload is not _IN_STORE
 
 
 class _InStore(Mapping[str, Any]):
-    """The payload of an event whose body was left in the store: whoever takes it for empty is told so."""
+    """The payload of an event whose body was not read. Every access raises, so that it is not mistaken for empty."""
 
     def __getitem__(self, name: str) -> Any:
         raise LookupError(_NOT_READ)
@@ -162,7 +162,7 @@ class _InStore(Mapping[str, Any]):
         raise LookupError(_NOT_READ)
 
 
-_NOT_READ = "the body of this large event was left in the store: read it with Store.bodies.whole()"
+_NOT_READ = "the body of this large event was not read: read it with Store.bodies.whole()"
 _IN_STORE = _InStore()
 
 

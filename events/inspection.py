@@ -1,4 +1,4 @@
-"""Look at what is stored, and act on what nobody works on: histories, dead letters, parked work."""
+"""Inspect a store, and act on dead letters and parked work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HistoryEntry(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An event that is over: when and how. ``id`` and its like are empty where the beginning was not recorded."""
+    """An event that is over: when and how. Source, type and id are empty if its start was not recorded."""
 
     at: datetime
     source: str
@@ -49,7 +49,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A dead letter, or parked work: kept with its payload until someone acts.
+    """A dead letter, or parked work: stored with its payload until someone acts.
 
     ``event`` is ``None`` when the stored event cannot be read; ``stored`` then holds the bytes. A large event comes
     without its body, which :meth:`Bodies.whole` reads.
@@ -66,7 +66,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of the queue. ``oldest_ready_seconds`` is the age of the work that has waited longest.
+    """The state of the queue. ``oldest_ready_seconds`` is the age of the oldest ready work.
 
     ``waiting`` is leased, or due later; ``held`` is out of the queue until its key is free.
     """
@@ -83,7 +83,7 @@ class Overview:
 
 
 class Inspection:
-    """What an operator needs of a store."""
+    """The part of a store that operators use."""
 
     def __init__(self, client: StoreClient, retention: Retention, bodies: Bodies) -> None:
         self._client = client
@@ -91,7 +91,7 @@ class Inspection:
         self._retention = retention
 
     async def history(self, source: str, event_id: str, event_type: str = "") -> list[HistoryEntry]:
-        """What happened to an event, oldest first; empty when it is unknown or its history has expired.
+        """The history of an event, oldest entry first; empty if it is unknown or has expired.
 
         Where several types have this id (:meth:`types_of`), *event_type* says which; else it is the first of them.
         Raises :class:`CorruptEvent` when what is stored cannot be read.
@@ -110,7 +110,7 @@ class Inspection:
             raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
 
     async def stored(self, source: str, event_id: str, event_type: str = "") -> Event | None:
-        """An event that is not over; ``None`` when it is, or was never accepted. Its type as for :meth:`history`.
+        """A pending event; ``None`` if it is over, or was never accepted. Its type as for :meth:`history`.
 
         Raises :class:`CorruptEvent` when it cannot be read.
         """
@@ -122,7 +122,7 @@ class Inspection:
     async def places(self, source: str, event_id: str, event_type: str = "") -> dict[str, str]:
         """Where an event's pieces of work are: member to ``queue``, ``held``, ``dead`` or ``parked``.
 
-        Empty when it is over. Pieces whose handler the history has not named yet are left out: they wait in the queue.
+        Empty if it is over. A piece is left out until the history names its handler: it is in the queue.
         Its type as for :meth:`history`.
         """
         key = await self._key_of(source, event_id, event_type)
@@ -136,7 +136,7 @@ class Inspection:
         return {member: place for (member, place), score in zip(wanted, scores, strict=True) if score is not None}
 
     async def _key_of(self, source: str, event_id: str, event_type: str) -> str:
-        """What an event is stored under: with its type, or without, as Truto's are, and those of older versions."""
+        """The key of an event: with its type, or without for events of Truto and of older versions."""
         typed, plain = event_key(source, event_id, event_type), event_key(source, event_id)
         for key in dict.fromkeys((typed, plain)) if source not in OWN_IDS else ():
             async with confirmed():
@@ -149,9 +149,9 @@ class Inspection:
         return event_key(source, event_id, types[0])
 
     async def types_of(self, source: str, event_id: str, most: int = _MAX_LOOKED_AT) -> list[str]:
-        """Under which types *source* has events of this id, among the *most* newest in each place, ended ones too.
+        """The types of the events of *source* with this id, among the *most* newest in each place.
 
-        None where types are no matter: with Truto's own source, and workflows.
+        Empty for Truto's own source and workflows, whose ids are unique without the type.
         """
         if source in OWN_IDS:
             return []
@@ -175,7 +175,7 @@ class Inspection:
         return sorted(types)
 
     async def recent(self, most: int = 10) -> list[Ended]:
-        """The events that ended last, newest first, for as long as their history is kept."""
+        """The events that ended last, newest first. They expire with their history."""
         if most <= 0:
             return []
         async with confirmed():
@@ -199,12 +199,12 @@ class Inspection:
     async def each_kept(self, name: Literal["dead", "parked"], page: int = _PAGE) -> AsyncIterator[Kept]:
         """All dead letters, or all parked work, newest first, read *page* at a time.
 
-        Sees all that stays where it is meanwhile, each once; what comes in meanwhile is left out.
+        Yields each piece that is there from start to end once; pieces that are added meanwhile are left out.
         """
         before: float | str = "+inf"
         at_the_edge: set[bytes] = set()
         while True:
-            # By time and not by rank: ranks move when something is taken out. Ends of one batch have the same time.
+            # By time, not by rank: ranks change when a member is removed. Members of one batch have the same time.
             async with confirmed():
                 found = await self._client.redis.zrevrangebyscore(
                     self._client.key(name),
@@ -242,7 +242,7 @@ class Inspection:
         ]
 
     async def overview(self) -> Overview:
-        """The state of the queue in one look."""
+        """The state of the queue."""
         answer = await self._client.run("overview", [_ALIVE_MS])
         ready, oldest, waiting, dead, parked, workers, totals, held, counts, unhandled = answer
         return Overview(
@@ -258,20 +258,20 @@ class Inspection:
         )
 
     async def memory(self) -> Memory:
-        """What Redis uses and may use, where it lets us look; limits that are a share of it follow."""
+        """Redis' memory and its limit; zeros if the user may not read them. Limits that depend on it are updated."""
         async with confirmed():
             try:
                 answer = await self._client.redis.info("memory")
-            except ResponseError:  # this user may not look
+            except ResponseError:  # an ACL user without INFO
                 return Memory(0, 0)
         memory = Memory(int(answer.get("used_memory", 0)), int(answer.get("maxmemory", 0)))
         self._client.maxmemory = memory.limit
         return memory
 
     async def bound_parked(self) -> tuple[int, dict[str, float]]:
-        """Let go of parked work that nobody handles, where it is too much or too old.
+        """Drop the oldest work parked without a handler, beyond its limits of number, bytes and age.
 
-        How much ever was let go, and for each source how near it is to that, 1 being there.
+        Returns how much was dropped since the store was created, and for each source the used part of its limits.
         """
         await self.memory()
         limit, size = self._retention.parked, self._retention.parked.bytes_of(self._client.maxmemory)
@@ -293,31 +293,31 @@ class Inspection:
         return ever, fullness
 
     async def index_parked(self, pieces: Sequence[Kept]) -> None:
-        """Let what was parked because nobody handles it, before such work was bounded, be bounded too."""
+        """Add work that an earlier version parked without a handler to what :meth:`bound_parked` bounds."""
         named = [part for kept in pieces if kept.event for part in (kept.member, kept.event.source)]
         if named:
             await self._client.run("index_parked", named)
 
     async def let_go(self) -> list[LetGo]:
-        """What was parked, handled by nobody, and let go, by source and type, the most first."""
+        """What :meth:`bound_parked` has dropped, by source and type, the most first."""
         async with confirmed():
             return read_let_go(
                 await cast("Awaitable[dict[bytes, bytes]]", self._client.redis.hgetall(self._client.key("let_go")))
             )
 
     async def replay(self, members: Sequence[str], *, afresh: bool = False) -> int:
-        """Run dead letters again with all their attempts anew, past the duplicate guard; how many there were.
+        """Run dead letters again, with all their attempts, and return their number. Duplicates are not checked.
 
-        Steps that are done are not repeated, unless *afresh*.
+        Finished steps are not repeated, unless *afresh*.
         """
         return int(await self._client.run("requeue", ["dead", "replayed", int(afresh), *members]))
 
     async def unpark(self, members: Sequence[str]) -> int:
-        """Run parked work; how many there were."""
+        """Run parked work, and return the number of pieces."""
         return int(await self._client.run("requeue", ["parked", "unparked", 0, *members]))
 
     async def discard(self, members: Sequence[str], why: str) -> int:
-        """Give dead letters up for good, with a reason for the history; how many there were."""
+        """Discard dead letters for good, with a reason for the history, and return their number."""
         note = orjson.dumps({"why": why})
         return int(await self._client.run("discard", ["dead", *self._retention.ttls, note, *members]))
 
@@ -340,7 +340,7 @@ def _head(first: bytes | None, stored: bytes) -> dict[str, Any]:
 def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
     beginning = _history_entry(first).detail
     entries = [_history_entry(line) for line in last]
-    # Whoever delivers it once more adds a duplicate behind its end.
+    # Duplicates may follow the end of the event.
     end = next((entry for entry in reversed(entries) if entry.what not in _DELIVERED_AGAIN), entries[-1])
     source, kind, event_id = (str(beginning.get(name, "")) for name in ("source", "type", "id"))
     return Ended(time_of(at), source, kind, event_id, end.what, end.detail)

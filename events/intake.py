@@ -1,4 +1,4 @@
-"""Take deliveries into the store, or into the spool while the store cannot, and bring them over afterwards."""
+"""Accept deliveries into the store, or into the spool while the store is away, and drain the spool afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from truto.backoff import Backoff
 log = structlog.get_logger("events")
 
 OUTAGE_BACKOFF = Backoff(0.5, 5.0)
-"""How long (s) nobody asks a store that does not answer; without jitter, for one process asks for all it does."""
+"""Pause (s) before a store that did not answer is asked again. No jitter: each process asks with one task."""
 
 _MAX_EVENTS = 128
 _MAX_BYTES = 4 * 1024 * 1024
@@ -28,13 +28,13 @@ _DRAIN_SECONDS = 10.0
 
 
 class Intake:
-    """A store with a spool behind it; offers what the ingress needs of a store.
+    """A store with a spool behind it, with the interface of a store.
 
-    New deliveries go straight to the store as soon as it answers, also while older ones are still being brought over:
-    senders promise no order among deliveries, and a backlog must not delay what is new. The spool's own order is kept.
+    When the store answers again, new deliveries go to it at once, while the spool is still being drained: senders
+    promise no order among deliveries, and a backlog must not delay new ones. The spool is drained in its own order.
 
-    A store that has failed once is not asked again by deliveries until :meth:`run` has seen it answer, so a store that
-    hangs costs only those that were on the way, and these no more than *patience_seconds*.
+    After a failure, deliveries skip the store until :meth:`run` has seen it answer. A store that hangs delays only the
+    deliveries under way, by at most *patience_seconds*.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Intake:
         self.spooled = 0
         """Events spooled since the start."""
         self.drained: Counter[Acceptance] = Counter()
-        """Events brought over since the start, by what the store made of them."""
+        """Events drained since the start, by outcome."""
         self._store = store
         self._patience = patience_seconds
         self._backoff = backoff
@@ -57,37 +57,37 @@ class Intake:
         self._store_answers = True
         self._wake = asyncio.Event()
         self._unsent: list[list[Verified]] | None = None
-        """What is left of the segment being brought over; ``None`` between two."""
+        """The rest of the segment that is being drained; ``None`` between two segments."""
 
     async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
-        """Take the events of one delivery in, all or none, and say what became of each.
+        """Accept the events of one delivery, all or none, and return the outcome of each.
 
-        *limit* is what their source may have in the store. In the spool a source with a limit may use the first half:
-        the rest is for those without. What is in the spool was accepted, and is brought over whatever the limits.
+        *limit* is the quota of their source in the store. Sources with a limit may use only the first half of the
+        spool. Spooled events are accepted: they reach the store whatever the limits.
 
-        Returns after the store or the spool has confirmed, never before. Raises :class:`StoreUnavailable` when neither
-        did; what the store has got of it is unknown then.
+        Returns only after the store or the spool has confirmed. Raises :class:`StoreUnavailable` if neither did; the
+        store may have the events then.
         """
         if self._store_answers:
             try:
                 async with asyncio.timeout(self._patience):
                     return await self._store.accept(events, limit)
             except (StoreUnavailable, TimeoutError) as exc:
-                # The store may have it nevertheless: then bringing it over finds a duplicate.
+                # The store may have the events: draining them then finds duplicates.
                 self._lose_store(exc)
         if limit is not None and self.spool.bytes > self.spool.max_bytes // 2:
             return [Acceptance.OVER_QUOTA] * len(events)
         try:
             await self.spool.append(events)
         except SpoolUnavailable as exc:
-            # Asking the store once more would pile up deliveries behind one that hangs.
+            # A second call would queue deliveries behind a store that hangs.
             raise StoreUnavailable(f"the store does not answer, and {exc}") from exc
         self.spooled += len(events)
         self._wake.set()
         return [Acceptance.SPOOLED] * len(events)
 
     async def store_answers(self) -> bool:
-        """Whether the store is there. One that turns out not to be is left alone by deliveries from now on."""
+        """Whether the store answers. If it does not, deliveries skip it from now on."""
         if self._store_answers:
             try:
                 await self._ask_store()
@@ -96,9 +96,9 @@ class Intake:
         return self._store_answers
 
     async def run(self) -> NoReturn:
-        """Bring spooled deliveries over whenever the store answers; for the life of the process, in one task.
+        """Drain the spool whenever the store answers. Run it in one task, for the life of the process.
 
-        Interrupted anywhere, it leaves at worst deliveries that the store has already: it refuses these as duplicates.
+        It may be interrupted anywhere: events that are drained twice are duplicates.
         """
         while True:
             if self.spool.empty and self._store_answers:
@@ -111,7 +111,7 @@ class Intake:
                 await asyncio.sleep(self._backoff.longest(self._failures))
 
     async def _catch_up(self) -> bool:
-        """Bring everything over, or stop where something fails; whether nothing did."""
+        """Drain the spool until it is empty or something fails; true if it is empty."""
         try:
             await self._ask_store()
             self._find_store()
@@ -136,7 +136,7 @@ class Intake:
             events = [verified for delivery in self._unsent[:count] for verified in delivery]
             async with asyncio.timeout(_DRAIN_SECONDS):
                 answers = await self._store.accept(events)
-            # Progress, so a store that keeps failing half-way is asked again soon.
+            # There was progress: after the next failure the pause is short again.
             self._failures = 0
             self._count(answers)
             del self._unsent[:count]
@@ -165,7 +165,7 @@ class Intake:
 
 
 def _batch_length(deliveries: Sequence[Sequence[Verified]]) -> int:
-    """How many of the first *deliveries* go into one round trip: within the bounds, but at least one."""
+    """How many of *deliveries* fit into one round trip; at least one."""
     events = held = 0
     for position, delivery in enumerate(deliveries):
         events += len(delivery)

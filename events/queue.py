@@ -1,4 +1,4 @@
-"""Work on its way: claimed under a lease, gated, renewed, split between handlers, ended."""
+"""The queue of a store: claim work, renew leases, split events between handlers, and finish."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from events.subscription import subscribe
 from events.usage import ParkedLimit
 
 NEEDS_REAUTH = "needs_reauth"
-"""Why work is parked whose account has to be connected again; Truto's own word for the account's status."""
+"""The reason for parking work until its account is connected again; Truto's word for the account's status."""
 
 _LEFT = b"left"
 _ANY_BYTES = 2**53
@@ -33,8 +33,8 @@ _RECONNECTED_MS = 6 * 3_600_000
 class Lease:
     """A worker's time-limited claim on one piece of work.
 
-    ``handler`` is ``None`` until one was chosen; ``attempts`` counts those used up, ``crashes`` the claims that were
-    never finished (the worker was killed, or lost its lease). ``lane`` is the one the work got through before.
+    ``handler`` is ``None`` until it is chosen. ``attempts`` counts the used attempts, and ``crashes`` the claims that
+    were never finished: the worker was killed, or lost its lease. ``lane`` is the lane whose slot the work has.
     ``body_bytes`` is the size of a large event's body, which :meth:`Bodies.whole` reads; 0 for others.
     """
 
@@ -49,7 +49,7 @@ class Lease:
 
 
 class Claim(NamedTuple):
-    """New leases, and how long (s) until the next work is due; ``None`` when the queue is empty, or waits for room."""
+    """New leases, and the seconds until more work is due; ``None`` if there is none, or no room for it."""
 
     leases: list[Lease]
     next_due: float | None
@@ -69,13 +69,13 @@ class End:
 
 
 def until_reconnected(handler: str, account_id: str, error: str) -> End:
-    """The end of work that can only go on when the tenant has connected the account again; uses up no attempt."""
+    """The end of work that has to wait until the tenant connects the account again; uses up no attempt."""
     return End("parked", handler, note={"why": NEEDS_REAUTH, "account_id": account_id, "error": error})
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """For how long (ms) a handled event is known, and its history kept; how much unhandled work is kept parked."""
+    """How long (ms) a handled event is known and its history stored, and the limits of parked work."""
 
     dedup_ms: int
     history_ms: int
@@ -83,12 +83,12 @@ class Retention:
 
     @property
     def ttls(self) -> tuple[int, int]:
-        """What scripts that end events get."""
+        """The arguments of the scripts that end events."""
         return self.dedup_ms, self.history_ms
 
 
 class Queue:
-    """What a worker needs of a store."""
+    """The part of a store that workers use."""
 
     def __init__(self, client: StoreClient, retention: Retention, *, lease_seconds: float) -> None:
         self._client = client
@@ -99,7 +99,7 @@ class Queue:
         self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
         self.claiming = asyncio.Lock()
-        """Held while a claim is under way, whose answer somebody has to give back."""
+        """Held during a claim: the leases in its answer have to be run or released."""
         self._last_claim = math.inf, 0.0  # Redis' clock (ms) in the last claim, and ours (s) before it
 
     async def claim(
@@ -115,15 +115,14 @@ class Queue:
     ) -> Claim:
         """Lease up to *most* pieces of due work to *owner*. Stored events that cannot be read become dead letters.
 
-        *free* slots could run such work at once, at most *most* of them (the default). A worker that gets less work
-        than that counts as idle, and new events are pushed to it (:meth:`subscribe`).
+        *free* is the number of free slots, at most *most* (the default). A worker that gets less work than that
+        counts as idle, and new events are pushed to it (:meth:`subscribe`).
 
-        Large bodies are leased up to *max_bytes*, counting the *held_bytes* of those that *owner* has. Those beyond
-        are left in the queue, and small events pass them. One of more than *max_bytes* comes when no other is held.
+        The leased large bodies have at most *max_bytes*, including the *held_bytes* that *owner* holds already. Larger
+        ones stay in the queue, and small events overtake them. One body may exceed *max_bytes* if no other is held.
 
-        Work whose claims were never finished exactly *suspect* times comes as the only lease of its claim, and has to
-        :meth:`begin`; without *wants_suspect* it is left for a later claim. An answer that is read late brings only
-        what is still held.
+        Work with exactly *suspect* unfinished claims is leased alone, and has to :meth:`begin`; without
+        *wants_suspect* it stays in the queue. If the answer is read late, leases that were lost meanwhile are left out.
         """
         after = -1 if suspect is None else suspect
         ordered = [part or "" for pattern in self._ordered() for part in pattern]
@@ -147,29 +146,29 @@ class Queue:
             handler, lane = (name.decode() if name else None for name in (row[3], row[6]))
             leases.append(Lease(member, token, event, handler, row[4], row[5], lane, body_bytes))
         if corrupt:
-            with suppress(StoreUnavailable):  # they will be claimed again, and what was leased beside them is good
+            with suppress(StoreUnavailable):  # they are claimed again; the other leases are good
                 await self._finish(corrupt)
-        if leases and time.monotonic() - asked > self.lease_seconds / 2:  # this process was held up, or Redis
+        if leases and time.monotonic() - asked > self.lease_seconds / 2:  # this process or Redis was slow
             leases = [lease for lease, held in zip(leases, await self.renew(leases), strict=True) if held]
         return Claim(leases, None if answer[0] < 0 else answer[0] / 1000)
 
     async def begin(self, lease: Lease) -> bool:
-        """Count the claim of suspect work, which is not counted while it waits to run; false if the lease was lost."""
+        """Count the claim of suspect work when it starts to run; false if the lease was lost."""
         return bool(await self._client.run("begin", [self._lease_ms, lease.member, lease.token, lease.crashes]))
 
     async def renew(self, leases: Sequence[Lease]) -> list[bool]:
-        """Prolong *leases* to a full period from now; for each, whether it is still held."""
+        """Renew *leases* for a full period from now; for each, whether it is still held."""
         args = [part for lease in leases for part in (lease.member, lease.token)]
         return [bool(held) for held in await self._client.run("renew", [self._lease_ms, *args])]
 
     def keep_order(self, ordered: Callable[[], Collection[OrderedPattern]]) -> None:
-        """Whoever claims from here has these ordered handlers: what they may want is watched from claim to gate."""
+        """Claim for a worker with these ordered handlers: their events keep their order from the claim to the gate."""
         self._ordered = ordered
 
     async def gate(self, lease: Lease, handler: str, lane: Lane) -> bool:
-        """Whether *lease* may run *handler* now. If not it is over: the work waits, and comes back by itself.
+        """Whether *lease* may run *handler* now. If not, the lease has ended, and the work is held until it may run.
 
-        Work that waits uses up no attempt. Also false when the lease was lost before, or when the work was superseded
+        Held work uses up no attempt. Also false if the lease was lost, or if a later event has replaced this one
         within the lane's window. Concurrent calls share one round trip.
         """
         return await self._gating.submit((lease.member, lease.token, lease.event.id, handler, lane.name, *lane.limits))
@@ -179,12 +178,12 @@ class Queue:
         return [bool(may_run) for may_run in answers]
 
     async def steps(self, lease: Lease) -> dict[str, bytes] | None:
-        """What the steps of this work have returned, as JSON by name; ``None`` when the lease was lost."""
+        """The results of this work's steps, as JSON by name; ``None`` if the lease was lost."""
         pairs = await self._client.run("steps", [lease.member, lease.token])
         return None if pairs is None else {n.decode(): r for n, r in zip(pairs[::2], pairs[1::2], strict=True)}
 
     async def keep_step(self, lease: Lease, handler: str, name: str, result: bytes) -> bool:
-        """Keep what a step returned until the work is over; false, and nothing is kept, when the lease was lost.
+        """Store the result of a step until the work is over; false, and nothing is stored, if the lease was lost.
 
         Concurrent calls share one round trip.
         """
@@ -196,25 +195,25 @@ class Queue:
     async def plan(self, lease: Lease, handlers: Sequence[str], ordered: Collection[str] = ()) -> bool:
         """Split an event into one piece of work per handler. Ends the lease; false if it was lost before.
 
-        *ordered* are those of the handlers that keep an order.
-        Raises :class:`ValueError` without handlers, or when one is named twice: such an event would never be over.
+        *ordered* names the handlers with ``ordered=True``.
+        Raises :class:`ValueError` without handlers, or if a handler is named twice: such an event would never be over.
         """
         if not handlers or len(set(handlers)) != len(handlers):
-            raise ValueError("an event is split between different handlers, at least one")
+            raise ValueError("an event is split between at least one handler, and each is named once")
         first = [name for name in handlers if name in ordered]
         rest = [name for name in handlers if name not in ordered]
         return bool(await self._client.run("plan", [lease.event.key, lease.token, len(first), *first, *rest]))
 
     async def finish(self, lease: Lease, end: End) -> bool:
-        """End *lease*; false when it was lost before, and nothing was changed."""
+        """End *lease*; false, and nothing changes, if it was lost."""
         (ended,) = await self.finish_all([(lease, end)])
         return ended
 
     async def finish_all(self, ends: Sequence[tuple[Lease, End]]) -> list[bool]:
-        """End many leases in one round trip; for each, false when it was lost before, and nothing of it was changed.
+        """End many leases in one round trip; for each, false if it was lost.
 
-        Raises :class:`TypeError` for a note that is no JSON, :class:`ValueError` or :class:`OverflowError` for a delay
-        that is no finite number; all of the leases are held on then.
+        Raises :class:`TypeError` for a note that is not JSON, :class:`ValueError` or :class:`OverflowError` for a delay
+        that is not finite. Then no lease has ended.
         """
         return await self._finish(chain.from_iterable(_finish_args(ls.member, ls.token, end) for ls, end in ends))
 
@@ -223,11 +222,11 @@ class Queue:
         return [bool(ended) for ended in await self._client.run("finish", [*self._retention.ttls, *limits, *args])]
 
     async def subscribe(self, owner: str) -> AsyncGenerator[Lease | None, None]:
-        """What is pushed to *owner* while it is idle: a new event, leased to it, or ``None``: there may be work.
+        """The messages to *owner* while it is idle: a lease on a new event, or ``None``: there may be work to claim.
 
-        A worker that was given less than it claimed gets up to as many new events as its claim left open. After that,
-        and after a ``None``, nothing is pushed before it claims again. The first message is ``None``, once the
-        subscription stands. Ends with :meth:`unsubscribe`.
+        A worker is pushed as many events as its last claim left slots free. After that, and after a ``None``, it has
+        to claim again to get more. The first message is ``None``, when the subscription has begun. Ends with
+        :meth:`unsubscribe`.
         """
         async with (
             confirmed(),
@@ -243,9 +242,9 @@ class Queue:
                     yield lease
 
     async def unsubscribe(self, owner: str) -> None:
-        """Push nothing more to *owner*, which claims no more. :meth:`subscribe` gives what was pushed, and ends.
+        """Stop pushing to *owner*, which claims no more. :meth:`subscribe` yields what was pushed before, and ends.
 
-        Returns once a claim that is under way has its answer.
+        Returns when a claim under way has its answer.
         """
         async with self.claiming, confirmed(), self._client.redis.pipeline(transaction=True) as pipe:
             pipe.zrem(self._client.key("idle"), f"{owner} {self._lease_ms}")
@@ -256,21 +255,21 @@ class Queue:
         return self._client.key(f"worker:{owner}")
 
     def _is_fresh(self, lease: Lease) -> bool:
-        """Whether *lease* has most of its time before it, though what tells of it may have lain unread for long."""
+        """Whether more than half of *lease* is left: its message may have been unread for a while."""
         redis_ms, asked = self._last_claim
         latest_now = redis_ms + (time.monotonic() - asked) * 1000
         return latest_now - int(lease.token.split(":")[-2]) < self._lease_ms / 2
 
     async def account_reconnected(self, account_id: str) -> int:
-        """Run what was parked until this account would be connected again; how many pieces there were.
+        """Run the work that was parked until this account is connected again, and return the number of pieces.
 
-        Also what is under way now and would be parked for it in the next hours runs again instead.
+        Work that is running now, and would be parked for the account within some hours, runs again too.
         """
         return int(await self._client.run("reconnect", [account_id, _RECONNECTED_MS]))
 
 
 def _read_message(message: bytes, platform_sources: Collection[str]) -> Lease | None:
-    """The lease in a message of the accept script; ``None`` when it cannot be read: a later claim will find out why."""
+    """The lease in a message of the accept script; ``None`` if it cannot be read: a later claim takes the event."""
     try:
         token, member, stored = message.split(b"\n", 2)
         event = read_stored(stored, platform_sources)
@@ -280,6 +279,6 @@ def _read_message(message: bytes, platform_sources: Collection[str]) -> Lease | 
 
 
 def _finish_args(member: str, token: str, end: End) -> tuple[str | bytes | int, ...]:
-    """What the finish script gets for one lease; made for each by itself, so that a bad end fails alone."""
+    """The arguments of the finish script for one lease, built separately so that one bad end fails alone."""
     note = end.note if end.handler is None else {"handler": end.handler, **end.note}
     return member, token, end.kind, round(end.delay * 1000), end.handler or "", orjson.dumps(note)

@@ -1,4 +1,4 @@
-"""Several stores, each with its share of the accounts, where one Redis is not enough."""
+"""Shards: several stores, each with a part of the accounts, where one Redis is not enough."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Shard(NamedTuple):
 
 
 class Shards:
-    """Takes each delivery into the store of its account; offers what the ingress needs of a single one.
+    """Accepts each delivery into the shard of its account, with the interface of a single store.
 
-    What belongs to one account comes to one store, so its order, its limits and its duplicates are seen there. A store
-    that does not answer costs only its own share. At least one is needed.
+    All events of an account are in one shard, which keeps their order, limits and duplicates. A shard that does not
+    answer affects only its own accounts. At least one is needed.
     """
 
     def __init__(self, destinations: Sequence[Store | Intake]) -> None:
         if not destinations:
-            raise ValueError("there is no store to take events into")
+            raise ValueError("at least one store is needed")
         self._destinations = list(destinations)
 
     async def accept(self, events: Sequence[Verified], limit: PendingLimit | None = None) -> list[Acceptance]:
@@ -45,9 +45,9 @@ class Shards:
 
 
 def choose_shard(share: str, count: int) -> int:
-    """Which of *count* shards *share* belongs to: evenly, and with one shard more only the new one gains.
+    """Which of *count* shards *share* belongs to, by rendezvous hashing.
 
-    That is rendezvous hashing: each shard draws a number for the share, and the highest wins.
+    The shares are spread evenly. When a shard is added, shares move only to the new one.
     """
     return max(range(count), key=lambda number: hashlib.blake2b(f"{number}\0{share}".encode(), digest_size=8).digest())
 

@@ -1,39 +1,39 @@
-"""An event's life in Redis. Every change is one script, so it happens whole or not at all.
+"""The store: events in Redis. Every change is one script, so it is atomic.
 
 Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler`` once several handlers want it):
 
 ========================  ========================================================================================
 ``queue``                 sorted set of members by the time (ms) they are due; a lease is a due time in the future
-``event:<key>``           received at, meta and body of an event that is not over; has no expiry
-``body:<key>``            the body of a large event, which is not behind its meta then
-``raw:<key>``             the delivery's own body where that differs
-``offered:<name>``        a large body, and ``offered:<name>:raw``, until the event is accepted; expires where it is not
-``open:<key>``            how many pieces of work are left of an event that several handlers want
+``event:<key>``           received at, meta and body of a pending event; never expires
+``body:<key>``            the body of a large event, in place of the one in ``event:<key>``
+``raw:<key>``             the body of the delivery, where it differs from that of the event
+``offered:<name>``        a large body, and ``offered:<name>:raw``, until the event is accepted; expires otherwise
+``open:<key>``            number of pieces of work left, for an event of several handlers
 ``work:<member>``         handler, attempts used up, claims never finished, token of the lease, note of a dead letter,
                           time of acceptance, lane
-``steps:<member>``        what the handler's steps have returned
-``usage``                 hash of counts by source: events and bytes that are not over, bytes parked that nobody handles
-``unhandled``, ``let_go`` parked work that nobody handles, by source, and what became of it: scripts/parking.lua
-``dead``, ``parked``      sorted sets of members by the time they got there
-``done:<key>``            the duplicate guard after success, for ``DEDUP_TTL``: a checksum of type and body
-``history:<key>``         what happened, a line each; expires ``HISTORY_TTL`` after the end
+``steps:<member>``        results of the handler's steps
+``usage``                 hash of counts by source: pending events and bytes, bytes parked without a handler
+``unhandled``, ``let_go`` work parked without a handler, by source, and what was dropped of it: scripts/parking.lua
+``dead``, ``parked``      sorted sets of members by the time they were added
+``done:<key>``            checksum of type and body of a handled event, to find duplicates, for ``DEDUP_TTL``
+``history:<key>``         what happened to the event, one line each; expires ``HISTORY_TTL`` after its end
 ``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
 ``workers``               sorted set of workers by their last claim
-``totals``                how often each thing happened since the store was made
-``context:<source>``      hash of what a source's handshakes have left, secrets among them
-``enrolled:<source>``     when an enrolment has last left something there
-``enrolment:<source>``    when the window closes in which the next handshake may; expires then
-``refusals``              list of the deliveries that were refused last, without bodies
-``idle``                  sorted set of workers that wait, each with its lease (ms), by how many events they want;
-                          each listens on the channel ``worker:<name>``
-``spent:<budget>``        list of the last starts that a budget of calls has given, for its period
+``totals``                counts of outcomes since the store was created
+``context:<source>``      hash of values from a source's handshakes, secrets included
+``enrolled:<source>``     time of the last enrolment
+``enrolment:<source>``    end of the enrolment window; expires then
+``refusals``              list of the last refused deliveries, without bodies
+``idle``                  sorted set of idle workers, each with its lease (ms), by their free slots;
+                          each is subscribed to the channel ``worker:<name>``
+``spent:<budget>``        list of the last starts from a budget of calls, for its period
 ``reconnect:<account>``   set of the members that are parked until the account is connected again
-``reconnected:<account>`` when it last was, for some hours
-``held``                  sorted set of the members that wait for their key; how they do is told in scripts/lanes.lua
-``workflows``             hash of the definitions that runs go on with, by digest
+``reconnected:<account>`` when it was last connected again, for some hours
+``held``                  sorted set of the members that wait for their key: scripts/lanes.lua
+``workflows``             hash of the definitions of open runs, by digest
 ``run:<id>``              a run of a workflow: head, status, digest, attempts, times, error, result
-``runs:open``             sorted set of runs by their beginning, until they end
-``runs:ended``            sorted set of runs by their end, for ``HISTORY_TTL``
+``runs:open``             sorted set of open runs by start time
+``runs:ended``            sorted set of ended runs by end time, for ``HISTORY_TTL``
 ``waits:<bucket>``        hash of the runs that wait for a type of event (and account), by member
 ``arrived:<type>``        list of the last events of a type that runs wait for; ``arrivals:<type>`` counts them
 ========================  ========================================================================================
@@ -59,11 +59,11 @@ from events.workflow_runs import WorkflowRuns
 
 
 class Store:
-    """All that can be done with events in one Redis. One per process; safe for concurrent use by its tasks.
+    """The events in one Redis. Create one per process; its tasks may use it concurrently.
 
-    Deliveries come in by :meth:`accept`. The rest has a place each: ``queue`` for workers, ``bodies`` for what was
-    delivered, ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls. Every
-    method of these raises :class:`StoreUnavailable` when Redis did not confirm. The outcome is unknown then.
+    :meth:`accept` takes deliveries. The other parts: ``queue`` for workers, ``bodies`` for stored bodies,
+    ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls. Every method of
+    these raises :class:`StoreUnavailable` if Redis did not confirm. The outcome is unknown then.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Store:
         return self._acceptor.accept(events, limit)
 
     async def close(self) -> None:
-        """Close the connections, once a claim that is under way has its answer. A second call does nothing."""
+        """Close the connections, after a claim under way has its answer. A second call does nothing."""
         async with self.queue.claiming:
             await self.redis.aclose()
 
@@ -137,10 +137,10 @@ class Store:
             await cast("Awaitable[bool]", self.redis.ping())
 
     async def find_faults(self) -> list[str]:
-        """Why accepted events would not be safe in this Redis, each with its remedy; empty when they are."""
+        """Reasons why this Redis could lose accepted events, each with its remedy; empty if there are none."""
         async with confirmed():
             return await find_faults(self.redis)
 
     async def now(self) -> float:
-        """Unix seconds by Redis' clock, the only one that counts here."""
+        """Unix seconds by Redis' clock, which decides every due time."""
         return await self.client.now()

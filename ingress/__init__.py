@@ -1,4 +1,4 @@
-"""The HTTP edge. It imports neither worker, workflows nor handlers: it is deployed apart and must start in a blink."""
+"""The HTTP edge. It imports neither worker, workflows nor handlers: it is deployed separately and has to start fast."""
 
 from ingress.admin import AdminServer, listen
 from ingress.app import create_app

@@ -1,4 +1,4 @@
-"""The admin port: a listener of its own for what an operator may know, and strangers may not."""
+"""The admin port: a separate listener with metrics and details for operators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class AdminServer(uvicorn.Server):
-    """Serves beside the public server, as well guarded, and leaves signals to it."""
+    """A second server with the same limits; the public server handles the signals."""
 
     def __init__(self, app: Starlette, listening: socket.socket) -> None:
         super().__init__(edge_config(app, lifespan="off", drain_seconds=_DRAIN_SECONDS))
@@ -37,7 +37,7 @@ class AdminServer(uvicorn.Server):
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        """Serve until the block ends, then finish what is under way."""
+        """Serve until the block ends, then finish the requests under way."""
         task = asyncio.create_task(self.serve(sockets=[self._listening]), name="serve-admin")
         try:
             yield

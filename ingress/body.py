@@ -17,7 +17,7 @@ DELIVERED = "truto_worker.delivered"
 
 
 def body_at_hand(scope: Scope, max_bytes: int) -> bytes | Refusal | None:
-    """The body, or its refusal, where it has come with its head; ``None`` where it has to be read."""
+    """The body, or its refusal, if the server has received it completely; ``None`` if it has to be read."""
     here = scope.get("extensions", {}).get(HERE)
     if here is None:
         return None

@@ -1,4 +1,4 @@
-"""The memory that bodies may take in the whole process, and who gives way when there is no more."""
+"""A budget of memory for all bodies in the process, and the choice of bodies to drop when it is used up."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ FIRST = "truto"
 
 
 class Holding:
-    """What one request that is not complete holds, for the source *owner*.
+    """The memory of one incomplete request of the source *owner*.
 
-    *give_way* is called when others need the room: it has to let go of the bytes, and to release the holding.
+    *give_way* is called when others need the memory: it has to drop the bytes and release the holding.
     """
 
     __slots__ = ("give_way", "is_large", "owner", "since", "size", "waits")
@@ -29,7 +29,7 @@ class Holding:
         self.size = 0
         self.since = time.monotonic()
         self.waits = True
-        """Whether it is incomplete; what is complete never gives way."""
+        """Whether the request is incomplete; complete ones are never dropped."""
 
 
 class _Incomplete:
@@ -82,7 +82,7 @@ class BodyBudget:
         self._max_for_others = max_bytes - reserve // 2
         self._max_large = max_bytes - reserve
         self.owner = owner
-        """The source whose share a request to a path uses; ``""`` where there is none, since strangers choose paths."""
+        """The source whose share a request to a path uses; ``""`` for unknown paths, which strangers choose."""
         self.held = 0
         """Bytes held now."""
         self._large = 0
@@ -96,11 +96,11 @@ class BodyBudget:
         return True
 
     def give_back(self, size: int) -> None:
-        """Let go of what :meth:`hold` took."""
+        """Release the bytes of :meth:`hold`."""
         self.held -= size
 
     def grow(self, holding: Holding, size: int, *, is_large: bool) -> bool:
-        """Add *size* bytes to *holding*, others giving way if need be. False: there is no room, nothing was added."""
+        """Add *size* bytes to *holding*, dropping others if needed. False, and nothing is added, without room."""
         if not size:
             return True
         if is_large and not holding.is_large:
@@ -118,13 +118,13 @@ class BodyBudget:
         return True
 
     def settle(self, holding: Holding) -> None:
-        """The request is complete: *holding* keeps its room until it is released, and gives way to nobody."""
+        """The request is complete: *holding* stays until it is released, and is never dropped."""
         if holding.waits and holding.size:
             self._incomplete[holding.is_large].remove(holding)
         holding.waits = False
 
     def release(self, holding: Holding) -> None:
-        """Let go of all of *holding*. A second call does nothing."""
+        """Release all bytes of *holding*. A second call does nothing."""
         self.settle(holding)
         self.held -= holding.size
         self._large -= holding.size if holding.is_large else 0

@@ -1,4 +1,4 @@
-"""Every open connection by what it waits for: none lasts for ever, and none keeps others out."""
+"""All open connections, by state, with a time limit for each, and the choice of which to close at the limit."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ingress.turns import Turns
 
 _SWEEP_SECONDS = 1.0
 _FRESH_SECONDS = 1.0
-"""Whoever has just connected, or been answered, may be about to send: others are closed first."""
+"""A connection that is new or just answered may be about to send: older ones are closed first."""
 
 
 class Connection(Protocol):
-    """What a connection has to offer here."""
+    """The interface of a connection."""
 
     peer: str
     phase: Phase | None
@@ -69,7 +69,7 @@ class Connections:
         self.turns = Turns()
         """In which large bodies are read."""
         self.silent: Phase = OrderedDict()
-        """Those that have said nothing yet, or a part of a head."""
+        """Connections that have sent nothing yet, or a part of a head."""
         self._open: Phase = OrderedDict()
         self._spoken: Phase = OrderedDict()
         self._trusted: Phase = OrderedDict()
@@ -80,7 +80,7 @@ class Connections:
         return len(self._open)
 
     def admit(self, connection: Connection, now: float) -> bool:
-        """Take a new connection in, closing another one if need be; false when it has to be closed itself."""
+        """Add a new connection, closing another one if needed; false if the new one has to be closed."""
         limit = self.limits.connections_per_peer
         if limit and self._peers[connection.peer] >= limit:
             self.turned_away.note("connection_refused", "peer_limit")
@@ -151,7 +151,7 @@ class Connections:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """End what is overdue, until the block ends."""
+        """Close overdue connections until the block ends."""
         async with background(self._run(), "sweep-connections"):
             yield
 
@@ -164,7 +164,7 @@ class Connections:
             self.sweep(loop.time())
 
     def sweep(self, now: float) -> None:
-        """End what is overdue at *now* (s, by the clock of the event loop)."""
+        """Close connections that are overdue at *now* (s, by the clock of the event loop)."""
         limits = self.limits
         _each(self.silent, now - limits.head_seconds, self._end_silence)
         _each(self._unread, now - limits.write_seconds, lambda late: self._give_up(late, "answer_unread"))

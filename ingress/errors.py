@@ -34,11 +34,11 @@ class BodyRefused(IngressError):
 
 
 class ClientGone(IngressError):
-    """The sender hung up before its body was complete: there is nobody to answer, and nothing to accept."""
+    """The sender closed the connection before its body was complete. Nothing is answered or accepted."""
 
 
 class Unusable(IngressError):
-    """The configuration cannot deal with this delivery: an expression failed, or gave what it must not.
+    """The configuration cannot process this delivery: an expression failed, or its result is not allowed.
 
     ``reason`` is one stable word; ``detail`` is for the operator and holds nothing of the delivery.
     """

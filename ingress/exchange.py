@@ -43,7 +43,7 @@ def whole_answer(
 class Exchange(RequestResponseCycle):
     """One request and its answer. A head waits for the first of its body: one packet costs half of two.
 
-    What it holds of a :class:`BodyBudget` is released when the application is done with it, whatever happened.
+    Its share of the :class:`BodyBudget` is released when the application has finished, also after an error.
     """
 
     size = 0
@@ -58,7 +58,7 @@ class Exchange(RequestResponseCycle):
     """What has come of the body; who makes an exchange gives it both of these."""
     holding: Holding | None = None
     overhead = 0
-    """Bytes that the request takes besides its body."""
+    """Bytes of the request without its body."""
     held = 0
     """What a body that came whole and small holds, without a :class:`Holding` of its own."""
     _head: Any = None
@@ -90,14 +90,14 @@ class Exchange(RequestResponseCycle):
         return {"type": "http.request", "body": self.whole(), "more_body": False}
 
     def refuse(self, refusal: Refusal) -> None:
-        """Let go of the body, and have the application answer with *refusal*."""
+        """Drop the body, and let the application answer with *refusal*."""
         self.refusal = refusal
         self.flow.pause_reading()
         self.release_body()
         self.message_event.set()
 
     def release_body(self) -> None:
-        """Let go of what came, and of the room it took. A second call does nothing."""
+        """Drop the body, and release its memory. A second call does nothing."""
         self.pieces = []
         if self.held:
             self.budget.give_back(self.held)
@@ -124,13 +124,13 @@ class Exchange(RequestResponseCycle):
     async def send(self, message: Any) -> None:
         """Take the next part of the answer; uvicorn's own way wherever it is not the plain and whole one."""
         if message["type"] == "http.response.start" and not self.response_started:
-            # What has not been read of the body would be read as the next request, or without end.
+            # The unread rest of the body would be read as the next request, or endlessly.
             if self.more_body:
                 self.keep_alive = False
             self._head = message
             return
         if self.transport.is_closing():
-            self.disconnected = True  # the protocol is told a moment later
+            self.disconnected = True  # the protocol learns it a moment later
         head, self._head = self._head, None
         if head is not None:
             if self._send_whole(head, message):

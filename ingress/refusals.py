@@ -1,4 +1,4 @@
-"""Remember, for operators, why deliveries were refused; written to the store beside the requests."""
+"""A journal of refusals for operators, written to the store in the background."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RefusalJournal:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Write until the block ends, and what is left then once more, if the store takes it at once."""
+        """Write until the block ends, then try once to write the rest."""
         try:
             async with background(self._run(), "write-refusals"):
                 yield

@@ -1,4 +1,4 @@
-"""An answer that many may ask for, worked out for all of them together at most once a second."""
+"""An answer that many callers share, computed at most once a second."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = TypeVar("Answer")
 class Snapshot(Generic[Answer]):
     """What *work* has answered, for a second, however many ask.
 
-    *work* never runs twice at a time. It is left to end by itself: who has given it up does not cost a connection.
+    *work* never runs twice at a time. It is not cancelled when callers give up, which would cost a connection.
     """
 
     def __init__(

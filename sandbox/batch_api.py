@@ -155,7 +155,7 @@ def _repetitions(definition: Definition, context: Mapping[str, Any]) -> list[dic
         return [dict(context)]
     values = context["args"].get(name)
     if not isinstance(values, list):
-        raise invalid("loop_on", f"names {name}, which is no array in args")
+        raise invalid("loop_on", f"names {name}, which is not an array in args")
     if len(values) > _MAX_REPETITIONS:
         raise invalid("loop_on", f"repeats at most {_MAX_REPETITIONS} times here")
     return [{**context, "args": {**context["args"], name: value}, name: value} for value in values]

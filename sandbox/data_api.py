@@ -81,7 +81,7 @@ class Data:
         """``{result}`` of a method besides CRUD: ``search`` everywhere, ``close`` for tickets."""
         method = call.path["method"]
         if method in _METHODS.values() or method == "list":
-            raise Refusal(404, f"{method} is no custom method; it has a route of its own")
+            raise Refusal(404, f"{method} is not a custom method; it has a route of its own")
         return self._perform(call, method)
 
     async def action(self, call: Call) -> Answer:

@@ -126,5 +126,5 @@ def _plain_name(log_type: str, name: str) -> str:
         return name
     key = name[len(prefix) : -1]
     if key not in _FILTERS[log_type]:
-        raise invalid(name, f"is no filter of this log; these are: {', '.join(_FILTERS[log_type]) or 'none'}")
+        raise invalid(name, f"is not a filter of this log; these are: {', '.join(_FILTERS[log_type]) or 'none'}")
     return key

@@ -201,7 +201,7 @@ class Translating:
     ) -> None:
         if isinstance(exc, httpx.InvalidURL):
             if "too long" not in str(exc):  # no head of an answer has room for that, and all else was checked
-                raise ProtocolError(f"{self._call}: a redirect to what is no URL; redirects are not followed") from None
+                raise ProtocolError(f"{self._call}: a redirect to an invalid URL; redirects are not followed") from None
             raise ValueError("the path and query are too long for a URL") from None
         if isinstance(exc, (httpx.RequestError, TimeoutError)):
             raise _translation(self._call, exc) from exc

@@ -95,8 +95,8 @@ def build_call(
 ) -> Call:
     """Make a :class:`Call`. *path* starts with one slash and is taken from the API's root; *body* is sent as JSON.
 
-    Raises :class:`ValueError` for a method or path that could reach another host or route than it says, for a query
-    value that would be read as another one, and :class:`TypeError` for a body that is not JSON.
+    Raises :class:`ValueError` for an unknown method, for a path that could reach another host or route, and for a
+    query value that Truto would read differently; :class:`TypeError` for a body that is not JSON.
     """
     verb = method.upper()
     if verb not in _METHODS:

@@ -33,9 +33,9 @@ class JwksClient:
         try:
             keys = orjson.loads(body)["keys"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
-            raise ProtocolError("the answer is no JSON Web Key Set") from None
+            raise ProtocolError("the answer is not a JSON Web Key Set") from None
         if not isinstance(keys, list) or len(keys) > _MAX_KEYS:
-            raise ProtocolError(f"the key set is no list of at most {_MAX_KEYS} keys")
+            raise ProtocolError(f"the key set is not a list of at most {_MAX_KEYS} keys")
         return [key for key in keys if isinstance(key, dict)]
 
     async def fetch_certificate(self, url: str) -> bytes:

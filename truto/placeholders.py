@@ -234,7 +234,7 @@ class _Text:
             if isinstance(part, _Placeholder):
                 found.append(part.required(context, allow_empty=allow_empty))
             elif left := _LEFTOVER.search(part):
-                raise PlaceholderError(f"{left[0]}: is no placeholder", placeholder=left[0], path=self.path)
+                raise PlaceholderError(f"{left[0]}: is not a placeholder", placeholder=left[0], path=self.path)
             else:
                 found.append(part)
         return found

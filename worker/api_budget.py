@@ -1,4 +1,4 @@
-"""Keep a fleet within Truto's limits, so that it waits in order and does not run into 429s."""
+"""Keep the fleet within Truto's rate limits, so that calls wait in order instead of getting a 429."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ACCOUNT_CALLS = 50
 
 
 class ApiBudget:
-    """Admits calls of one API token, *calls* within 10 s in all processes that share *store*; 50 for each account.
+    """Admits *calls* of one API token within 10 s, over all processes that share *store*; 50 for each account.
 
-    Without the store calls are admitted: Truto's own limits hold then.
+    While the store is away, all calls are admitted: Truto's own limits apply.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ApiBudget:
     async def admit(self, account_id: str | None) -> None:
         """Return when a call may start. *account_id* is that of a call on an account's data.
 
-        Raises :class:`BudgetSpent` at once when that is too far away; the event runs again by then.
+        Raises :class:`BudgetSpent` at once if that would take too long; the event then runs again later.
         """
         budgets = [Budget(f"token:{self._token}", self._calls, self._period)]
         if account_id is not None:

@@ -1,4 +1,4 @@
-"""Say why something failed without repeating what must stay secret."""
+"""Describe failures without secrets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Describer:
         return cls(tuple(sorted({s for s in secrets if s}, key=len, reverse=True)))
 
     def mask(self, value: object) -> str:
-        """The text of *said* without secrets, at most 500 characters long, and such that it can be stored."""
+        """The text of *value* without secrets: storable, and at most 500 characters long."""
         text = _text(value)
         for secret in self.secrets:
             text = text.replace(secret, _MASK)
@@ -35,14 +35,14 @@ class Describer:
         return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
 
     def cause(self, exc: BaseException, handler: str) -> dict[str, Any]:
-        """What to keep with a dead letter: error, traceback (places, no values) and a fingerprint to group by."""
+        """The cause of a dead letter: error, traceback (places, no values) and a fingerprint to group by."""
         frames = traceback.extract_tb(exc.__traceback__)[-_MAX_FRAMES:]
         kind = type(exc).__name__
         places = "|".join(f"{frame.filename}:{frame.name}" for frame in frames)
         return {
             "error": self.mask(f"{kind}: {_text(exc)}"),
             "traceback": [_text(f"{frame.filename}:{frame.lineno} in {frame.name}") for frame in frames],
-            # Not the message and not the line: both change while the cause stays the same.
+            # Without message and line numbers: they change while the cause stays the same.
             "fingerprint": hashlib.blake2b(
                 f"{handler}|{kind}|{places}".encode(errors="replace"), digest_size=6
             ).hexdigest(),
@@ -52,7 +52,7 @@ class Describer:
 def _text(value: object) -> str:
     try:
         text = str(value)
-    except Exception as exc:  # noqa: BLE001  a broken __str__ must not hide that there was an error
+    except Exception as exc:  # noqa: BLE001  a broken __str__ must not hide the error
         text = f"(no text: {type(exc).__name__})"
-    # Lone surrogates fit into a str and into nothing that leaves the process.
+    # Lone surrogates cannot be encoded.
     return text.encode(errors="replace").decode()

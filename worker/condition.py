@@ -26,9 +26,9 @@ class Condition:
             raise ConfigError(f"when={source[:60]!r} is not valid JSONata: {exc}") from None
 
     async def check(self, event: Event) -> None:
-        """Return when the condition holds. It is evaluated in a thread, for it may take long.
+        """Return if the condition is true. It is evaluated in a thread, because it may take long.
 
-        Raises :class:`Discard` with what it saw when it does not hold, :class:`DeadLetter` when it fails.
+        Raises :class:`Discard` with the compared values if it is false, :class:`DeadLetter` if it fails.
         """
         try:
             verdict = await asyncio.to_thread(self._formula.holds, scope_of(trigger_of(event)))

@@ -1,4 +1,4 @@
-"""What a handler gets besides the event."""
+"""The context that a handler gets with the event."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _log = structlog.get_logger("worker")
 
 
 class Context:
-    """A handler's tools for one attempt. Each is made when it is first asked for: most handlers want one or two.
+    """A handler's tools for one attempt. Each is created at its first use: most handlers use one or two.
 
-    ``attempt`` counts from 1, ``max_attempts`` is when a failure becomes a dead letter.
+    ``attempt`` counts from 1. A failure of attempt ``max_attempts`` makes a dead letter.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Context:
     def with_steps(self, steps: Steps) -> Context:
         """The same tools with other steps, for a handler that runs inside another one's work."""
         inner = copy.copy(self)
-        # One numbering of calls and messages for both, or two different calls would have one key.
+        # Both share one numbering, so that two different calls never have the same key.
         inner.__dict__ |= {"truto": self.truto, "notify": self.notify, "steps": steps}
         return inner
 
@@ -69,7 +69,7 @@ class Context:
         return f"{self._lease.event.key}:{self._handler}"
 
     async def raw(self) -> bytes:
-        """The delivery's body as it arrived; differs from ``event.raw`` for multipart deliveries."""
+        """The body of the delivery as it arrived. It differs from ``event.raw`` for multipart deliveries."""
         return await self._store.bodies.raw(self._lease.event)
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -38,10 +38,10 @@ _SWEEP_SECONDS = 10.0
 class Engine(Worker):
     """Leases due work from the store and runs it, up to *concurrency* pieces at once.
 
-    *dispatch* takes a lease and says how it ends (``None``: it is over already). On SIGTERM or SIGINT no more work is
-    taken; what runs has *grace_seconds* to end and is then released, which uses up no attempt. A second signal
-    releases it at once. Of large bodies it holds *max_bytes* at once, or a single larger one. *sweep* is called before
-    the first claim and then every 10 s.
+    *dispatch* runs a lease and returns its end (``None`` if its end is stored already). On SIGTERM or SIGINT the worker
+    drains: it claims no more, and running work has *grace_seconds* to end before it is released, which uses up no
+    attempt. A second signal releases it at once. The large bodies that it holds at once have *max_bytes*, or it holds
+    a single larger one. *sweep* is called before the first claim, then every 10 s.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Engine(Worker):
         handle_signals: bool = True,
     ) -> None:
         super().__init__(
-            # For arq's table of functions, which must not be empty: the slots call it with a lease, not with a job.
+            # arq's table of functions must not be empty. The slots call the function with a lease, not with a job.
             [func(cast("WorkerCoroutine", dispatch), name="dispatch")],
             max_jobs=concurrency,
             job_completion_wait=max(grace_seconds, 1),
@@ -72,7 +72,7 @@ class Engine(Worker):
         self._draining = False
 
     async def run_until_stopped(self) -> None:
-        """Work until a signal ends it, then close. May be called once."""
+        """Work until a signal, then close. Call it once."""
         log.info("worker_started", worker=self.owner, concurrency=self.max_jobs)
         try:
             with contextlib.suppress(asyncio.CancelledError):
@@ -125,13 +125,13 @@ class Engine(Worker):
     async def _work(self, lease: Lease) -> None:
         try:
             if self._reporter.is_late and not await self._reporter.holds(lease):
-                return  # somebody else may have begun it, before it began here
+                return  # another worker may have begun it
             end = await self._dispatch(lease)
         except asyncio.CancelledError:
             if not self._slots.holds(lease):
-                return  # the lease is lost: somebody else has the work
+                return  # the lease is lost: another worker has the work
             end = released(lease, SHUTDOWN)
-        except Exception as exc:  # noqa: BLE001  our own defect or an outage must not cost the event
+        except Exception as exc:  # noqa: BLE001  a defect of ours, or an outage, must not lose the event
             log.error("dispatch_failed", error=type(exc).__name__, event_id=lease.event.id)
             end = released(lease, type(exc).__name__, OUTAGE_BACKOFF.cap)
         if end is not None:
@@ -157,7 +157,7 @@ class Engine(Worker):
         super().handle_sig_wait_for_completion(signum)
 
     async def close(self) -> None:
-        """Wait, not for ever, until what was cancelled has been released."""
+        """Wait until cancelled work is released, for some seconds at most."""
         await self._claims.close(within=_CLOSE_SECONDS)
         if self.tasks:
             await asyncio.wait(self.tasks.values(), timeout=_CLOSE_SECONDS)
@@ -165,6 +165,6 @@ class Engine(Worker):
 
 
 def _owner() -> str:
-    """A name for this process that nobody else has, safe inside Redis keys and JSON."""
+    """A unique name for this process, safe inside Redis keys and JSON."""
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:40]
     return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"

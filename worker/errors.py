@@ -5,8 +5,8 @@
     WorkerError
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
     ├── BudgetSpent       the fleet has spent its calls of the Truto API for now (a ``RateLimited`` too)
-    ├── LeaseLost         the work is another worker's by now: stop
-    ├── PutAside          the work waits in Redis by now, and is not leased any more: stop
+    ├── LeaseLost         another worker has the work now: stop
+    ├── PutAside          the work waits in Redis, without a lease: stop
     └── Outcome           raised by handlers, on purpose
         ├── Retry         run me again later
         ├── Postponed     run me again later, without using up an attempt
@@ -33,7 +33,7 @@ class NotifyError(WorkerError):
 
 
 class BudgetSpent(WorkerError, RateLimited):
-    """The fleet's own budget is spent for longer than is worth waiting; nothing was sent."""
+    """The fleet's budget of API calls is spent for too long to wait; nothing was sent."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(
@@ -46,11 +46,11 @@ class BudgetSpent(WorkerError, RateLimited):
 
 
 class LeaseLost(WorkerError):
-    """The work is another worker's by now. Let it pass: the handler has to stop, and nothing it did is lost."""
+    """Another worker has the work now. Do not catch this: the handler has to stop, and none of its results is lost."""
 
 
 class PutAside(WorkerError):
-    """The work waits in Redis, its lease has ended: whoever runs it has to stop, and nothing more is to be said."""
+    """The work waits in Redis and its lease has ended. The attempt has to stop; its end is stored already."""
 
 
 class Outcome(WorkerError):
@@ -88,4 +88,4 @@ class DeadLetter(Outcome):
 
 
 class BadStep(DeadLetter, TypeError):
-    """A step returned what is no plain JSON or too long, or its name cannot be its own."""
+    """A step returned something that is not plain JSON or is too long, or its name is unusable or used twice."""

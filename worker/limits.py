@@ -1,4 +1,4 @@
-"""How much of a handler's work may run for one key, and when: declared at ``@on``, decided without I/O."""
+"""The limits of a handler for one key: declared at ``@on``. Performs no I/O."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_SECONDS = 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What ``@on`` was given for the work that shares a key.
+    """The limits from ``@on`` for events with the same key.
 
     Raises :class:`ConfigError` for values out of range, and for combinations that contradict each other.
 
@@ -33,13 +33,13 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not (self.concurrency is not None or self.ordered or self.debounce is not None or self.rate is not None):
-            raise ConfigError("key= says whose work belongs together: add concurrency, ordered, debounce or rate")
+            raise ConfigError("key= alone limits nothing: add concurrency, ordered, debounce or rate")
         if self.key not in ("account", "tenant") and not callable(self.key):
             raise ConfigError('key must be "account", "tenant" or a function from an event to a text')
         if self.concurrency is not None and not _is_count(self.concurrency):
             raise ConfigError("concurrency must be a whole number, at least 1")
         if self.ordered and self.concurrency not in (None, 1):
-            raise ConfigError("what is ordered runs one at a time: leave concurrency out")
+            raise ConfigError("ordered work runs one at a time: leave concurrency out")
         if self.debounce is not None and not _is_time(self.debounce):
             raise ConfigError("debounce must be between 0.001 and 604800 seconds")
         if self.rate is not None and not _is_rate(self.rate):
@@ -60,9 +60,9 @@ class Limits:
         return Lane(lane_name(handler, key), most, self.ordered, starts, period, self.debounce or 0.0)
 
     def must_ask(self, lane: Lane, held: str | None) -> bool:
-        """Whether work that belongs into *lane*, and was given a slot in *held* before, has to ask before it runs."""
+        """Whether work for *lane*, with a slot in the lane *held*, has to pass the gate before it runs."""
         if lane is NO_LANE:
-            # Others may be waiting to learn that it has no place in their order, or for the slot that it had.
+            # Others may wait behind it in an ordered lane, or for the slot that it had.
             return self.ordered or held is not None
         return lane.name != held or self.rate is not None or self.debounce is not None
 

@@ -29,7 +29,7 @@ def load_handlers(packages: Iterable[str]) -> list[str]:
 
 
 def _load(name: str, faults: list[str]) -> list[str]:
-    """Import a module and what is below it, each once: a second import of a broken one would hide its cause."""
+    """Import a module and its submodules, each once: a second import of a broken module would hide the cause."""
     module = _import(name, faults)
     if module is None:
         return []
@@ -42,13 +42,13 @@ def _import(name: str, faults: list[str]) -> object | None:
         return importlib.import_module(name)
     except ConfigError as exc:
         faults.append(f"{name}: {exc}")
-    except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a module does at import, say which one did it
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  whatever a module raises at import, name the module
         faults.append(f"HANDLERS: {name} cannot be imported: {type(exc).__name__}: {exc}")
     return None
 
 
 def _left_out(folder: Path, package: str) -> str:
-    """What is wrong where *folder* looks like *package* and another one of that name was imported instead."""
+    """The fault if *folder* looks like *package*, but another package of that name was imported."""
     imported = map(Path, getattr(sys.modules.get(package), "__path__", ()))
     if (folder / "__init__.py").exists() or not any(folder.glob("*.py")) or folder in imported:
         return ""

@@ -1,4 +1,4 @@
-"""Get work for free slots: claimed from the store, or pushed by it to a worker that is subscribed."""
+"""Get work for free slots: claim it from the store, or receive what the store pushes to an idle worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from worker.slots import Slots
 log = structlog.get_logger("worker")
 
 MAX_CLAIMED = 128
-"""How much work one claim leases, and how many events are pushed without a claim: Redis holds them until read."""
+"""The limit of leases of one claim, and of events pushed without a claim: Redis buffers them until they are read."""
 
 _POLL_SECONDS = 1.0
 _RESUBSCRIBE_SECONDS = 0.5
@@ -28,7 +28,7 @@ _SUSPECT = MAX_CRASHES - 1
 
 
 class _PendingClaim(NamedTuple):
-    """A claim for *most* pieces that is not answered yet; *ahead*, if others were to start meanwhile."""
+    """A claim for *most* pieces, not answered yet; *ahead* if it was sent before the last leases started."""
 
     most: int
     ahead: bool
@@ -38,7 +38,7 @@ class _PendingClaim(NamedTuple):
 class ClaimLoop:
     """Claims due work for *owner* as slots become free, and starts what the store pushes in between.
 
-    Of large bodies it holds *max_bytes* at once, or a single larger one.
+    The large bodies that it holds at once have *max_bytes*, or it holds a single larger one.
     """
 
     def __init__(self, queue: Queue, slots: Slots, reporter: Reporter, owner: str, *, max_bytes: int) -> None:
@@ -57,13 +57,13 @@ class ClaimLoop:
         slots.ended = self._task_ended
 
     def subscribe(self) -> None:
-        """Receive what the store pushes, from now until :meth:`close`."""
+        """Receive pushed events from now until :meth:`close`."""
         self._subscription = asyncio.create_task(self._keep_subscribed(), name="keep-subscribed")
 
     async def iterate(self) -> None:
-        """Fill the free slots, then wait for what comes first: a slot, an event, or the time of the next retry."""
+        """Fill the free slots, then wait for a free slot, an event, or the next due time, whichever comes first."""
         if self._is_draining and self._pending is None:
-            if self._subscription is not None:  # until now, because the answer to a claim would subscribe again
+            if self._subscription is not None:  # only now: the answer to a claim makes this worker idle again
                 await self._unsubscribe()
             else:
                 await asyncio.sleep(_POLL_SECONDS)
@@ -79,19 +79,19 @@ class ClaimLoop:
 
     def _task_ended(self, lease: Lease) -> None:
         if lease.body_bytes:
-            self._wake.set()  # there may be work that was left for lack of room
+            self._wake.set()  # a claim may have skipped large events for lack of room
 
     def drain(self) -> None:
-        """Claim no more, and release what waits for a slot. What is pushed until :meth:`close` is released too."""
+        """Stop claiming, and release the leases that wait for a slot, and events pushed until :meth:`close`."""
         self._is_draining = True
         self._reporter.release(self._slots.take_waiting(), SHUTDOWN)
         self._wake.set()
         self._slots.freed.set()
 
     async def close(self, *, within: float) -> None:
-        """Release what a claim under way brings, or it would count as a crash, and end the subscription.
+        """Release the leases of a claim under way, so that they do not count as crashes, and end the subscription.
 
-        That claim is waited for so many seconds at most.
+        Waits at most *within* seconds for that claim.
         """
         if self._pending is not None:
             with contextlib.suppress(StoreUnavailable, TimeoutError):
@@ -100,7 +100,7 @@ class ClaimLoop:
         await self._unsubscribe()
 
     async def _unsubscribe(self) -> None:
-        """Read the last of what was pushed to this worker, and release it."""
+        """End the subscription, and release the events that were pushed before."""
         self._is_draining = True
         self._reporter.release(self._slots.take_waiting(), SHUTDOWN)
         if self._subscription is None:
@@ -114,7 +114,7 @@ class ClaimLoop:
 
     @property
     def _free(self) -> int:
-        # An end that is not confirmed takes no slot, unless so many are not that Redis must be slow.
+        # An unconfirmed end takes no slot, unless there are so many that Redis must be slow.
         return self._slots.capacity - max(self._slots.running, self._reporter.unconfirmed - self._slots.capacity)
 
     def _claim_half(self, free: int, starting: Sequence[Lease], *, ahead: bool) -> None:
@@ -124,7 +124,7 @@ class ClaimLoop:
 
     def _begin_claim(self, most: int, starting: Sequence[Lease], *, free: int, ahead: bool) -> None:
         self._wake.clear()
-        self._credit = free  # what is pushed before the answer may count for this claim, or for the last
+        self._credit = free  # an event pushed before the answer may belong to this claim or to the last one
         wants_suspect, self._wants_suspect = self._wants_suspect, True
         held = sum(lease.body_bytes for lease in chain(self._slots.leases.values(), starting))
         answer = asyncio.create_task(self._claim(most, free, wants_suspect, held), name="claim")
@@ -132,7 +132,7 @@ class ClaimLoop:
 
     async def _claim(self, most: int, free: int, wants_suspect: bool, held_bytes: int) -> Claim:
         if self._reporter.is_late:
-            await self._reporter.renew()  # or this worker would claim what it still runs, and what has just ended
+            await self._reporter.renew()  # else this worker could claim work that it still runs, or has just ended
         return await self._queue.claim(
             most,
             self._owner,
@@ -152,7 +152,7 @@ class ClaimLoop:
             self._pending = None
             raise
         self._reporter.store_answered.set()
-        self._pending = None  # but not when this is cancelled, even if there is an answer: it has to be released
+        self._pending = None  # not on cancellation: close() has to release the leases of the answer
         self._credit -= len(leases)
         if self._is_draining:
             self._reporter.release(leases, SHUTDOWN)
@@ -164,14 +164,13 @@ class ClaimLoop:
                 self._wake.set()
             await happens(self._wake, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
         else:
-            # The next one is under way before this process has its hands full.
+            # Send the next claim before the event loop is busy with these leases.
             self._claim_ahead(leases, waited=ahead and self._slots.running == 0)
             self._start_all(leases)
 
     def _claim_ahead(self, starting: Sequence[Lease], *, waited: bool) -> None:
         if waited:
-            # What was started when this claim began was done before Redis answered, so more is asked for at a time.
-            # Some of it may have to wait for its slot.
+            # All earlier work ended before Redis answered, so claim more. Some leases may wait for a slot.
             most = min(self._slots.capacity, MAX_CLAIMED)
             self._begin_claim(most, starting, free=min(self._slots.capacity - len(starting), most), ahead=True)
         elif (free := self._free - len(starting)) > 0:
@@ -189,7 +188,7 @@ class ClaimLoop:
             self._slots.start(lease)
 
     async def _keep_subscribed(self) -> None:
-        """Receive what the store pushes. While it cannot, the claims of every second find the work."""
+        """Receive pushed events. While the subscription is lost, one claim a second finds the work."""
         is_lost = False
         while True:
             try:
@@ -199,7 +198,9 @@ class ClaimLoop:
                         is_lost = False
             except StoreUnavailable as exc:
                 if not is_lost:
-                    log.warning("subscription_lost", error=str(exc), hint="work is claimed once a second meanwhile")
+                    log.warning(
+                        "subscription_lost", error=str(exc), hint="work is claimed once a second until it is back"
+                    )
                 is_lost = True
                 await asyncio.sleep(_RESUBSCRIBE_SECONDS)
             else:
@@ -208,7 +209,7 @@ class ClaimLoop:
     def _receive(self, lease: Lease | None) -> None:
         self._credit -= 1
         if lease is None or self._credit <= 0:
-            self._wake.set()  # nothing more is pushed before the next claim
+            self._wake.set()  # the store pushes nothing until the next claim
         if lease is None:
             return
         if self._is_draining:
@@ -217,10 +218,10 @@ class ClaimLoop:
             self._start_or_wait(lease)
 
     async def _run_suspect(self, lease: Lease) -> None:
-        """Run work that was lost twice with nothing beside it, so that a third loss convicts it and nobody else.
+        """Run work that was lost twice alone, so that a third loss is its own fault and no other's.
 
-        What runs is waited for, and the suspect itself, for a lease each: a slow handler must not hold up the rest for
-        longer. Nor must many suspects: between two of them other work is claimed.
+        Waits up to one lease for running work to end, and up to one lease for the suspect: a slow handler must not
+        delay the rest longer. Other work is claimed between two suspects.
         """
         self._wants_suspect = False
         self._slots.hold(lease)
@@ -233,10 +234,10 @@ class ClaimLoop:
     async def _begin_suspect(self, lease: Lease) -> None:
         try:
             await self._slots.until_idle(within=self._queue.lease_seconds)
-            await self._slots.until_not_overfull()  # with events that were pushed meanwhile
+            await self._slots.until_not_overfull()  # pushed events may have filled the slots meanwhile
             begun = await self._queue.begin(lease)
         except StoreUnavailable:
-            # Whether the claim was counted is unknown: nobody is convicted on that.
+            # The claim may not have been counted: do not run the suspect.
             self._reporter.release([lease], "store_unavailable")
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Tell a tenant, or the operators, that something happened."""
+"""Send notifications to tenants and operators."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ log = structlog.get_logger("worker")
 
 _PLACEHOLDER = "{tenant_id}"
 _HOST_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-# Anybody can have a domain directly below a public one such as .com.
+# Anyone can register a domain directly below a public suffix such as .com.
 _OWN_DOMAIN = re.compile(r"\.(?:[^.:]+\.[^.:]|(?:internal|local|localhost|test)(?::|$))", re.IGNORECASE)
 _TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class TenantEndpoint:
-    """Where tenants are told, and the secret from which each one's key is derived (``TENANT_NOTIFY_SECRET``)."""
+    """The endpoint of tenants, and the secret from which each tenant's key is derived (``TENANT_NOTIFY_SECRET``)."""
 
     url: str
     secret: str = field(repr=False)
@@ -52,7 +52,7 @@ class TenantEndpoint:
             raise ConfigError(str(exc)) from None
 
     def url_for(self, tenant_id: str) -> str:
-        """The URL of one tenant. The id is data: it can fill its place, never change what is around it.
+        """The URL of one tenant. The id is escaped: it cannot change the rest of the URL.
 
         Raises :class:`NotifyError` for an id that cannot be part of a host name, where that is its place.
         """
@@ -83,14 +83,14 @@ class Notifier:
         await self._client.aclose()
 
     def bound(self, key: str | Callable[[], str]) -> BoundNotifier:
-        """A view for one handler's work on one event, whose messages keep their ids when it runs again.
+        """A notifier for one handler and event, whose message ids are the same when the handler runs again.
 
-        The ids are made of *key* and the message's number, or of what *key* answers for each.
+        An id is derived from *key* and the number of the message, or from the result of calling *key*.
         """
         return BoundNotifier(self, CallKeys(key).next if isinstance(key, str) else key)
 
     async def send_tenant(self, tenant_id: str, message_id: str, kind: str, data: Mapping[str, Any]) -> bool:
-        """POST one signed message; whether there was an endpoint to send it to. Raises :class:`NotifyError`."""
+        """POST one signed message; false if no endpoint is configured. Raises :class:`NotifyError`."""
         if self._tenants is None:
             log.info("tenant_notification_skipped", reason="TENANT_NOTIFY_URL is not set")
             return False
@@ -99,9 +99,9 @@ class Notifier:
         try:
             url = self._tenants.url_for(tenant_id)
             headers = signed_headers(self._tenants.keys, tenant_id, message_id, body)
-            # The answer's body is of no interest, so it is not read: nobody can send us gigabytes here.
+            # The answer's body is not read, so its size does not matter.
             async with (
-                asyncio.timeout(_TIMEOUT_SECONDS),  # httpx bounds each read, which an endpoint can repeat for ever
+                asyncio.timeout(_TIMEOUT_SECONDS),  # httpx bounds each read, not the whole answer
                 self._client.stream(
                     "POST", url, content=body, headers={"content-type": "application/json", **headers}
                 ) as response,
@@ -114,7 +114,7 @@ class Notifier:
         return True
 
     async def send_operators(self, title: str, body: str) -> bool:
-        """Tell the operators; whether all of them were reached. Never raises: an event does not fail for a chat."""
+        """Notify the operators; true if all were reached. Never raises: a chat outage must not fail an event."""
         if self._operators is None:
             return False
         reached = bool(await self._operators.async_notify(title=title, body=body))
@@ -133,9 +133,9 @@ class BoundNotifier:
     async def tenant(self, tenant_id: str | None, kind: str, data: Mapping[str, Any]) -> bool:
         """Send ``{"type": kind, "timestamp", "data"}`` to the tenant, signed (Standard Webhooks).
 
-        The message id is the same when the handler runs again, so the tenant can drop what it already has. Returns
-        whether it was sent: false without a tenant or without ``TENANT_NOTIFY_URL``. Raises :class:`NotifyError` when
-        the endpoint does not take it, which makes the handler run again.
+        The message id is the same when the handler runs again, so the tenant can drop duplicates. Returns false if it
+        was not sent, because there is no tenant or no ``TENANT_NOTIFY_URL``. Raises :class:`NotifyError` if the
+        endpoint does not accept it, which makes the handler run again.
         """
         key = self._next_key()
         if not tenant_id:
@@ -150,7 +150,7 @@ class BoundNotifier:
 
 
 def operators_at(urls: Sequence[str]) -> apprise.Apprise | None:
-    """What reaches the operators at *urls* (apprise's own form); ``None`` without any.
+    """An apprise client for the operators at *urls*; ``None`` without any.
 
     Raises :class:`ConfigError` naming the position of a URL that cannot be understood: it may hold a token.
     """
@@ -169,7 +169,7 @@ def operators_at(urls: Sequence[str]) -> apprise.Apprise | None:
 
 @contextmanager
 def _silence(logger_name: str) -> Iterator[None]:
-    """Let a library say nothing: what apprise logs about a URL that it does not understand is that URL."""
+    """Silence a logger: apprise logs the whole URL if it cannot parse it."""
     logger = logging.getLogger(logger_name)
     before, logger.disabled = logger.disabled, True
     try:
@@ -183,7 +183,7 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         filled = url.replace(_PLACEHOLDER, "x")
         port = urlsplit(filled).port
-        httpx.URL(filled)  # minds characters that urlsplit lets pass
+        httpx.URL(filled)  # rejects characters that urlsplit accepts
     except (ValueError, httpx.InvalidURL):
         raise ConfigError("TENANT_NOTIFY_URL is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or port == 0:

@@ -12,7 +12,7 @@ from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, Retry
 from worker.registry import Handler
 
 MAX_CRASHES = 3
-"""A handler whose claims were never finished so often is poisonous: it takes the worker down with it."""
+"""Work with so many unfinished claims becomes a dead letter: it brings the worker down each time."""
 
 _MAX_RATE_LIMIT_SECONDS = 60.0
 _MAX_DELAY_SECONDS = 366 * 86_400.0
@@ -20,7 +20,7 @@ _MAX_DELAY_SECONDS = 366 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for handlers that say nothing else. ``timeout`` (s) bounds one attempt."""
+    """The defaults of handlers. ``timeout`` (s) bounds one attempt."""
 
     max_attempts: int = 10
     timeout: float = 300.0
@@ -61,12 +61,12 @@ def end_of_attempt(
             note = {"why": describer.mask(error.why), "attempts": attempts + 1, **describer.cause(error, handler.name)}
             return End("dead", handler.name, note=note)
         case LeaseLost():
-            return End("released", handler.name, note={"why": "lease_lost"})  # refused, unless nobody has it
+            return End("released", handler.name, note={"why": "lease_lost"})  # ignored if the lease is lost
         case Postponed():
             delay = min(max(0.0, error.after), _MAX_DELAY_SECONDS)
             return End("released", handler.name, delay, {"why": error.why, "in_seconds": round(delay, 3)})
         case RateLimited():
-            # The limit belongs to the whole fleet: it says nothing about this handler, so no attempt is used up.
+            # The limit is shared by the fleet and not the fault of this handler, so no attempt is used up.
             delay = min(max(error.retry_after or 0.0, 1.0), _MAX_RATE_LIMIT_SECONDS)
             return End("released", handler.name, delay, {"why": "rate_limited", "in_seconds": delay})
         case NeedsReauth() if account := error.integrated_account_id or account_id:
@@ -75,7 +75,7 @@ def end_of_attempt(
 
 
 def end_of_poison(handler: str | None, crashes: int) -> End:
-    """The end of work whose claims were never finished too often."""
+    """The end of work with too many unfinished claims."""
     note = {
         "error": f"the worker was lost {crashes} times while this ran: killed, out of memory, or its loop was blocked",
         "fingerprint": f"crash:{handler or 'unknown'}",

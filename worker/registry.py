@@ -1,4 +1,4 @@
-"""Which handler wants which event."""
+"""The registry of handlers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HandlerFunction: TypeAlias = "Callable[[Event, Context], Awaitable[None]]"
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A registered function and how it is to be run. ``None`` means the worker's default."""
+    """A registered function and its options. ``None`` means the worker's default."""
 
     name: str
     function: HandlerFunction
@@ -106,7 +106,7 @@ class Registry:
         return register
 
     def add(self, handler: Handler) -> None:
-        """Register what is no decorated function, such as a workflow.
+        """Register a handler that is not a decorated function, such as a workflow.
 
         Raises :class:`ConfigError` for a name that is taken, and patterns that can match nothing.
         """
@@ -129,7 +129,7 @@ class Registry:
         return _any_matches(self._ignored, event.type)
 
     def ordered(self) -> list[OrderedPattern]:
-        """What handlers with ``ordered=True`` may want."""
+        """The patterns of handlers with ``ordered=True``."""
         return self._ordered
 
     def get(self, name: str) -> Handler | None:
@@ -149,7 +149,7 @@ class Registry:
 def _condition(when: str | None) -> Condition | None:
     if when is None:
         return None
-    # Brings JSONata with it, which takes a while: only for handlers that have a condition.
+    # It imports JSONata, which is slow: only for handlers with a condition.
     from worker.condition import Condition
 
     return Condition(when)
@@ -175,13 +175,13 @@ def _any_matches(patterns: Iterable[str], event_type: str) -> bool:
 
 def _check_patterns(patterns: tuple[object, ...]) -> None:
     if not patterns:
-        raise ConfigError('say which events: @on("integrated_account:active")')
+        raise ConfigError('@on needs at least one event type: @on("integrated_account:active")')
     for pattern in patterns:
         if not isinstance(pattern, str):  # `@on` without parentheses hands over the function
-            raise ConfigError(f'{pattern!r} is no pattern: write @on("integrated_account:active")')
+            raise ConfigError(f'{pattern!r} is not a pattern: write @on("integrated_account:active")')
         stem = pattern.removesuffix("*")
         if "*" in stem or (pattern != "*" and pattern.endswith("*") and not stem.endswith(":")) or not pattern:
-            raise ConfigError(f"{pattern!r} is no pattern: use an exact name, `entity:*` or `*`")
+            raise ConfigError(f"{pattern!r} is not a pattern: use an exact name, `entity:*` or `*`")
 
 
 def _name(function: HandlerFunction) -> str:

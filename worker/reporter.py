@@ -1,4 +1,4 @@
-"""Tell the store about leases: that they are still held, and how they ended."""
+"""Renew leases in the store, and finish them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from worker.slots import Slots
 log = structlog.get_logger("worker")
 
 OUTAGE_BACKOFF = Backoff(0.5, 5.0)
-"""How long (s) a store that does not answer is left alone; without jitter, for one process asks for all it does."""
+"""Pause (s) before a store that did not answer is asked again. No jitter: each process asks with one task."""
 
 MAX_ENDS = 128
-"""How many ends go into one round trip."""
+"""The limit of ends in one round trip."""
 
 RENEWALS_PER_LEASE = 3
 
 SHUTDOWN = "shutdown"
-"""Why leases are released by a worker that is being stopped."""
+"""The reason for releasing leases when the worker stops."""
 
-_COMPUTED = "a handler computes: let it do so in a process of its own"
-_WAITED = "a handler waits without await (use asyncio.to_thread), or the machine gave this process no time"
+_COMPUTED = "a handler uses the CPU without pause: move the computation to a process of its own"
+_WAITED = "a handler waits without await (use asyncio.to_thread), or this process got no CPU time"
 
 
 class Reporter:
-    """Renews what *slots* hold until :meth:`end` was called for it and the store has confirmed that end."""
+    """Renews the leases that *slots* hold, until the store has confirmed their end (:meth:`end`)."""
 
     def __init__(self, queue: Queue, slots: Slots, owner: str) -> None:
         self.store_answered = asyncio.Event()
-        """Set by whoever gets an answer of the store, so that ends which wait for one are sent at once."""
+        """Set when the store answers anything, so that unconfirmed ends are sent again at once."""
         self._queue = queue
         self._slots = slots
         self._owner = owner
@@ -48,18 +48,18 @@ class Reporter:
 
     @property
     def unconfirmed(self) -> int:
-        """How many ends the store has not confirmed."""
+        """The number of ends that the store has not confirmed."""
         return len(self._ends)
 
     @property
     def is_late(self) -> bool:
-        """Whether leases may have run out, because this process was blocked."""
+        """Whether leases may have expired, because this process was blocked."""
         return time.monotonic() - self._renewed > self._queue.lease_seconds
 
     def end(self, lease: Lease, end: End) -> None:
-        """Free the slot of *lease* and send how it ended, together with other ends of the moment.
+        """Free the slot of *lease* and send its end, batched with other ends.
 
-        The lease is renewed until that is confirmed, but a renewal that crosses the end has no say.
+        The lease is renewed until the end is confirmed. A renewal that arrives after the end changes nothing.
         """
         self._slots.give_up(lease)
         self._ends.append((lease, end))
@@ -67,19 +67,19 @@ class Reporter:
             self._finisher = asyncio.create_task(self._finish(), name="finish")
 
     def release(self, leases: Iterable[Lease], why: str) -> None:
-        """Let other workers have *leases*; no attempt is used up."""
+        """Release *leases* to other workers; uses up no attempt."""
         for lease in leases:
             self.end(lease, released(lease, why))
 
     async def holds(self, lease: Lease) -> bool:
-        """Whether *lease* is still ours; it is renewed, or let go of."""
+        """Whether *lease* is still held. Renews it, or drops it if it is lost."""
         (held,) = await self._queue.renew([lease])
         if not held:
             self._slots.lose(lease)
         return held
 
     async def renew(self) -> None:
-        """Renew what is held and what has ended unconfirmed, and stop work on what was lost."""
+        """Renew all held leases and those with an unconfirmed end, and cancel work whose lease is lost."""
         held = [*self._slots.leases.values(), *(lease for lease, _ in self._ends)]
         began = time.monotonic()
         if held:
@@ -94,7 +94,7 @@ class Reporter:
         self._renewed = began
 
     async def keep_renewing(self) -> None:
-        """Renew leases well before they run out, until cancelled. What waits for a slot meanwhile is released."""
+        """Renew leases well before they expire, until cancelled. Leases that wait for a slot are released instead."""
         period = self._queue.lease_seconds / RENEWALS_PER_LEASE
         while True:
             asleep, used = time.monotonic(), time.process_time()
@@ -102,7 +102,7 @@ class Reporter:
             late = time.monotonic() - asleep - period
             if late > self._queue.lease_seconds - period:
                 self._log_blocked(late, time.process_time() - used)
-            self.release(self._slots.take_waiting(), "no_slot")  # whoever has a slot can start it sooner
+            self.release(self._slots.take_waiting(), "no_slot")  # a worker with a free slot starts it sooner
             await self.renew()
 
     async def close(self, *, within: float) -> None:

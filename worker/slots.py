@@ -1,4 +1,4 @@
-"""Room for running handlers: who runs, and who holds a lease and waits for a slot."""
+"""The slots of a worker: which leases run, and which wait for a slot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger("worker")
 
 
 class Slots:
-    """Runs leases, *capacity* of them at once; what is held beyond that waits for a slot.
+    """Runs leases, at most *capacity* at once; further ones wait for a slot.
 
     *work* runs one lease to its end. *tasks* are those of arq's Worker, by token: a drain waits for them, and a second
     signal cancels them.
@@ -30,17 +30,17 @@ class Slots:
     ) -> None:
         self.capacity = capacity
         self.leases: dict[str, Lease] = {}
-        """What is held, by token: that which runs, and that which waits. All of it has to be renewed."""
+        """All held leases by token, running and waiting. Each has to be renewed."""
         self.waiting: deque[Lease] = deque()
         self.freed = asyncio.Event()
         self.ended: Callable[[Lease], None] = lambda _: None
-        """Called when a task is over."""
+        """Called when a task has ended."""
         self._work = work
         self._tasks = tasks
 
     @property
     def running(self) -> int:
-        """How many slots are taken."""
+        """The number of taken slots."""
         return len(self.leases) - len(self.waiting)
 
     @property
@@ -66,7 +66,7 @@ class Slots:
         self.waiting.append(lease)
 
     def take_waiting(self) -> list[Lease]:
-        """Hold those that wait no longer; they are the caller's to release."""
+        """Remove and return the waiting leases; the caller has to release them."""
         waiting = list(self.waiting)
         self.waiting.clear()
         for lease in waiting:
@@ -78,7 +78,7 @@ class Slots:
         self.leases[lease.token] = lease
 
     def give_up(self, lease: Lease) -> None:
-        """Free the slot of *lease*, though its task may not be over yet."""
+        """Free the slot of *lease*; its task may still be running."""
         self.leases.pop(lease.token, None)
 
     def holds(self, lease: Lease) -> bool:
@@ -86,7 +86,7 @@ class Slots:
         return lease.token in self.leases
 
     def lose(self, lease: Lease) -> None:
-        """Stop work on *lease*, which is another worker's by now. A second call does nothing."""
+        """Cancel work on *lease*, which now belongs to another worker. A second call does nothing."""
         if self.leases.pop(lease.token, None) is None:
             return
         if lease in self.waiting:
@@ -96,12 +96,12 @@ class Slots:
             task.cancel()
 
     async def until_idle(self, *, within: float) -> None:
-        """Return once nothing runs that runs now, or after so many seconds."""
+        """Return when all current tasks have ended, or after *within* seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=within)
 
     async def until_not_overfull(self) -> None:
-        """Return once no more slots are taken than there are."""
+        """Return when no more than *capacity* slots are taken."""
         while self.running > self.capacity:
             self.freed.clear()
             await self.freed.wait()

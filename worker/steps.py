@@ -1,4 +1,4 @@
-"""Steps: parts of a handler that are done once, however often the handler runs."""
+"""Steps: parts of a handler that run once, even when the handler runs again."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _running: ContextVar[str | None] = ContextVar("running step", default=None)
 
 
 class CallKeys:
-    """Names for what a handler does to the outside, the same in every attempt.
+    """Idempotency keys of a handler's calls, the same in every attempt.
 
-    Calls are counted from 1, those inside a step apart from the rest: a step that is skipped because it is done takes
-    no number away from what follows.
+    Calls are numbered from 1, and those inside a step separately: a finished step that is skipped changes no later
+    number.
     """
 
     def __init__(self, root: str) -> None:
@@ -42,7 +42,7 @@ class CallKeys:
         self._calls: Counter[str | None] = Counter()
 
     def next(self) -> str:
-        """The name of the next call."""
+        """The key of the next call."""
         step = _running.get()
         self._calls[step] += 1
         place = self._root if step is None else f"{self._root}/{step}"
@@ -51,7 +51,7 @@ class CallKeys:
 
 @dataclass(slots=True)
 class Steps:
-    """The steps of one attempt. What earlier attempts have done is read once, at the first step."""
+    """The steps of one attempt. Results of earlier attempts are read once, at the first step."""
 
     store: Store
     lease: Lease
@@ -61,7 +61,7 @@ class Steps:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The result of *function*, from Redis where an earlier attempt has kept it. See :meth:`Context.step`."""
+        """The result of *function*, read from Redis if an earlier attempt stored it. See :meth:`Context.step`."""
         self._take(name)
         done = await self._read()
         if name in done:
@@ -74,35 +74,35 @@ class Steps:
         finally:
             _running.reset(running)
         encoded = encode_result(name, result)
-        # Done and not kept would be done again, so this goes on through an outage.
+        # A finished step without a stored result would run again, so retry through an outage.
         if not await confirmed(lambda: self.store.queue.keep_step(self.lease, self.handler, name, encoded)):
-            raise LeaseLost(f"step {name!r} is done, but its work is another worker's by now")
+            raise LeaseLost(f"step {name!r} has run, but another worker has the work now")
         return orjson.loads(encoded)
 
     def know(self, done: dict[str, bytes]) -> None:
-        """Take what was kept from whoever has read it already."""
+        """Use the stored results *done*, which the caller has read already."""
         self._done = done
 
     def kept(self, name: str) -> Any:
-        """What was kept under *name* before this attempt, or ``None``; only once something has been read."""
+        """The result stored under *name* before this attempt, or ``None``. Call it after the results were read."""
         found = (self._done or {}).get(name)
         return None if found is None else orjson.loads(found)
 
     async def keep(self, name: str, value: Any) -> None:
-        """Keep *value*, in place of what is there. Raises :class:`BadStep` and :class:`LeaseLost` as :meth:`run`."""
+        """Store *value*, replacing what is there. Raises :class:`BadStep` and :class:`LeaseLost` as :meth:`run`."""
         encoded = encode_result(name, value)
         if not await confirmed(lambda: self.store.queue.keep_step(self.lease, self.handler, name, encoded)):
-            raise LeaseLost(f"step {name!r} could not be kept: its work is another worker's by now")
+            raise LeaseLost(f"step {name!r} could not be stored: another worker has the work now")
 
     def under(self, prefix: str) -> Steps:
-        """The same steps for code that chooses names of its own: they are kept behind *prefix*."""
+        """The same steps for code with its own step names: they are stored with *prefix*."""
         return _PrefixedSteps(self.store, self.lease, self.handler, self, prefix)
 
     def _take(self, name: object) -> None:
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= _MAX_NAME:
             raise BadStep(f"a step's name must be a printable text of 1 to {_MAX_NAME} characters")
         if name in self._named:
-            raise BadStep(f"step {name!r} is there twice in one attempt: its result would be that of the first")
+            raise BadStep(f"step {name!r} is used twice in one attempt: give each step a name of its own")
         self._named.add(name)
 
     async def _read(self) -> dict[str, bytes]:
@@ -110,13 +110,13 @@ class Steps:
             if self._done is None:
                 self._done = await confirmed(lambda: self.store.queue.steps(self.lease))
         if self._done is None:
-            raise LeaseLost("the work is another worker's by now")
+            raise LeaseLost("another worker has the work now")
         return self._done
 
 
 @dataclass(slots=True)
 class _PrefixedSteps(Steps):
-    """Steps of a handler that runs as a part of something larger."""
+    """Steps of a handler that runs inside another handler."""
 
     outer: Steps
     prefix: str
@@ -127,9 +127,9 @@ class _PrefixedSteps(Steps):
 
 
 def encode_result(name: str, result: object) -> bytes:
-    """*result* as the JSON that is kept for the step. Raises :class:`BadStep`, a :class:`TypeError`.
+    """*result* as the JSON that is stored for the step. Raises :class:`BadStep`, a :class:`TypeError`.
 
-    Plain is what comes back from JSON as it went in: a later attempt must not see another result than the first.
+    The result has to survive JSON unchanged: a later attempt must see the same result as the first.
     """
     try:
         encoded = orjson.dumps(result)
@@ -147,7 +147,7 @@ def encode_result(name: str, result: object) -> bytes:
 
 
 async def confirmed(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Ask the store until Redis answers; the attempt's time limit ends it."""
+    """Ask the store until Redis answers. The time limit of the attempt bounds it."""
     failures = 0
     while True:
         try:

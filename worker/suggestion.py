@@ -1,4 +1,4 @@
-"""A handler ready to paste, for an event that nobody wants yet."""
+"""Source text of a handler, for events that have none yet."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def suggest_handler(event: Event) -> str:
 
 
 def _pattern(event_type: str) -> str:
-    """The narrowest pattern that wants *event_type*: a star inside a name cannot be asked for."""
+    """The narrowest pattern that matches *event_type*; a star inside a name is not allowed."""
     entity, colon, _ = event_type.partition(":")
     if "*" not in event_type:
         return event_type

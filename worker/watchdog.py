@@ -1,4 +1,4 @@
-"""End a process whose event loop will never run again, so that whoever supervises it starts a new one."""
+"""End a process whose event loop is stuck, so that its supervisor starts a new one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import structlog
 log = structlog.get_logger("worker")
 
 EXIT_CODE = 70
-"""What a process ends with that was stuck (``EX_SOFTWARE``)."""
+"""The exit code of a stuck process (``EX_SOFTWARE``)."""
 
 _TICKS = 10
 
@@ -25,9 +25,9 @@ _TICKS = 10
 class Watchdog:
     """While its block runs, ends the process when the event loop has been blocked for *seconds*.
 
-    Says before where the loop hung: places, no values. What holds the interpreter lock as well (an endless regular
-    expression, say) is ended by SIGVTALRM after it has used twice as many seconds of processor time. A process that is
-    merely frozen, or gets no processor, is left alone: the watchdog counts its own ticks, not the time.
+    It first logs where the loop hangs: places, no values. Code that also holds the interpreter lock (such as an endless
+    regular expression) is ended by SIGVTALRM after twice as many seconds of CPU time. A process that is frozen, or gets
+    no CPU, is not ended: the watchdog counts its own ticks, not the time.
     """
 
     def __init__(self, seconds: float, end: Callable[[], None] = lambda: os._exit(EXIT_CODE)) -> None:
@@ -49,7 +49,7 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._stopped.set()
         if self._beating is not None:
             self._beating.cancel()

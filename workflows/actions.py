@@ -1,4 +1,4 @@
-"""The registry of what a step can do; teams add to it with :func:`action`."""
+"""The registry of actions; teams add their own with :func:`action`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_TIMEOUT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What an action gets besides its config.
+    """The context that an action gets with its config.
 
     ``event`` started the run, ``ctx`` holds the tools of a handler: calls of ``ctx.truto`` and messages of
     ``ctx.notify`` carry the same keys when the step is tried again. ``run_id`` is the same in every attempt, ``number``
@@ -43,7 +43,7 @@ _Function = TypeVar("_Function", bound=ActionFunction)
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A registered action. A ``durable`` one gives its lease back while it waits, so it must not run inside a step.
+    """A registered action. A ``durable`` one ends its lease while it waits, so it must not run inside a step.
 
     ``check`` looks at a definition before anything runs and raises :class:`truto.workflows.WorkflowFailed`.
     """
@@ -91,11 +91,11 @@ class Actions:
         return self._actions.get(name)
 
     def names(self) -> frozenset[str]:
-        """What there is."""
+        """The names of all actions."""
         return frozenset(self._actions)
 
 
 actions = Actions()
-"""The registry behind :func:`action`; the actions that come with the worker are in it once they are imported."""
+"""The registry behind :func:`action`. Importing the package adds the built-in actions."""
 
 action = actions.action

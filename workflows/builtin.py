@@ -30,7 +30,7 @@ from workflows.config import ActionConfig, checked_by, read_config
 from workflows.http import HttpRequest
 
 MAX_EMITTED = 8
-"""How many events may have emitted each other in a row: where it ends, two workflows most likely start each other."""
+"""The limit of a chain of events that emitted each other: beyond it, two workflows probably start each other."""
 
 _SET_BY_US = frozenset({"host", "content-length", "transfer-encoding", "connection"}) | frozenset(
     {"webhook-id", "webhook-timestamp", "webhook-signature"}
@@ -64,7 +64,7 @@ async def _schedule(wanted: dict[str, Any], step: StepContext) -> dict[str, Any]
     async for trigger in triggers.list(
         sync_job_id=wanted["sync_job_id"], **({"integrated_account_id": account} if account else {})
     ):
-        # Looked at again: a server that does not know a filter would give us the triggers of others.
+        # Checked again: a server that ignores a filter would return the triggers of others.
         if trigger.sync_job_id == wanted["sync_job_id"] and trigger.integrated_account_id == account:
             found = trigger
             break
@@ -175,7 +175,7 @@ def _check_request(request: HttpRequest, at: str) -> None:
 
 
 class NotifyTenant(ActionConfig):
-    """The config of ``notify_tenant``; without ``tenant_id`` the tenant of the event's account is told."""
+    """The config of ``notify_tenant``; without ``tenant_id`` the tenant of the event's account is notified."""
 
     kind: str = Field(min_length=1, max_length=200)
     data: dict[str, Any] = Field(default_factory=dict)
@@ -184,14 +184,14 @@ class NotifyTenant(ActionConfig):
 
 @action("notify_tenant", check=checked_by(NotifyTenant))
 async def notify_tenant(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
-    """Send a signed message to the tenant (``TENANT_NOTIFY_URL``); the result says whether there was whom to tell."""
+    """Send a signed message to the tenant (``TENANT_NOTIFY_URL``); the result says whether it was sent."""
     settings = read_config(NotifyTenant, config, step.at)
     tenant_id = settings.tenant_id or await _tenant_of(step.event, step.ctx.truto)
     return {"sent": await step.ctx.notify.tenant(tenant_id, settings.kind, settings.data)}
 
 
 async def _tenant_of(event: Event, truto: AsyncTruto) -> str | None:
-    """Whose account the event is about, by the word of the API; a payload's only where there is no such account."""
+    """The tenant of the event's account according to the API; the payload's only if there is no such account."""
     if event.account_id is not None:
         with suppress(NotFound):
             return (await truto.integrated_accounts.get(event.account_id)).tenant_id
@@ -199,7 +199,7 @@ async def _tenant_of(event: Event, truto: AsyncTruto) -> str | None:
 
 
 def _named_tenant(event: Event) -> str | None:
-    """The tenant that the event names; ``None`` where neither Truto nor a workflow says so: anybody can name one."""
+    """The tenant that the event names; ``None`` unless it is from Truto or a workflow: anyone can name a tenant."""
     return event.tenant_id if event.platform or event.source == WORKFLOWS_SOURCE else None
 
 
@@ -212,7 +212,7 @@ class NotifyOperators(ActionConfig):
 
 @action("notify_operators", check=checked_by(NotifyOperators))
 async def notify_operators(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
-    """Tell the operators (``NOTIFY_URLS``); the result says whether all were reached. Does not fail."""
+    """Notify the operators (``NOTIFY_URLS``); the result says whether all were reached. Does not fail."""
     settings = read_config(NotifyOperators, config, step.at)
     return {"reached": await step.ctx.notify.operators(settings.title, settings.body)}
 
@@ -261,7 +261,7 @@ class RunHandler(ActionConfig):
 
 @action("run_handler", check=checked_by(RunHandler))
 async def run_handler(config: Mapping[str, Any], step: StepContext) -> None:
-    """Run a registered handler on the event; what it keeps with ``ctx.step`` is kept for this step alone."""
+    """Run a registered handler on the event; its ``ctx.step`` results are stored for this step alone."""
     name = read_config(RunHandler, config, step.at).handler
     handler = step.services.registry.get(name)
     if handler is None or name.startswith("workflow"):

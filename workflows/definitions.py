@@ -23,7 +23,7 @@ _MAX_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WorkflowFile:
-    """A definition and where it stands. Its name is the file's, without the suffix: renamed, it is another workflow."""
+    """A definition and its file. The name is the file's without suffix: a renamed file is another workflow."""
 
     path: Path
     name: str
@@ -67,7 +67,7 @@ def _action_faults(compiled: CompiledWorkflow, known: Actions) -> list[WorkflowF
 def load_workflows(folder: Path, known: Actions = actions) -> list[WorkflowFile]:
     """All workflows of *folder*. Raises :class:`ConfigError` naming every fault by file and keys."""
     if not folder.is_dir():
-        raise ConfigError(f"WORKFLOWS_DIR: {folder} is no folder")
+        raise ConfigError(f"WORKFLOWS_DIR: {folder} is not a folder")
     found: dict[str, WorkflowFile] = {}
     faults = []
     for path in document_paths(folder):

@@ -15,8 +15,8 @@ class WorkflowsError(Exception):
 
 
 class HttpRequestFailed(WorkflowsError):
-    """The other side did not answer, or asked to try again later."""
+    """The server did not answer, or asked to try again later."""
 
 
 class AddressRefused(WorkflowsError):
-    """The host has an address that is not public, and nobody allowed it."""
+    """The host has an address that is neither public nor allowed."""

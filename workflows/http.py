@@ -1,4 +1,4 @@
-"""``http_request``: HTTP to where a workflow's author says, and to nowhere inside our own network.
+"""``http_request``: HTTP requests of workflows to public addresses, not into our own network.
 
 Connections are kept for a scheme, host and port; :mod:`workflows.network` decides where they may lead. Redirects
 are not followed, and what is answered is read within bounds.
@@ -28,7 +28,7 @@ _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class HttpRequests:
-    """The way out, for one worker process. Without a *secret* (``whsec_…``) requests are not signed.
+    """The HTTP client of workflows, one per worker process. Without a *secret* (``whsec_…``) requests are not signed.
 
     *transport* brings its own certificates or pool; where it connects to is checked all the same.
     """
@@ -80,7 +80,7 @@ class HttpRequests:
         try:
             async with asyncio.timeout(request.timeout), sending as response:
                 kept = {k: v for k, v in response.headers.items() if k in ("content-type", "location", "retry-after")}
-                # What comes with a refusal is of no interest, so nobody can make us read it.
+                # The body of an error is not read, so its size does not matter.
                 body = await _read(response, at) if response.is_success else b""
                 return response.status_code, kept, _parsed(body, kept.get("content-type", ""))
         except AddressRefused as exc:

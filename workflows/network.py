@@ -1,4 +1,4 @@
-"""Where ``http_request`` may connect to: out into the internet, and to nothing inside our own network.
+"""Where ``http_request`` may connect to: public addresses, and nothing inside our own network.
 
 A name is resolved and all its addresses are checked for each new connection, which is then made to one of them: a name
 that changes its answer between check and use gains nothing.
@@ -26,8 +26,8 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-# All of it but global unicast (IANA's special-purpose registries), written out because what `ipaddress` calls global
-# differs between releases of Python.
+# All that is not global unicast (IANA's special-purpose registries). Listed here because `ipaddress.is_global` differs
+# between releases of Python.
 _INSIDE = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -60,7 +60,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Whether *address* is global unicast: out in the internet, and no cloud's metadata service.
+    """Whether *address* is global unicast, and not the metadata service of a cloud.
 
     An IPv6 address that stands for an IPv4 one (mapped, or of NAT64) is judged by that one.
     """
@@ -77,7 +77,7 @@ def _is_within(address: Address, networks: Iterable[_Network]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Where requests may go although it is inside: ``host``, ``host:port`` or networks such as ``10.0.0.0/8``.
+    """Internal addresses that are allowed: ``host``, ``host:port`` or networks such as ``10.0.0.0/8``.
 
     Raises :class:`ConfigError` for an entry that is none of these.
     """
@@ -97,7 +97,7 @@ class Allowed:
         return cls(frozenset(hosts), tuple(networks))
 
     def includes(self, host: str, port: int, address: Address) -> bool:
-        """Whether this address may be spoken to under this name, which is in lower case and ASCII."""
+        """Whether this address is allowed for this host name, given in lower-case ASCII."""
         return (
             is_public(address)
             or not self.hosts.isdisjoint({(host, None), (host, port)})

@@ -1,8 +1,8 @@
-"""Run a workflow for an event: condition, steps one after the other, and a record of all of it.
+"""Run a workflow for an event: check the condition, run the steps in order, and record both.
 
-A workflow is a handler, so that attempts, backoff, dead letters, replay and parking are those of handlers. Each step is
-one of the handler's steps: done once, its result kept. A run goes on with the definition under which its first step was
-done, also when there is a newer one by then.
+A workflow is a handler, so it has the attempts, backoff, dead letters, replay and parking of handlers. Each step is one
+of the handler's steps: it runs once, and its result is stored. A run continues with the definition of its first step,
+even if there is a newer one.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ _NAMESPACE = uuid.UUID("b3b6f5c1-64a2-4f0e-8a43-1f6f0c9c7d2e")
 _MAX_RECORD_BYTES = 1024 * 1024
 
 _CONTROL = (PutAside, Postponed, LeaseLost, RateLimited, NeedsReauth)
-"""Not failures: the run goes on later, or elsewhere."""
+"""Not failures: the run continues later, or in another worker."""
 
 _LASTING = (WorkflowFailed, DeadLetter, BadRequest, NotFound, Forbidden)
-"""What would fail again in the same way."""
+"""Errors that would repeat in every attempt."""
 
 
 def run_id_of(workflow: str, event_key: str) -> str:
-    """The one run of this workflow for the event with that key."""
+    """The id of the only run of this workflow for the event with that key."""
     return str(uuid.uuid5(_NAMESPACE, f"{workflow}\0{event_key}"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A run in one attempt. ``has_begun`` says that something of it was done before, so its condition held then."""
+    """A run in one attempt. ``has_begun``: an earlier attempt ran some of it, so its condition was true."""
 
     id: str
     event: Event
@@ -71,14 +71,14 @@ class _Run:
 
 @dataclass(slots=True)
 class _Progress:
-    """What a run has got to in this attempt: steps that are over, the trace, and the step it is at."""
+    """The progress of a run in this attempt: finished steps, the trace, and the current step."""
 
     results: list[dict[str, Any]] = field(default_factory=list)
     trace: list[TraceEntry] = field(default_factory=list)
     current: CompiledStep | None = None
 
     def record(self, error: str | None = None, *, attempts: int = 1, skipped: bool = False) -> bytes:
-        """The run's ``result`` as Truto writes one (docs: workflow runs), with our trace."""
+        """The run's ``result`` in Truto's format (docs: workflow runs), with our trace."""
         steps = list(self.results)
         if error is not None and self.current is not None:
             definition = self.current.definition
@@ -111,12 +111,12 @@ class WorkflowHandler:
 
     @property
     def timeout(self) -> float:
-        """How long (s) an attempt may take: all steps at their limits, and some time to keep their results."""
+        """The time limit (s) of an attempt: the limits of all steps, and some time to store results."""
         steps = self.compiled.definition.config.steps
         return max(300.0, 60.0 + sum(step.timeout or DEFAULT_TIMEOUT_SECONDS for step in steps))
 
     async def run(self, event: Event, ctx: Context) -> None:
-        """Run the workflow for *event*, or go on with it."""
+        """Start the run for *event*, or continue it."""
         steps = ctx.steps
         run_id = run_id_of(self.name, event.key)
         if not self._kept:
@@ -208,7 +208,7 @@ class WorkflowHandler:
         )
 
     async def _do(self, run: _Run, number: int, prepared: Prepared, trace: list[TraceEntry]) -> dict[str, Any]:
-        """The record of a step, done now unless it was done before."""
+        """The record of a step. Runs the step, unless an earlier attempt did."""
         step = run.compiled.steps[number]
         definition = step.definition
         record: dict[str, Any] = {"type": definition.type, "action": definition.action, "success": True}
@@ -218,9 +218,11 @@ class WorkflowHandler:
         action = self._actions.get(definition.action)
         if action is None:
             known = ", ".join(sorted(self._actions.names()))
-            raise WorkflowFailed(f"{definition.action!r} is no action of this worker; known are {known}", at=step.at)
+            raise WorkflowFailed(
+                f"{definition.action!r} is not an action of this worker; known are {known}", at=step.at
+            )
         config = prepared.config
-        if not step.is_stable:  # what asks the clock or for random numbers must not say something else next time
+        if not step.is_stable:  # a value from the clock or a random number must not change in the next attempt
             config = await run.ctx.step(f"{number}.config", lambda: dict(prepared.config))
         context = StepContext(run.event, run.ctx, run.id, number, definition, self._services)
         failures = 0 if run.had_failed else _failures(run, number)
@@ -248,13 +250,13 @@ class WorkflowHandler:
         if retry is None or isinstance(exc, _LASTING):
             return
         if failures >= retry.attempts:
-            raise WorkflowFailed(f"failed {failures} times, at last with {message}", at=step.at) from exc
+            raise WorkflowFailed(f"failed {failures} times; last error: {message}", at=step.at) from exc
         await self._end(run.ctx, run.id, "running", b"{}", error=message)
         delay = Backoff(min(retry.base, retry.cap), retry.cap).delay(failures)
         raise Postponed(f"{step.at} failed and is tried again", after=delay) from exc
 
     async def _failed(self, exc: Exception, run_id: str, ctx: Context, progress: _Progress) -> None:
-        """Say why the run failed, or why this attempt did when there will be another one."""
+        """Record why the run failed, or why this attempt did if there is another one."""
         if isinstance(exc, EvaluationFailed):
             progress.trace.append(exc.entry)
         lasting = isinstance(exc, _LASTING) or ctx.attempt >= ctx.max_attempts
@@ -277,10 +279,10 @@ class WorkflowHandler:
 def _decided(
     compiled: CompiledWorkflow, number: int, scope: Scope, trace: list[TraceEntry], *, has_begun: bool
 ) -> tuple[Verdict, Prepared | None]:
-    """The verdict on the run, and the step prepared; ``None`` where there is nothing to do. Adds to *trace*."""
+    """The verdict of the condition, and the prepared step; ``None`` if it is skipped. Appends to *trace*."""
     verdict = compiled.decide(scope) if number == 0 else Verdict(holds=True)
     trace += verdict.trace
-    # Where something was done already, the condition held: the run is not stopped half-way.
+    # The condition was true when an earlier attempt ran a step: do not stop the run half-way.
     if number >= len(compiled.steps) or not (verdict.holds or has_begun):
         return verdict, None
     prepared = compiled.steps[number].prepare(scope)
@@ -295,7 +297,7 @@ def _failures(run: _Run, number: int) -> int:
 async def _act(
     action: Action, config: Mapping[str, Any], context: StepContext, record: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Do it, within the step's time, and write down how it went."""
+    """Run the step within its time limit, and record the outcome."""
     limit = context.step.timeout or DEFAULT_TIMEOUT_SECONDS
     began, started = time.time(), time.perf_counter()
     more: dict[str, Any] = {}
@@ -308,6 +310,6 @@ async def _act(
         if not timer.expired():
             raise
         raise TimeoutError(f"the step took longer than {limit:g} s") from exc
-    encode_result(str(context.number), result)  # its own complaint would be about the record
+    encode_result(str(context.number), result)  # checked here, because a later error would name the record
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     return {**record, "result": result, "started_at": round(began, 3), "milliseconds": milliseconds, **more}

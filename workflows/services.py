@@ -1,4 +1,4 @@
-"""What actions need besides a handler's context; made once for each worker process."""
+"""The services of actions, created once per worker process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THREADS = 2
 
 @dataclass(slots=True)
 class Services:
-    """The handlers that can be called, the way out over HTTP, and threads for expressions.
+    """The callable handlers, the HTTP client, and threads for expressions.
 
     An expression may take 0.2 s of CPU, and more over a large event: in threads of their own, such do not hold up the
     loop.
@@ -33,7 +33,7 @@ class Services:
     )
 
     async def evaluate(self, decide: Callable[[], _Answer]) -> _Answer:
-        """What *decide* answers, called in a thread. Raises what it raises."""
+        """Call *decide* in a thread, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, decide)
 
     async def aclose(self) -> None:

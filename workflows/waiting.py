@@ -1,12 +1,12 @@
-"""``sleep`` and ``wait_for_event``: runs that wait hold no worker, no memory but Redis', and no attempt.
+"""``sleep`` and ``wait_for_event``. A waiting run takes no slot and no attempt, and no memory outside of Redis.
 
-A sleeping run lies in the queue and is due when it wakes. So does one that waits for an event, due at its timeout, and
-it is indexed by the event's type, and by account where it names one. Events of these types are handled by
-:func:`wake_waiting`, which gives a matching event to the run as the result of its step and makes it due at once.
+A sleeping run is in the queue, due when it wakes. A run that waits for an event is in the queue too, due at its
+timeout, and is indexed by the event's type, and by account if it names one. :func:`wake_waiting` handles events of
+these types: it stores a matching event as the result of the run's step, and makes the run due at once.
 
-An event may come before the run begins to wait: while the step before is still at it, or between a look and the wait.
-So the last events of such types are remembered, a run looks at them first, and the script that lets it wait refuses
-when more have come since that look.
+An event may arrive before the run waits: during the previous step, or between the check and the wait. So the last
+events of such types are stored, and a run checks them first. The script that starts the wait refuses if more events
+have arrived since the check.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from workflows.config import ActionConfig, read_config
 from workflows.services import Services
 
 WAKER = "workflows:wait_for_event"
-"""The name of the handler that wakes what waits."""
+"""The name of the handler that wakes waiting runs."""
 
 _MAX_SECONDS = 90 * 86_400.0
 _MAX_REMEMBERED_BYTES = 32 * 1024
@@ -53,7 +53,7 @@ def _check_sleep(step: Step, at: str) -> None:
 
 @action("sleep", durable=True, check=_check_sleep)
 async def sleep(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
-    """Go on after so many seconds."""
+    """Continue after some seconds."""
     wanted = read_config(Sleep, config, step.at)
     now = await confirmed(step.ctx.steps.store.now)
     until = await step.ctx.step(_until_name(step), lambda: now + wanted.seconds)
@@ -79,7 +79,7 @@ class WaitForEvent(ActionConfig):
 
     @property
     def bucket(self) -> str:
-        """Where the waiting run is found."""
+        """The index entry of the waiting run."""
         return bucket_of(self.event, self.account_id)
 
 
@@ -111,7 +111,7 @@ def _check_wait(step: Step, at: str) -> None:
 
 def _refuse_step_keys(step: Step, at: str) -> None:
     if step.timeout is not None or step.retry is not None:
-        raise WorkflowFailed("timeout and retry beside it have no meaning for what only waits", at=at)
+        raise WorkflowFailed("timeout and retry have no effect on a step that waits: leave them out", at=at)
 
 
 @functools.lru_cache(maxsize=512)
@@ -128,7 +128,7 @@ def _compiled(source: str, at: str) -> Expression:
 
 @action("wait_for_event", durable=True, check=_check_wait)
 async def wait_for_event(config: Mapping[str, Any], step: StepContext) -> dict[str, Any]:
-    """Go on when the event has come; the result is ``{event, timed_out}``."""
+    """Continue when the event arrives; the result is ``{event, timed_out}``."""
     wanted = read_config(WaitForEvent, config, step.at)
     if len(orjson.dumps(wanted.with_)) > _MAX_WITH_BYTES:
         raise WorkflowFailed(f"has more than {_MAX_WITH_BYTES} bytes", at=f"{step.at}.with")
@@ -137,7 +137,7 @@ async def wait_for_event(config: Mapping[str, Any], step: StepContext) -> dict[s
     found = await _arrived(wanted, step)
     if found is None:
         if wanted.on_timeout == "fail":
-            raise WorkflowFailed(f"no matching {wanted.event} came within {wanted.timeout:g} s", at=step.at)
+            raise WorkflowFailed(f"no matching {wanted.event} arrived within {wanted.timeout:g} s", at=step.at)
         return {"event": None, "timed_out": True}
     if "match_failed" in found:
         raise WorkflowFailed(found["match_failed"], at=f"{step.at}.match")
@@ -145,7 +145,7 @@ async def wait_for_event(config: Mapping[str, Any], step: StepContext) -> dict[s
 
 
 async def _arrived(wanted: WaitForEvent, step: StepContext) -> dict[str, Any] | None:
-    """The event that came; ``None`` when the time is over. Raises :class:`PutAside` when it is to be waited for."""
+    """The event that arrived; ``None`` after the timeout. Raises :class:`PutAside` while the run has to wait."""
     steps, store = step.ctx.steps, step.ctx.steps.store
     name = _event_name(step.number)
     if (kept := steps.kept(name)) is not None:
@@ -174,7 +174,7 @@ async def _arrived(wanted: WaitForEvent, step: StepContext) -> dict[str, Any] | 
 
 
 async def _let_wait(wanted: WaitForEvent, step: StepContext, seconds: float, seen: int) -> bool:
-    """Whether the run waits now; if not, events have come that it has not looked at."""
+    """Start to wait; false if events have arrived that the run has not checked."""
     entry: dict[str, Any] = {"n": step.number, "own": step.event.key}
     if wanted.match is not None:
         entry |= {"match": wanted.match, "with": wanted.with_}
@@ -195,7 +195,7 @@ async def _let_wait(wanted: WaitForEvent, step: StepContext, seconds: float, see
 
 
 def _until_name(step: StepContext) -> str:
-    """Under this name the end of the step's time is kept, by Redis' clock, whatever happens meanwhile."""
+    """The name under which the step's timeout is stored, by Redis' clock, for all attempts."""
     return f"{step.number}.until"
 
 
@@ -218,7 +218,7 @@ def _first_match(documents: Sequence[bytes], wanted: WaitForEvent, step: StepCon
 
 
 def _matches(match: str, values: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Whether *event* is the one. Raises :class:`WorkflowFailed` when the expression fails."""
+    """Whether *event* matches. Raises :class:`WorkflowFailed` if the expression fails."""
     trigger = Trigger(
         event["id"], event["event"], event["payload"], event["environment_id"], event["webhook_id"], event["created_at"]
     )
@@ -230,13 +230,13 @@ def _matches(match: str, values: Mapping[str, Any], event: Mapping[str, Any]) ->
 
 
 async def wake_waiting(event: Event, ctx: Context, services: Services) -> None:
-    """Handle an event that runs may wait for: give it to those whose match it is."""
+    """Handle an event that runs may wait for: wake the runs that it matches."""
     store = ctx.steps.store
     document = trigger_of(event).document()
     arrival = orjson.dumps(
         {"key": event.key, "at": event.received_at.timestamp(), "account_id": event.account_id, "event": document}
     )
-    # First remembered, then looked for: who begins to wait in between is refused, and looks again.
+    # Store it first, then wake: a run that starts to wait in between is refused, and checks again.
     await store.runs.remember_arrival(event.type, arrival if len(arrival) <= _MAX_REMEMBERED_BYTES else b"")
     kept = orjson.dumps(document)
     if len(kept) > _MAX_RESULT_BYTES:
@@ -268,7 +268,7 @@ async def _wake(
 def _sorted_out(
     page: Sequence[Waiting], key: str, document: Mapping[str, Any]
 ) -> tuple[list[tuple[Waiting, str]], list[tuple[Waiting, str, str]]]:
-    """Who of *page* gets the event, and whose match cannot be evaluated, so that the run has to fail."""
+    """The runs of *page* that the event matches, and those whose match fails, so that the run has to fail."""
     matched, failed = [], []
     for waiting in page:
         entry = orjson.loads(waiting.entry)

@@ -1,4 +1,4 @@
--- Take events in, each exactly once, and say for each whether it was new.
+-- Accept events, each exactly once, and return for each whether it was new.
 -- ARGV: prefix, number of sources with limits, then for each of them: source, most events, bytes and parked events (0: any
 --   number), then for every event: key (a space and its key without the type, where that differs), meta (JSON without
 --   newlines), body, raw ('' when it equals the body). The body of a large event is '', its raw the name of an offer: body
@@ -6,17 +6,17 @@
 --   would cost as much as writing them
 -- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose type or body differs from that of the first, 3 not
 --   taken: its source has as much here as it may
--- An event goes straight to a worker that waits: it is leased to it here, and what it hears is token, key and stored event,
--- a line each. A second script call, and the fsync behind it, would cost it as much again as all the rest.
+-- An event is pushed to an idle worker: it is leased here, and the message is token, key and stored event, one line each.
+-- A claim, with its fsync, would cost as much again as all the rest.
 local answers, fresh, duplicates, conflicts = {}, {}, 0, 0
--- What a subscriber does not read in time is held in Redis' memory.
+-- Redis buffers unread messages in memory.
 local MAX_PUSHED_BYTES = 65536
 
--- Whether this event was leased to a worker that waits. If not, one of them may have been woken for it.
+-- Whether this event was leased to an idle worker. If not, one may have been woken for it.
 local function hand_out(event)
   local worker = idle_worker()
   while worker and worker.free > 0 and not event.is_large and #event.stored <= MAX_PUSHED_BYTES do
-    -- Those of claims end with less than 1e9: no token of theirs is like this one.
+    -- Tokens of claims end with less than 1e9, so they never equal this one.
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
       if worker.free > 1 then redis.call('ZINCRBY', P .. 'idle', -1, worker.entry) else no_longer_idle(worker) end
@@ -66,10 +66,10 @@ local function is_same(event, known, over)
   return (first or event.digest) == event.digest and has_same_body(event.key, known, event.body, event.raw)
 end
 
--- Without the headers: whoever sends the same again and again would fill the history with them.
+-- Without the headers, so that repeated deliveries do not fill the history.
 local function without_headers(meta) return (string.gsub(meta, ',"headers":{.*$', '}')) end
 
--- Told in the history even before the first claim has begun it.
+-- Recorded even before the first claim starts the history.
 local function note_conflict(key, known, meta)
   local history = P .. 'history:' .. key
   if redis.call('EXISTS', history) == 0 then
@@ -105,7 +105,7 @@ for i = 3, first - 1, 4 do
     or parked > 0 and redis.call('ZCARD', P .. 'unhandled:' .. source) >= parked
 end
 
--- Before anything is written: all of the events are taken in, or none.
+-- Check before the first write: all of the events are accepted, or none.
 for i = first, #ARGV, 4 do
   if ARGV[i + 2] == '' and redis.call('EXISTS', offered(ARGV[i + 3])) == 0 then
     return redis.error_reply('OFFERGONE a large body expired before its event was accepted')

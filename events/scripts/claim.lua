@@ -1,4 +1,4 @@
--- Lease due work: its score moves to now + lease, so a claim that is never finished becomes due again by itself.
+-- Lease due work: its score becomes now + lease, so an unfinished claim is due again by itself.
 -- ARGV: prefix, most, lease in ms, owner, suspect (work with exactly so many unfinished claims is leased alone, and counts
 --   none until it begins; -1 for never), whether such work is wanted now (1 or 0), how many the owner has free slots for,
 --   bytes of large bodies that it holds, the most that it may hold (a larger body comes when it holds none),
@@ -11,7 +11,7 @@ local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
 local held, max_held = tonumber(ARGV[8]), tonumber(ARGV[9])
 local MAX_INLINE_BYTES = 65536
 local queue = P .. 'queue'
--- So much work at the head of the queue is looked past: suspects when none is wanted, large events when there is no room.
+-- The limit of work that is skipped at the head of the queue: unwanted suspects, and large events without room.
 local MAX_SKIPPED = 100
 even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
@@ -19,7 +19,7 @@ local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'L
   wants_suspect and held == 0 and most or most + MAX_SKIPPED)
 local answer, leased, alone, crowded = { -1, math.floor(now) }, 0, false, false
 
--- Whether an ordered handler may want this piece. Until that is known, no later piece may start in any ordered lane.
+-- Whether an ordered handler may match this piece. Until it is decided, no later piece may start in an ordered lane.
 local function may_be_ordered(handler, meta)
   local readable, event = pcall(cjson.decode, meta)
   local kind = readable and type(event) == 'table' and type(event.type) == 'string' and event.type
@@ -34,15 +34,15 @@ local function may_be_ordered(handler, meta)
   return false
 end
 
--- Whether there is room for a large body. If not, there is none for those behind it: it would never have its turn.
+-- Whether there is room for a large body. If not, later large bodies wait too, or this one would never have its turn.
 local function fits(bytes)
   if bytes == 0 then return true end
   crowded = crowded or held > 0 and held + bytes > max_held
   return not crowded
 end
 
--- The stored event (only its head where its body is large), its time and meta, and the size of a large body. While one is
--- held, what an earlier version stored, body and all, is not read before there is room for it.
+-- The stored event (only its head if its body is large), its time and meta, and the size of a large body. An event that an
+-- earlier version stored with a large body is read only if there is room for it.
 local function look_at(key)
   local length = held > 0 and redis.call('STRLEN', P .. 'event:' .. key) or 0
   if length > 2 * MAX_INLINE_BYTES and not fits(length) then return nil end
@@ -105,8 +105,8 @@ for i = 1, #members, 2 do
   -- What is left has no place in its ordered lane yet, so nothing may pass it.
   if crowded and #ARGV > 9 then break end
 end
--- Whoever took less than it could begin will wait, and be given so many new events as they come; who has the most slots
--- free is given the next. With ordered handlers a claim has to look at what it leases: such workers are told to claim, no more.
+-- A worker that got less than its free slots becomes idle, and new events are pushed to the one with the most free slots.
+-- With ordered handlers, every lease needs a claim: such workers are only woken.
 local idle, free = owner .. ' ' .. ARGV[3], tonumber(ARGV[7])
 if leased < free and not alone then
   redis.call('ZADD', P .. 'idle', #ARGV > 9 and 0 or free - leased, idle)

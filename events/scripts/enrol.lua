@@ -1,5 +1,5 @@
 -- Keep what a handshake brings before anything has proven its sender: only while an operator has opened an enrolment
--- window for the source. The first one closes it; whoever repeats what is kept already changes nothing, and is told so.
+-- window for the source. The first one closes it; repeating the stored values changes nothing, and answers 1.
 -- ARGV: prefix, source, then name and value (JSON) for each
 -- Answer: 1 it is kept, 0 nothing was changed
 local context = P .. 'context:' .. ARGV[2]

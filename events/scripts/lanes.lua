@@ -28,7 +28,7 @@ local function next_start(lane, count, period)
   return math.max(now, tonumber(redis.call('LINDEX', starts, -count)) + period)
 end
 
--- Give slots to those who wait, for as long as there are some. Never more than the limit, so never a walk over them all.
+-- Give free slots to waiting pieces. Never more than the limit, so this never walks over all of them.
 local function advance(lane)
   local waiting, holding = P .. 'waiting:' .. lane, P .. 'holding:' .. lane
   local limits = redis.call('HMGET', P .. 'lane:' .. lane, 'limit', 'ordered', 'count', 'period', 'pending')
@@ -56,7 +56,7 @@ local function advance(lane)
   end
 end
 
--- *member* has nothing to do with its lane any more: whoever waits behind it goes on.
+-- *member* leaves its lane, and the pieces behind it move on.
 local function leave(member, lane)
   local state = P .. 'lane:' .. lane
   redis.call('SREM', P .. 'holding:' .. lane, member)

@@ -1,4 +1,4 @@
--- How work is leased, by a claim or in the moment of its acceptance.
+-- Leasing of work, by a claim or when it is accepted.
 
 -- What an event counts for: its source, and the bytes that its acceptance has counted, if it did; and its checksum.
 local function share_of(meta)
@@ -24,10 +24,10 @@ local function lease_until(ending, member, token, claims, order, source, bytes, 
   end
 end
 
--- The first lease begins the history, not the accept: that has to be quick.
+-- The first lease starts the history, not the accept script, which has to be fast.
 local function begin_history(key, received, meta, claimed)
   local history, beginning = P .. 'history:' .. key, received .. ' received ' .. without_digest(meta)
-  -- A conflict may have begun it before.
+  -- A conflict may have started it before.
   if redis.call('RPUSH', history, beginning, stamp .. ' ' .. claimed) > 2 then
     redis.call('LREM', history, -1, beginning)
   end

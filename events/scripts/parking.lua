@@ -1,8 +1,8 @@
--- Work that is parked because nobody handles its type. It is found by its source, because only such work is ever let go:
--- what waits for an account, or for a handler that another version has, stays until someone acts.
+-- Work that is parked because no handler matches its type, indexed by source. Only such work is ever dropped: work that
+-- waits for an account, or for a handler of another version, stays until someone acts.
 --   unhandled           the sources that have such work, or had it
 --   unhandled:<source>  sorted set of the members by the time they were parked
---   let_go              hash of what was let go, by source and type: count, first and last time (JSON)
+--   let_go              hash of what was dropped, by source and type: count, first and last time (JSON)
 
 local MAX_TYPES_COUNTED = 1000
 
@@ -48,8 +48,8 @@ local function let_go(member, source, why, dedup_ttl, history_ttl)
   close(member, dedup_ttl, history_ttl, source, bytes, digest)
 end
 
--- Let the oldest of *source* go, at most *most* of them, until no more is left than *events* and *bytes*, and nothing that
--- was parked before *since*. Ends with settle().
+-- Drop the oldest parked work of *source*, at most *most* pieces, until no more than *events* and *bytes* are left, and
+-- none from before *since*. Ends with settle().
 local function bound_unhandled(source, events, bytes, since, most, dedup_ttl, history_ttl)
   local parked = P .. 'unhandled:' .. source
   local held = redis.call('ZCARD', parked)

@@ -5,7 +5,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000 -- ms, with the microseconds behind the point: they keep the order
 local stamp = string.format('%.0f', math.floor(now))
 
--- Of the workers that wait, the one with the most slots free; nil when nobody waits.
+-- The idle worker with the most free slots; nil if none is idle.
 local function idle_worker()
   local idle = redis.call('ZREVRANGE', P .. 'idle', 0, 0, 'WITHSCORES')
   if not idle[1] then return nil end
@@ -15,13 +15,13 @@ end
 
 local function no_longer_idle(worker) redis.call('ZREM', P .. 'idle', worker.entry) end
 
--- Whether it hears *message*. It does not when it has gone away, nor where publishing is forbidden: workers also look.
+-- Publish *message* to a worker; false if it is gone, or publishing is forbidden. Workers also claim once a second.
 local function tell(worker, message)
   local heard = redis.pcall('PUBLISH', P .. 'worker:' .. worker.owner, message)
   return type(heard) == 'number' and heard > 0
 end
 
--- One worker is told that there is work; it tells the next one when it leaves some behind.
+-- Tell one idle worker that there is work; its claim wakes the next one if work is left.
 local function wake()
   local worker = idle_worker()
   while worker do
@@ -33,8 +33,8 @@ end
 
 local function key_of(member) return string.match(member, '^[^|]+') end
 
--- A sender that repeats one event for ever must not fill the memory with the story of it: once it is full, each
--- entry takes the place of the last one, so that the beginning and the end are always told.
+-- A sender that repeats one event endlessly must not fill the memory with its history: a full history replaces its last
+-- entry, so that beginning and end are kept.
 local MAX_ENTRIES = 500
 local function note(key, entry)
   local history = P .. 'history:' .. key
@@ -44,11 +44,11 @@ local function note(key, entry)
   end
 end
 
--- Redis at its memory limit refuses a script at the first command that may use more memory, but no longer once it has
--- written. What workers do has to go on then, or the memory would never be freed again.
+-- At its memory limit Redis refuses a script whose first write may use more memory. A DEL first lets the script run:
+-- the scripts of workers have to, because they free memory.
 local function even_when_full() redis.call('DEL', P .. 'full') end
 
--- The checksum of type and body in the meta of an event, to which what comes again is held; nil for older versions' events.
+-- The checksum of type and body in the meta of an event, to find conflicts; nil for events of older versions.
 local function digest_of(meta) return string.match(meta, '^{"source":"[^"\\]*","bytes":%d+,"digest":(%d+),') end
 local function without_digest(meta)
   return (string.gsub(meta, '^({"source":"[^"\\]*","bytes":%d+,)"digest":%d+,', '%1'))

@@ -41,7 +41,7 @@ class Transform(Jsonata.JFunction):  # type: ignore[misc] # the library has no t
         if isinstance(match, dict):
             match.update(update)
         elif update and not isinstance(match, list):
-            raise ExpressionError("a transform matches something that is no object", code="function")
+            raise ExpressionError("a transform matches something that is not an object", code="function")
 
     def _delete(self, match: Any) -> None:
         if self._expr.delete is None:

@@ -182,7 +182,7 @@ def compile_workflow(
         at = f"config.steps.{number}"
         if actions is not None and step.action not in actions:
             known = ", ".join(sorted(actions))
-            faults.append(WorkflowFault(f"{at}.action", f"{step.action!r} is no action; known are {known}"))
+            faults.append(WorkflowFault(f"{at}.action", f"{step.action!r} is not an action; known are {known}"))
         if step.cron_expression is not None and step.action not in cron_actions:
             faults.append(WorkflowFault(f"{at}.cron_expression", f"has no meaning for the action {step.action!r}"))
         config = _config(step, f"{at}.config", faults)

@@ -39,7 +39,7 @@ def check_cron(expression: str) -> str:
     try:
         next(CronSim(expression, datetime.now(UTC)))
     except CronSimError as exc:
-        raise ValueError(f"is no cron expression: {exc}") from None
+        raise ValueError(f"is not a cron expression: {exc}") from None
     except StopIteration:
         raise ValueError("is a cron expression that no moment fits") from None
     return expression

@@ -39,7 +39,7 @@ def sync_job_cron_trigger(config: Mapping[str, Any], cron_expression: str, *, at
 def _checked(config: Mapping[str, Any], known: frozenset[str], at: str) -> dict[str, Any]:
     found = {name: value for name, value in config.items() if value is not None}
     if unknown := sorted(found.keys() - known):
-        raise WorkflowFailed(f"{unknown[0]!r} is no field of it; known are {', '.join(sorted(known))}", at=at)
+        raise WorkflowFailed(f"{unknown[0]!r} is not a field of it; known are {', '.join(sorted(known))}", at=at)
     if "sync_job_id" not in found:
         raise WorkflowFailed("is missing", at=f"{at}.sync_job_id")
     for name in _IDS:

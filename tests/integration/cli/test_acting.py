@@ -188,4 +188,4 @@ def test_what_somebody_else_took_meanwhile_is_said(filled: Commands) -> None:
     filled.monkeypatch.setattr(Inspection, "replay", late)
     shown = filled("replay", "--all")
     assert "2 dead letters will run again" in shown.out
-    assert "1 had been taken by somebody else" in shown.err
+    assert "1 were taken by somebody else" in shown.err

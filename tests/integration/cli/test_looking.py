@@ -73,7 +73,7 @@ def test_the_story_of_a_dead_letter_names_cause_place_and_remedy(commands: Comma
 
 @pytest.mark.parametrize(
     ("event_id", "now"),
-    [("parked-1", "replay --parked parked-1"), ("done-1", "no longer kept"), ("ready-1", "in the queue")],
+    [("parked-1", "replay --parked parked-1"), ("done-1", "no longer stored"), ("ready-1", "in the queue")],
 )
 def test_the_story_of_an_event_ends_with_where_it_is(commands: Commands, event_id: str, now: str) -> None:
     commands.on_store(one_of_each)

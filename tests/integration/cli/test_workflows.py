@@ -94,7 +94,7 @@ def test_check_names_every_fault_with_its_file_and_place(commands: Commands, wor
     for fault in (
         "a.yaml: config.actions: ",
         "b.yaml: line 1: the key 'trigger_name' is there twice",
-        "c.json: config.steps.0.action: 'sing' is no action",
+        "c.json: config.steps.0.action: 'sing' is not an action",
         "d.json: config.steps.0.config: must be an object whose `event`",
         "e.json: config.steps.0.config.title: is missing",
         "first.yaml: first.json has the same name",

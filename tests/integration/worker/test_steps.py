@@ -158,7 +158,7 @@ async def test_a_name_that_is_used_twice_makes_a_dead_letter(store: Store, regis
     async with working(store, registry):
         await store.accept([event])
         await ended(store, event, "dead")
-    assert "'x' is there twice" in (await store.inspection.dead_letters())[0].note["error"]
+    assert "'x' is used twice" in (await store.inspection.dead_letters())[0].note["error"]
 
 
 async def test_a_result_that_cannot_be_kept_makes_a_dead_letter_at_once(store: Store, registry: Registry) -> None:

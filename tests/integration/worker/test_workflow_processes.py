@@ -72,5 +72,5 @@ async def test_a_worker_does_not_start_with_workflows_that_have_faults(
         await eventually(lambda: process.poll() is not None, seconds=20)
         assert process.returncode == 2
     told = (tmp_path / "worker.log").read_text()
-    assert "workflows/flow.yaml: config.steps.0.action: 'sing' is no action" in told
+    assert "workflows/flow.yaml: config.steps.0.action: 'sing' is not an action" in told
     assert "workflows/other.json: config.run_if: is not valid JSONata" in told

@@ -106,7 +106,7 @@ async def test_a_workflow_without_steps_completes_or_is_skipped(store: Store, re
         (flow({"action": "say", "config": "[1, 2]"}), "config.steps.0.config: must give an object, not an array"),
         (flow({"action": "say", "config": "nope.nothing"}), "not nothing (undefined)"),
         (flow({"action": "say", "config": "$sum"}), "config.steps.0.config"),
-        (flow(say("a"), {"action": "nope"}), "'nope' is no action of this worker"),
+        (flow(say("a"), {"action": "nope"}), "'nope' is not an action of this worker"),
         (flow({"action": "give_up"}), "it is of no use"),
         (flow({"action": "run_sync_job", "config": {"sync_job_id": "calcom"}}), "sync_job_id: must be a UUID"),
         (flow({"action": "run_handler", "config": {"handler": "nowhere.nothing"}}), "there is no handler"),
@@ -192,7 +192,7 @@ async def test_a_step_whose_own_attempts_are_used_up_fails_the_run(
         await store.accept([event])
         run = await run_ends(store, event, "failed")
     assert shop.log == ["fail", "fail"]
-    assert "failed 2 times, at last with ValueError: broken" in (run.error or "")
+    assert "failed 2 times; last error: ValueError: broken" in (run.error or "")
 
 
 async def test_a_step_that_takes_longer_than_its_timeout_fails(store: Store, registry: Registry, shop: Shop) -> None:

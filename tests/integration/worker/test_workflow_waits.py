@@ -126,7 +126,7 @@ async def test_a_wait_ends_with_its_timeout(
         await store.accept([event])
         run = await run_ends(store, event, status)
     if status == "failed":
-        assert "no matching order:shipped came within 0.05 s" in (run.error or "")
+        assert "no matching order:shipped arrived within 0.05 s" in (run.error or "")
     else:
         assert results(run)[0] == {"event": None, "timed_out": True}
         assert shop.log == ["b"]

@@ -49,7 +49,7 @@ def test_a_setting_in_quotes_is_named_without_its_value(put: Put) -> None:
 
 def test_a_setting_of_white_space_is_not_set(put: Put) -> None:
     put({**WORKER, "TRUTO_API_TOKEN": "\n"})
-    assert faults_of(WorkerSettings) == ["TRUTO_API_TOKEN is not set: it holds nothing but white space"]
+    assert faults_of(WorkerSettings) == ["TRUTO_API_TOKEN is not set: it contains only white space"]
 
 
 def test_quotes_inside_of_a_setting_are_its_own(put: Put) -> None:

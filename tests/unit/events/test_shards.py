@@ -71,7 +71,7 @@ async def test_a_store_that_is_down_costs_its_own_share_only() -> None:
 
 
 def test_no_store_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="no store"):
+    with pytest.raises(ValueError, match="at least one store"):
         Shards([])
 
 

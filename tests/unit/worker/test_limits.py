@@ -46,7 +46,7 @@ async def handle(event: Event, ctx: Context) -> None: ...
     ],
     ids=str,
 )
-def test_limits_that_cannot_be_meant_are_refused(options: dict[str, Any], message: str) -> None:
+def test_contradicting_limits_are_refused(options: dict[str, Any], message: str) -> None:
     registry = Registry()
     with pytest.raises(ConfigError, match=message):
         registry.on("a:b", **options)

@@ -85,7 +85,7 @@ def test_the_current_folder_comes_first_on_the_path_and_only_once(tmp_path: Path
         ("def (", "SyntaxError"),
         ("import sys; sys.exit('set FOO')", "set FOO"),
         ("from worker import ConfigError\nraise ConfigError('SYNC_JOBS: x is wrong')", "SYNC_JOBS: x is wrong"),
-        ("from worker import on\n@on\nasync def handle(event, ctx): ...", "is no pattern"),
+        ("from worker import on\n@on\nasync def handle(event, ctx): ...", "is not a pattern"),
     ],
     ids=["missing", "raises", "syntax", "exits", "config", "bare-decorator"],
 )

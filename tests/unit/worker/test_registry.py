@@ -60,22 +60,22 @@ def test_one_of_several_patterns_is_enough_and_the_handler_is_there_once(registr
 
 @pytest.mark.parametrize("pattern", ["", "a*", "*:failed", "a:*:b", "**", "a:**", "a:b*", "a:*b"])
 def test_a_pattern_that_means_nothing_is_refused(registry: Registry, pattern: str) -> None:
-    with pytest.raises(ConfigError, match="no pattern"):
+    with pytest.raises(ConfigError, match="not a pattern"):
         registry.on(pattern)
-    with pytest.raises(ConfigError, match="no pattern"):
+    with pytest.raises(ConfigError, match="not a pattern"):
         registry.ignore("a:b", pattern)
 
 
 def test_no_pattern_at_all_is_refused(registry: Registry) -> None:
-    with pytest.raises(ConfigError, match="say which events"):
+    with pytest.raises(ConfigError, match="needs at least one event type"):
         registry.on()
-    with pytest.raises(ConfigError, match="say which events"):
+    with pytest.raises(ConfigError, match="needs at least one event type"):
         registry.ignore()
 
 
 def test_a_decorator_without_its_parentheses_is_refused_with_a_remedy(registry: Registry) -> None:
     bare: Any = registry.on
-    with pytest.raises(ConfigError, match="no pattern"):
+    with pytest.raises(ConfigError, match="not a pattern"):
         bare(handle)
 
 

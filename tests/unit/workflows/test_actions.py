@@ -53,7 +53,7 @@ def test_an_action_is_a_coroutine_function_of_two_arguments() -> None:
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         load_workflows(tmp_path / "nowhere")
 
 
@@ -110,7 +110,7 @@ async def test_workflows_are_handlers_and_what_they_wait_for_is_handled(tmp_path
 
 
 def test_a_handler_that_is_added_needs_a_pattern() -> None:
-    with pytest.raises(ConfigError, match="no pattern"):
+    with pytest.raises(ConfigError, match="not a pattern"):
         Registry().add(Handler("x", act, ("a*b",)))  # type: ignore[arg-type]
 
 

@@ -164,7 +164,7 @@ def stringify_query(value: Any, options: Any = UNDEFINED) -> str:
     )
     names = chosen["filter"]
     if not isinstance(names, list | None):
-        raise refused("the option 'filter' is no array of names")
+        raise refused("the option 'filter' is not an array of names")
     arrays = chosen["arrayFormat"] if chosen["indices"] is None else "indices" if chosen["indices"] else "repeat"
     if not isinstance(value, list | dict):
         return ""

@@ -350,7 +350,7 @@ def test_a_function_gives(text: str, expected: Any) -> None:
         ("$parseQuery('a=1', {'duplicates': 'all'})", "'duplicates' is none of combine, first, last"),
         ("$parseQuery('a=1', {'charset': 'utf-16'})", "'charset' is none of utf-8, iso-8859-1"),
         ("$stringifyQuery({'a': 1}, {'format': 'RFC1'})", "'format' is none of RFC1738, RFC3986"),
-        ("$stringifyQuery({'a': 1}, {'filter': function($k) { $k }})", "'filter' is no array of names"),
+        ("$stringifyQuery({'a': 1}, {'filter': function($k) { $k }})", "'filter' is not an array of names"),
         ("$stringifyQuery({'a': 1}, {'arrayFormat': 'x'})", "'arrayFormat' is none of indices"),
         ("$stringifyQuery($reduce([1..25], function($a, $i) { [[$a]] }, 0))", "nested deeper"),
         ("$dependencyGraph([{'id': 'a', 'up': 'b'}, {'id': 'b', 'up': 'a'}], 'up', 'id').overallOrder()", "cycle"),
