@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from typing import Any
 
 import orjson
@@ -22,10 +23,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from ingress.answers import answer
+from ingress.responses import answer
 from ingress.server import EdgeProtocol
 from ingress.sources import truto_source
-from ingress.verification import check_delivery
+from ingress.verification.context import Delivery
+from ingress.verification.pipeline import verify_delivery
 from truto import HEADER, verify
 
 
@@ -50,11 +52,13 @@ async def _enqueue_app() -> Starlette:
 async def _verify_app() -> Starlette:
     """Our own verification and answer, with nothing stored: what HTTP and HMAC alone cost."""
     source = truto_source([os.environ["TRUTO_WEBHOOK_SECRET"]])
+    account = source.account({})
 
     async def receive(request: Request) -> Response:
         body = await request.body()
-        verified = check_delivery(source, request.scope["headers"], body)
-        return answer({"status": "accepted", "events": [{"id": verified.id, "type": verified.type}]})  # type: ignore[union-attr]  # the load is signed
+        outcome = verify_delivery(source, Delivery(request.scope["headers"], body), account, now=time.time())
+        (event,) = outcome.events  # type: ignore[union-attr]  # the load is signed
+        return answer({"status": "accepted", "events": [{"id": event.id, "type": event.type}]})
 
     return Starlette(routes=[Route("/webhooks/truto", receive, methods=["POST"])])
 

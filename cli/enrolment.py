@@ -12,8 +12,8 @@ from typing import Any, Literal
 from cli.opening import with_sources_store
 from cli.printing import at, counted, print_json, printable
 from events import ConfigError, Enrolment, Store
-from ingress.sources.configured import ConfiguredSource, SecretState
 from ingress.sources.faults import did_you_mean
+from ingress.sources.source import SecretState, Source
 
 MAX_WINDOW_SECONDS = 24 * 3600
 """How long a stranger may have to be first, at most."""
@@ -47,7 +47,7 @@ class SecretStanding:
     enrolment: Enrolment
 
     @classmethod
-    def of(cls, source: ConfiguredSource, enrolment: Enrolment | None) -> SecretStanding:
+    def of(cls, source: Source, enrolment: Enrolment | None) -> SecretStanding:
         """That of *source*; ``None`` is for a source of which the store did not say anything."""
         known = enrolment or Enrolment({}, None, None)
         state: SecretState | Literal["unknown"] = source.secret_state(known.context)
@@ -88,7 +88,7 @@ class SecretStanding:
         return f"enrolment window open until {at(until)}" if until else ""
 
 
-def open_enrolment(source: ConfiguredSource, *, seconds: int, as_json: bool) -> int:
+def open_enrolment(source: Source, *, seconds: int, as_json: bool) -> int:
     """Let the next handshake of *source* leave a secret for *seconds*. Raises ``ConfigError`` if it leaves nothing."""
     if not source.updates_context:
         raise ConfigError(
@@ -108,7 +108,7 @@ def open_enrolment(source: ConfiguredSource, *, seconds: int, as_json: bool) -> 
     return with_sources_store(work)
 
 
-def _tell_window(source: ConfiguredSource, until: datetime, *, replaces: bool) -> None:
+def _tell_window(source: Source, until: datetime, *, replaces: bool) -> None:
     print(f"{source.name}: enrolment is open until {at(until)}.")
     print("The first usable secret that a handshake brings is kept, and closes it.")
     if replaces:
@@ -118,7 +118,7 @@ def _tell_window(source: ConfiguredSource, until: datetime, *, replaces: bool) -
 
 
 def forget_source(
-    name: str, sources: Collection[ConfiguredSource], *, confirm: Callable[[str], bool] | None, as_json: bool
+    name: str, sources: Collection[Source], *, confirm: Callable[[str], bool] | None, as_json: bool
 ) -> int:
     """Remove what handshakes of *name* have left; *confirm* is asked before, and 1 is the answer when it says no.
 
@@ -148,7 +148,7 @@ def _question(name: str, left: list[str]) -> str:
     return f"Handshakes of {name} have left: {what}.\nWhat is signed with it will be refused. Forget it?"
 
 
-def _tell_forgotten(name: str, gone: list[str], source: ConfiguredSource | None) -> None:
+def _tell_forgotten(name: str, gone: list[str], source: Source | None) -> None:
     print(f"Removed what handshakes of {name} had left: {printable(', '.join(gone)) or 'nothing'}.")
     if source is None or source.secret_state({}) == "configured":
         return

@@ -25,7 +25,6 @@ from truto.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
     from ingress import Limits, Source
-    from ingress.sources.configured import ConfiguredSource
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
     from worker.cause import Describer
@@ -269,7 +268,7 @@ async def _work(
         await store.close()
 
 
-def _sources(settings: IngressSettings) -> tuple[Sequence[Source | ConfiguredSource], SourcesFile | None]:
+def _sources(settings: IngressSettings) -> tuple[Sequence[Source], SourcesFile | None]:
     from ingress import truto_source
     from ingress.errors import BadSources
 

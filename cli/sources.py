@@ -19,7 +19,6 @@ from cli.printing import at, counted, print_json, printable
 from cli.settings import DEFAULT_SOURCES
 from events import ConfigError, Enrolment, Store
 from ingress.errors import BadSources, CannotSign, Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.drafting import draft
 from ingress.sources.faults import SourceFault
 from ingress.sources.layers import presets, read_preset
@@ -27,6 +26,7 @@ from ingress.sources.loading import load_sources, read_descriptions, read_entry,
 from ingress.sources.reviewing import review
 from ingress.sources.sampling import Sample, signed_sample
 from ingress.sources.schema import Entry
+from ingress.sources.source import Source
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import Explanation, explain_delivery
 from ingress.verification.pipeline import Walk, context_of
@@ -61,7 +61,7 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
     return 1 if faults else 0
 
 
-def _faults_of(source: ConfiguredSource, path: Path) -> list[SourceFault]:
+def _faults_of(source: Source, path: Path) -> list[SourceFault]:
     unprovable = [source.unprovable] if source.unprovable else []
     return [*unprovable, *review(read_configured(source.name, path), source)]
 
@@ -94,7 +94,7 @@ def list_presets(*, as_json: bool) -> int:
     return 0
 
 
-def _row(source: ConfiguredSource) -> dict[str, Any]:
+def _row(source: Source) -> dict[str, Any]:
     verifier = source.verifier
     return {
         "name": source.name,
@@ -143,7 +143,7 @@ def try_source(name: str, file: Path | None, *, as_json: bool) -> int:
     return int(wrong)
 
 
-def _binds_the_body(source: ConfiguredSource) -> bool:
+def _binds_the_body(source: Source) -> bool:
     from ingress.verification.adyen import AdyenVerifier
     from ingress.verification.sns import SnsVerifier
     from ingress.verification.words import BasicVerifier, BearerVerifier
@@ -246,19 +246,19 @@ def _public_url() -> str:
         raise ConfigError(f"PUBLIC_URL: {exc}") from None
 
 
-def configured_sources(file: Path | None) -> list[ConfiguredSource]:
+def configured_sources(file: Path | None) -> list[Source]:
     """The sources of the file. Raises ``ConfigError``."""
     return list(_sources(file).values())
 
 
-def _sources(file: Path | None) -> dict[str, ConfiguredSource]:
+def _sources(file: Path | None) -> dict[str, Source]:
     try:
         return load_sources(_path(file), os.environ, public_url=_public_url())
     except BadSources as exc:
         raise ConfigError(str(exc)) from None
 
 
-def find_source(name: str, file: Path | None) -> ConfiguredSource:
+def find_source(name: str, file: Path | None) -> Source:
     """The source *name*. Raises ``ConfigError``, with what was probably meant, when there is none."""
     secrets = _truto_secrets()
     if name == TRUTO and secrets:
@@ -284,13 +284,13 @@ def _truto_secrets() -> list[str]:
     return [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
 
 
-def enrolment_of(source: ConfiguredSource) -> Enrolment:
+def enrolment_of(source: Source) -> Enrolment:
     """What the source's handshakes have left in Redis, where there are any and one is configured."""
     found = read_enrolments([source.name]) if source.handle is not None else None
     return found[0] if found else Enrolment({}, None, None)
 
 
-def _keys(source: ConfiguredSource, delivery: Delivery, *, now: float) -> Mapping[str, Any]:
+def _keys(source: Source, delivery: Delivery, *, now: float) -> Mapping[str, Any]:
     """The keys that are fetched for *delivery*, as the ingress would fetch them."""
     if source.jwks is not None:
         return _fetched(source.jwks.url, _fetch_key_set)

@@ -36,9 +36,9 @@ OWN_IDS = frozenset({PLATFORM_SOURCE, WORKFLOWS_SOURCE})
 class Verified(NamedTuple):
     """An event whose sender is proven. Only this can be accepted.
 
-    Only ``ingress.verification`` makes one, and workflows that emit events; the spool gives back those it was given.
-    ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (a form, XML, or JSON
-    that had to be written anew).
+    Only ``ingress.verification.events`` makes one, and workflows that emit events; the spool gives back those it was
+    given. ``body`` is the event as JSON; ``raw`` is the delivery's own body where that is something else (a form, XML,
+    or JSON that had to be written anew).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
     ``bytes_apart`` counts bodies that the store has been given already, by another way; ``digest_apart`` is theirs.
@@ -175,23 +175,24 @@ def event_key(source: str, event_id: str, event_type: str = "", *, platform: boo
     return hashlib.blake2b(f"{source}\0{event_id}{kind}".encode(), digest_size=16).hexdigest()
 
 
-def read_envelope(source: str, body: bytes, *, sent: bytes = b"") -> tuple[str, str]:
-    """The type and id of the event in *body*.
+def read_envelope(source: str, envelope: Mapping[str, Any], sent: bytes) -> tuple[str, str]:
+    """The type and id of the event in *envelope*, which was *sent* as these bytes.
 
     The type is read from ``event``, else ``event_type``, else ``eventType`` (three spellings of one field in Truto's
     documents). An id the sender did not give, or not as text or a whole number, becomes a hash of source and body:
-    what Truto sends holds the time at which it was made. A body that was written anew is known by what was *sent*, and
-    so is an id of which something was lost. Raises :class:`MalformedEvent` when the body is not a JSON object or names
-    no event.
+    what Truto sends holds the time at which it was made. So does an id of which something was lost. Raises
+    :class:`MalformedEvent` when it names no event.
     """
-    envelope = _json_object(body)
     name = event_name(envelope)
     if not name:
         raise MalformedEvent("event_name_missing", "the body names no event: expected a string in `event`")
-    own = _own_id(envelope.get("id"))
+    checked_name(name)
+    own = envelope.get("id")
+    if type(own) is not str or not own:  # nearly all are
+        own = own_id(own)
     if own is None or REPLACEMENT in own:
-        return checked_name(name), _hashed(source.encode() + b"\0" + (sent or body))
-    return checked_name(name), _printable(own)
+        return name, _hashed(source.encode() + b"\0" + sent)
+    return name, own if len(own) <= _MAX_NAME and own.isprintable() else _hashed_text(own)
 
 
 def checked_name(name: str) -> str:
@@ -227,7 +228,7 @@ def read_stored(stored: bytes, platform_sources: Collection[str] = ()) -> Event:
         received_at = datetime.fromtimestamp(int(received) / 1000, UTC)
         if not body:
             return _bodiless(meta, received_at)
-        return _event(meta, _json_object(body), body, received_at=received_at)
+        return _event(meta, json_object(body), body, received_at=received_at)
     except (ValueError, KeyError, TypeError, OverflowError, MalformedEvent) as exc:
         raise CorruptEvent(f"{type(exc).__name__} while reading a stored event") from exc
 
@@ -241,7 +242,7 @@ def with_body(event: Event, body: bytes) -> Event:
     """A large *event* with the *body* that is stored for it. Raises :class:`CorruptEvent` when that cannot be read."""
     meta = {name: getattr(event, name) for name in ("source", "type", "id", "headers", "platform")}
     try:
-        return replace(_event(meta, _json_object(body), body, received_at=event.received_at), by_type=event.by_type)
+        return replace(_event(meta, json_object(body), body, received_at=event.received_at), by_type=event.by_type)
     except MalformedEvent as exc:
         raise CorruptEvent(f"{type(exc).__name__} while reading the body of a stored event") from exc
 
@@ -281,7 +282,8 @@ def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, re
     )
 
 
-def _json_object(body: bytes) -> dict[str, Any]:
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that *body* is. Raises :class:`MalformedEvent`."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -325,7 +327,8 @@ def _hashed(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def _own_id(value: object) -> str | None:
+def own_id(value: object) -> str | None:
+    """The ``id`` of an envelope as text; ``None`` where it is neither text nor a whole number."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
@@ -333,7 +336,7 @@ def _own_id(value: object) -> str | None:
 
 def account_of(verified: Verified) -> str | None:
     """The account that an accepted event will belong to; ``None`` where it names none."""
-    envelope = _json_object(verified.body)
+    envelope = json_object(verified.body)
     return _account_id(verified.type, _payload(envelope))
 
 

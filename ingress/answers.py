@@ -1,19 +1,12 @@
-"""What the ingress answers: Truto's error envelope plus a machine-readable reason, and JSON for the rest."""
+"""Why a request is not taken, as a value: status, reason and message. ``responses`` makes the answer of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-
-import orjson
-import structlog
-from starlette.responses import Response
 
 RETRY_AFTER_SECONDS = 2
 """Truto gives up within about 10 s (docs: webhooks overview), so a longer wait would be a loss."""
-
-log = structlog.get_logger("ingress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,45 +53,6 @@ def enrolment_closed(source: str) -> Refusal:
     return not_authentic("enrolment_closed", f"the handshake is not proven; {how}")
 
 
-def refuse(refusal: Refusal) -> Response:
-    """The answer that carries *refusal*."""
-    headers = dict(refusal.headers)
-    if refusal.close:
-        headers["connection"] = "close"
-    return answer(
-        {
-            "statusCode": refusal.status,
-            "error": HTTPStatus(refusal.status).phrase,
-            "message": refusal.message,
-            "reason": refusal.reason,
-        },
-        refusal.status,
-        headers,
-    )
-
-
-def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """*content* as JSON."""
-    return _Json(orjson.dumps(content), status, headers)
-
-
-class _Json(Response):
-    media_type = "application/json"
-
-    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
-        """Spell the usual two at once: putting them together costs Starlette as much as three of our JSON documents."""
-        if headers:
-            super().init_headers(headers)
-        else:
-            self.raw_headers = [(b"content-length", b"%d" % len(self.body)), (b"content-type", b"application/json")]
-
-
 def wrong_method(allowed: str) -> Refusal:
     """The refusal of a request whose method is not the *allowed* one."""
     return Refusal(405, "method_not_allowed", f"Use {allowed} here.", headers={"allow": allowed}, close=True)
-
-
-def failed(error: Exception, path: str) -> Response:
-    """The answer to a request that met a defect of ours. Only the error's kind is logged: its text may quote a body."""
-    log.error("request_failed", error=type(error).__name__, path=path)
-    return refuse(Refusal(500, "internal", "Something went wrong on our side; nothing was accepted.", close=True))

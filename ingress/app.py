@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from events import Intake, Shard, Shards, Spool, Store
 from events.background import background
-from ingress.answers import Refusal, failed, refuse
+from ingress.answers import Refusal
 from ingress.budget import BodyBudget
 from ingress.connections import Connections
 from ingress.health import Readiness, livez
@@ -26,8 +26,8 @@ from ingress.metrics import EdgeFigures, Metrics, MetricsRoute, SpoolFigures
 from ingress.quotas import DEFAULT, Quota, Quotas
 from ingress.receive import Receiver, source_named
 from ingress.refusals import RefusalJournal
+from ingress.responses import failed, refuse
 from ingress.sources import Source
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
 from ingress.turned_away import TurnedAway
 
@@ -55,7 +55,7 @@ class Ingress(Starlette):
 
 def create_app(
     store: Store,
-    sources: Iterable[Source | ConfiguredSource],
+    sources: Iterable[Source],
     *,
     limits: Limits | None = None,
     truto: AsyncTruto | None = None,
@@ -148,7 +148,7 @@ def _admin_app(readiness: Readiness, figures: MetricsRoute, connections: Connect
 
 def _body_bytes_at(path: str, table: SourceTable, limits: Limits) -> int:
     source = table.get(source_named(path))
-    return limits.body_bytes_for(source.max_body_bytes if isinstance(source, ConfiguredSource) else 0)
+    return limits.body_bytes_for(source.max_body_bytes if source else 0)
 
 
 def _source_at(path: str, table: SourceTable) -> str:

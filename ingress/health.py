@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events import Intake, Store, StoreUnavailable
-from ingress.answers import Refusal, answer, refuse
+from ingress.answers import Refusal
+from ingress.responses import answer, refuse
 from ingress.snapshot import Snapshot
 
 _NOT_READY = Refusal(503, "not_ready", "This process takes no deliveries at the moment.")

@@ -14,11 +14,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingress.answers import Refusal, answer, refuse
+from ingress.answers import Refusal
 from ingress.body import read_body
 from ingress.errors import ClientGone
 from ingress.metrics import Metrics
 from ingress.refusals import RefusalJournal
+from ingress.responses import answer, refuse
 from truto.errors import ApiError, BadRequest, NotFound, TrutoError
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events import Acceptance, Intake, Overview, Store, StoreUnavailable, combine
-from ingress.answers import refuse
 from ingress.connections import Connections
 from ingress.health import DRAINING
+from ingress.responses import refuse
 from ingress.snapshot import Snapshot
 
 _RECEIPT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

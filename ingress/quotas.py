@@ -44,6 +44,11 @@ class Quota:
     pending_bytes: int | None = None
     parked_events: int | None = None
 
+    @property
+    def bounds(self) -> bool:
+        """Whether it bounds anything."""
+        return any((self.deliveries, self.bytes, self.pending_events, self.pending_bytes, self.parked_events))
+
     def or_else(self, default: Quota) -> Quota:
         """What this quota says, and *default* where it says nothing."""
         named = ("deliveries", "bytes", "pending_events", "pending_bytes", "parked_events")

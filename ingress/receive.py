@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import structlog
 from starlette.responses import Response
@@ -15,11 +14,8 @@ from ingress.answers import (
     MEMORY_EXHAUSTED,
     RETRY_AFTER_SECONDS,
     Refusal,
-    answer,
     enrolment_closed,
-    failed,
     not_authentic,
-    refuse,
     wrong_method,
 )
 from ingress.body import DELIVERED, body_at_hand, read_body
@@ -29,15 +25,13 @@ from ingress.limits import Limits
 from ingress.metrics import Metrics
 from ingress.quotas import Quotas, over_pending
 from ingress.refusals import NO_SOURCE, RefusalJournal
+from ingress.responses import answer, failed, refuse
 from ingress.sources import Source
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.table import SourceTable
 from ingress.turned_away import TurnedAway
-from ingress.verification import check_delivery, check_head
 from ingress.verification.context import Delivery
-from ingress.verification.head import ANY_MEDIA_TYPE
+from ingress.verification.head import ANY_MEDIA_TYPE, check_head
 from ingress.verification.outcome import Accepted, Handshake, Ignored
-from ingress.verification.truto import is_signed
 
 log = structlog.get_logger("ingress")
 
@@ -56,10 +50,6 @@ def source_named(path: str) -> str:
 # Python 3.11 looks the value of an enum's member up anew each time.
 _TOLD_FIRST = Acceptance.SPOOLED.value, Acceptance.ACCEPTED.value
 _DUPLICATE, _CONFLICT = Acceptance.DUPLICATE.value, Acceptance.CONFLICT.value
-
-_UNSIGNED = replace(not_authentic("signature_missing"), close=True)
-
-AnySource = Source | ConfiguredSource
 
 
 class Receiver:
@@ -100,45 +90,33 @@ class Receiver:
         await response(scope, receive, send)
         self._metrics.took(time.perf_counter() - started)
 
-    async def _respond(self, source: AnySource | None, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, source: Source | None, scope: Scope, receive: Receive) -> Response:
         if source is None:
             return self._refuse(None, Refusal(404, "unknown_source", "No such source is configured.", close=True))
-        if isinstance(source, ConfiguredSource):
-            return await self._respond_configured(source, scope, receive)
-        if scope["method"] != "POST":
-            return refuse(wrong_method("POST"))
-        headers, most = scope["headers"], self._limits.body_bytes
-        body = check_head(headers) or body_at_hand(scope, most)
-        if body is None:
-            body = await self._read(scope, receive, most) if is_signed(headers) else _UNSIGNED
-        verified = body if isinstance(body, Refusal) else check_delivery(source, headers, body)
-        if isinstance(verified, Refusal):
-            return self._refuse(source, verified)
-        return await self._accept(source, [verified], scope)
-
-    async def _respond_configured(self, source: ConfiguredSource, scope: Scope, receive: Receive) -> Response:
-        if scope["method"] != "POST" and scope["method"] not in source.handshake_methods:
+        method: str = scope["method"]
+        if method != "POST" and method not in source.handshake_methods:
             return refuse(wrong_method(", ".join(sorted({"POST", *source.handshake_methods}))))
         # Nothing is read of a body then, so its Content-Type, if any, means nothing.
-        allowed = source.media_types if scope["method"] == "POST" else ANY_MEDIA_TYPE
-        most = self._limits.body_bytes_for(source.max_body_bytes)
+        allowed = source.media_types if method == "POST" else ANY_MEDIA_TYPE
+        most = self._limits.body_bytes_for(source.max_body_bytes) if source.max_body_bytes else self._limits.body_bytes
         body = check_head(scope["headers"], allowed) or body_at_hand(scope, most)
         if body is None:
-            room = self._sources.room_for(source, scope["headers"], scope["method"])
-            most = min(room, most) if isinstance(room, int) else most
-            body = room if isinstance(room, Refusal) else await self._read(scope, receive, most)
+            body = await self._read(source, scope, receive, most)
         if isinstance(body, Refusal):
             return self._refuse(source, body)
-        outcome = await self._sources.verify(source, _delivery(scope, body))
+        client = scope.get("client")
+        peer = client[0] if client else None
+        delivery = Delivery(scope["headers"], body, method, scope["path"], scope["query_string"], peer)
+        outcome = self._sources.verify_at_once(source, delivery)
+        if outcome is None:
+            outcome = await self._sources.verify(source, delivery)
         if not isinstance(outcome, Refusal) and outcome.update_context:
             outcome = await self._keep(source, outcome) or outcome
+        if isinstance(outcome, Accepted):
+            return await self._accept(source, outcome, scope, body)
         match outcome:
             case Refusal():
                 return self._refuse(source, outcome)
-            case Accepted():
-                if outcome.unusable:
-                    self._tell_unusable(source, outcome.unusable)
-                return await self._accept_made(source, outcome.events, len(body), scope)
             case Ignored():
                 self._metrics.answered(source.name, "ignored")
                 log.info("delivery", source=source.name, outcome="ignored", why=outcome.why, bytes=len(body))
@@ -146,10 +124,14 @@ class Receiver:
             case Handshake():
                 return self._shake(source, outcome)
 
-    async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes | Refusal:
+    async def _read(self, source: Source, scope: Scope, receive: Receive, most: int) -> bytes | Refusal:
+        room = self._sources.room_for(source, scope["headers"], scope["method"])
+        if isinstance(room, Refusal):
+            return room
+        most = most if room is None else min(room, most)
         return await read_body(scope, receive, max_bytes=most, seconds=self._limits.receipt_seconds)
 
-    async def _keep(self, source: ConfiguredSource, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
+    async def _keep(self, source: Source, outcome: Accepted | Ignored | Handshake) -> Refusal | None:
         enrols = not isinstance(outcome, Accepted) and outcome.enrols
         try:
             if await self._sources.keep(source, outcome.update_context, enrols=enrols):
@@ -162,7 +144,7 @@ class Receiver:
             return enrolment_closed(source.name)
         return not_authentic("context_overwrite", "update_context would overwrite what is known already")
 
-    def _shake(self, source: ConfiguredSource, handshake: Handshake) -> Response:
+    def _shake(self, source: Source, handshake: Handshake) -> Response:
         if handshake.status >= 400:
             self._note(source.name, Refusal(handshake.status, "handshake_refused", ""))
         else:
@@ -170,7 +152,7 @@ class Receiver:
             log.info("handshake", source=source.name, status=handshake.status)
         return Response(handshake.body, handshake.status, dict(handshake.headers))
 
-    def _tell_unusable(self, source: ConfiguredSource, fields: frozenset[str]) -> None:
+    def _tell_unusable(self, source: Source, fields: frozenset[str]) -> None:
         for field in sorted(fields):
             if self._metrics.replaced(source.name, field):
                 log.warning(
@@ -181,31 +163,29 @@ class Receiver:
                     "number; docs/sources.md says what the event is known by instead",
                 )
 
-    async def _accept_made(self, source: AnySource, events: Sequence[Verified], size: int, scope: Scope) -> Response:
-        """As :meth:`_accept`, for events that were made out of a body of *size* bytes and may hold more than it."""
-        made = sum(verified.body_bytes for verified in events)
-        # Each event is written with the headers of its delivery.
-        more = max(0, made + sum(verified.head_bytes for verified in events[1:]) - size)
-        if not self._budget.hold(more, first=False):
+    async def _accept(self, source: Source, accepted: Accepted, scope: Scope, body: bytes) -> Response:
+        events = accepted.events
+        if accepted.unusable:
+            self._tell_unusable(source, accepted.unusable)
+        is_whole = len(events) == 1 and events[0].body is body
+        more = 0 if is_whole else _bytes_made(events, body)
+        if more and not self._budget.hold(more, first=False):
             return self._refuse(source, MEMORY_EXHAUSTED)
         try:
-            return await self._accept(source, events, scope)
-        finally:
-            self._budget.give_back(more)
-
-    async def _accept(self, source: AnySource, events: Sequence[Verified], scope: Scope) -> Response:
-        limit = self._admit(source, events) if isinstance(source, ConfiguredSource) else None
-        if isinstance(limit, Refusal):
-            return self._refuse_over_quota(source, limit)
-        try:
+            limit = self._admit(source, events) if source.is_bounded else None
+            if isinstance(limit, Refusal):
+                return self._refuse_over_quota(source, limit)
             acceptances = await self._store.accept(events, limit)
         except StoreUnavailable as exc:
             return self._refuse(source, _unconfirmed(str(exc)))
+        finally:
+            if more:
+                self._budget.give_back(more)
         scope[DELIVERED] = True
         if limit is not None and Acceptance.OVER_QUOTA in acceptances:
             return self._refuse_over_quota(source, over_pending(limit))
         outcomes = [acceptance.value for acceptance in acceptances]
-        if isinstance(source, ConfiguredSource):
+        if not source.platform_events:
             self._count_renamed(source, events)
         for verified, outcome in zip(events, outcomes, strict=True):
             self._metrics.accepted(source.name, outcome, verified.secret_position)
@@ -220,11 +200,11 @@ class Receiver:
             )
         return _taken(source, _status(outcomes), events)
 
-    def _admit(self, source: ConfiguredSource, events: Sequence[Verified]) -> PendingLimit | Refusal | None:
+    def _admit(self, source: Source, events: Sequence[Verified]) -> PendingLimit | Refusal | None:
         size = sum(verified.size for verified in events)
         return self._quotas.admit(source.name, source.quota, size, platform=source.platform_events)
 
-    def _refuse_over_quota(self, source: AnySource, refusal: Refusal) -> Response:
+    def _refuse_over_quota(self, source: Source, refusal: Refusal) -> Response:
         """A flood is told once a second: a line for each would take more than the flood itself."""
         self._metrics.refused(source.name, refusal.status, refusal.reason)
         if count := self._quotas.to_tell(source.name):
@@ -232,12 +212,12 @@ class Receiver:
             log.warning("quota_exceeded", source=source.name, refused=count, detail=refusal.detail)
         return refuse(refusal)
 
-    def _count_renamed(self, source: ConfiguredSource, events: Sequence[Verified]) -> None:
+    def _count_renamed(self, source: Source, events: Sequence[Verified]) -> None:
         renamed = sum(verified.type.startswith(f"{source.name}/") for verified in events)
         if renamed:
             self._metrics.renamed(source.name, renamed)
 
-    def _refuse(self, source: AnySource | None, refusal: Refusal) -> Response:
+    def _refuse(self, source: Source | None, refusal: Refusal) -> Response:
         self._note(source.name if source else NO_SOURCE, refusal)
         return refuse(refusal)
 
@@ -251,22 +231,16 @@ class Receiver:
         log.warning("delivery_refused", source=source, status=refusal.status, reason=reason, **detail)
 
 
-def _delivery(scope: Scope, body: bytes) -> Delivery:
-    client = scope.get("client")
-    return Delivery(
-        scope["headers"],
-        body,
-        method=scope["method"],
-        path=scope["path"],
-        query=scope["query_string"],
-        client=client[0] if client else None,
-    )
+def _bytes_made(events: Sequence[Verified], body: bytes) -> int:
+    """How many more bytes *events* hold than the *body* that they were made of."""
+    made = sum(verified.body_bytes for verified in events)
+    # Each event is written with the headers of its delivery.
+    return max(0, made + sum(verified.head_bytes for verified in events[1:]) - len(body))
 
 
-def _taken(source: AnySource, status: str, events: Sequence[Verified]) -> Response:
+def _taken(source: Source, status: str, events: Sequence[Verified]) -> Response:
     """The answer to a delivery that was taken: what became of it, unless the source states another one."""
-    if isinstance(source, ConfiguredSource) and source.answer is not None:
-        stated = source.answer
+    if (stated := source.answer) is not None:
         return Response(stated.body, stated.status, dict(stated.headers))
     return answer({"status": status, "events": [{"id": verified.id, "type": verified.type} for verified in events]})
 

@@ -29,11 +29,12 @@ import httptools
 import uvicorn
 from starlette.applications import Starlette
 
-from ingress.answers import MEMORY_EXHAUSTED, Refusal, refuse
+from ingress.answers import MEMORY_EXHAUSTED, Refusal
 from ingress.body import DELIVERED, HERE, is_more, too_large
 from ingress.budget import FIRST, SMALL_BYTES, Holding
 from ingress.connections import Connections, Phase
 from ingress.exchange import Exchange
+from ingress.responses import refuse
 from ingress.wire import WholeAnswersProtocol
 
 _MAX_HEAD_BYTES = 64 * 1024

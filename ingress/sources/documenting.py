@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ingress.sources.compiling import DEFAULT_TOLERANCE_SECONDS
 from ingress.sources.layers import presets, read_preset
+from ingress.sources.proofs import DEFAULT_TOLERANCE_SECONDS
 from ingress.sources.schema import (
     Adyen,
     Basic,

@@ -14,10 +14,10 @@ from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE
 from ingress.errors import BadSources, Faults
 from ingress.refusals import NO_SOURCE
 from ingress.sources.compiling import compile_source
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import SourceFault, did_you_mean
 from ingress.sources.layers import resolve
 from ingress.sources.schema import Entry
+from ingress.sources.source import Source
 from truto.documents import read_yaml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -35,7 +35,7 @@ _BRANCHES = frozenset({"str", "list[str]"})
 
 def load_sources(
     path: Path, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
-) -> dict[str, ConfiguredSource]:
+) -> dict[str, Source]:
     """The sources of the file at *path*, by name; ``${VARIABLES}`` come from *environment*.
 
     *public_url* is where senders reach this ingress, for sources that do not say it themselves.
@@ -54,9 +54,9 @@ def load_sources(
 
 def read_sources(
     text: str, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
-) -> dict[str, ConfiguredSource]:
+) -> dict[str, Source]:
     """The sources that *text* describes. Raises :class:`Faults`."""
-    sources: dict[str, ConfiguredSource] = {}
+    sources: dict[str, Source] = {}
     faults: list[SourceFault] = []
     for name, given in read_descriptions(text).items():
         try:
@@ -84,7 +84,7 @@ def read_descriptions(text: str) -> dict[str, Any]:
 
 def read_source(
     name: str, given: Any, environment: Mapping[str, str], *, taken: Collection[str] = (), public_url: str = ""
-) -> ConfiguredSource:
+) -> Source:
     """The source *name* that *given* describes. Raises :class:`Faults`."""
     return compile_source(name, read_entry(name, given, environment, taken=taken), public_url=public_url)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import structlog
 
 from ingress.errors import BadSources
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import load_sources
 from ingress.sources.source import Source
 from ingress.sources.table import SourceTable
@@ -36,7 +35,7 @@ class SourcesFile:
         self._seen = _state(path)
         self._asked = asyncio.Event()
 
-    def load(self) -> list[Source | ConfiguredSource]:
+    def load(self) -> list[Source]:
         """All sources as the file has them now; those that can take nothing are logged. Raises :class:`BadSources`."""
         self._seen = _state(self.path)
         taken = {source.name for source in self._fixed}

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.faults import SourceFault, did_you_mean
 from ingress.sources.schema import Entry
+from ingress.sources.source import Source
 from ingress.verification.context import ROOTS
 from ingress.verification.references import compile_reference
 from truto.placeholders import Template
@@ -26,7 +26,7 @@ _CONFIG: Path = ("webhook", "signature_verification", "config")
 _EXPRESSIONS = ("payload_transform", "handle_verification")
 
 
-def review(entry: Entry, source: ConfiguredSource) -> list[SourceFault]:
+def review(entry: Entry, source: Source) -> list[SourceFault]:
     """Everything in the source that no delivery can ever meet, by keys and reason."""
     found = [
         *_in_templates(entry, source),
@@ -37,7 +37,7 @@ def review(entry: Entry, source: ConfiguredSource) -> list[SourceFault]:
     return [SourceFault((source.name, *path), reason) for path, reason in dict.fromkeys(found)]
 
 
-def _in_templates(entry: Entry, source: ConfiguredSource) -> Iterator[tuple[Path, str]]:
+def _in_templates(entry: Entry, source: Source) -> Iterator[tuple[Path, str]]:
     for path, template in _templates(entry):
         proves = path[0] == "webhook"
         made = source.transform_writes or frozenset() if source.steps[0] == "transform" or not proves else frozenset()
@@ -64,7 +64,7 @@ def _header_faults(name: str) -> Iterator[str]:
         yield f"`headers.{name}`: names of headers are in lower case here; write `headers.{name.lower()}`"
 
 
-def _in_expressions(entry: Entry, source: ConfiguredSource) -> Iterator[tuple[Path, str]]:
+def _in_expressions(entry: Entry, source: Source) -> Iterator[tuple[Path, str]]:
     for field in _EXPRESSIONS:
         text = getattr(entry.webhook, field)
         if not text:

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from ingress.errors import CannotSign
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.schema import Adyen, Basic, Bearer, Entry, Hmac, Jwt, StandardWebhooks, TrutoHeader
+from ingress.sources.source import Source
 from ingress.verification.adyen import items_of, signed_content
 from ingress.verification.context import Account, Delivery
 from ingress.verification.digests import HmacVerifier
@@ -54,9 +54,7 @@ class Sample:
         return Delivery(raw, self.body if body is None else body, path=self.path, client="127.0.0.1")
 
 
-def signed_sample(
-    source: ConfiguredSource, entry: Entry, account: Account, *, now: float, draft: Sample | None = None
-) -> Sample:
+def signed_sample(source: Source, entry: Entry, account: Account, *, now: float, draft: Sample | None = None) -> Sample:
     """A sample that *source* has to take, or *draft*, signed with its newest secret. Raises :class:`CannotSign`."""
     if source.networks:
         raise CannotSign("the source takes deliveries of some addresses only")
@@ -87,7 +85,7 @@ def signed_sample(
             raise CannotSign("only the sender can sign for this source")
 
 
-def _plain(source: ConfiguredSource, draft: Sample) -> Sample:
+def _plain(source: Source, draft: Sample) -> Sample:
     for media in (JSON, FORM, MULTIPART):
         if media in source.media_types:
             if media != JSON:
@@ -96,7 +94,7 @@ def _plain(source: ConfiguredSource, draft: Sample) -> Sample:
     raise CannotSign("the source takes no JSON")
 
 
-def _hmac(source: ConfiguredSource, entry: Entry, block: Hmac, account: Account, now: float, draft: Sample) -> Sample:
+def _hmac(source: Source, entry: Entry, block: Hmac, account: Account, now: float, draft: Sample) -> Sample:
     verifier = source.verifier
     assert isinstance(verifier, HmacVerifier)
     timestamp = translate_references(entry.options.timestamp or "")

@@ -17,14 +17,13 @@ from events import Store, StoreUnavailable
 from events.background import background
 from ingress.answers import RETRY_AFTER_SECONDS, Refusal, not_authentic
 from ingress.sources.certificates import Certificates
-from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource, Jwks
 from ingress.sources.shares import BUSY, MAX_PROVEN_WAITING, MAX_WAITING, Share
-from ingress.sources.source import Source
+from ingress.sources.source import MAX_HANDSHAKE_BYTES, Jwks, Source
 from ingress.verification.context import Account, Delivery
 from ingress.verification.evidence import CERTIFICATE_UNKNOWN
 from ingress.verification.head import JSON, RawHeaders, media_type
 from ingress.verification.outcome import NOTHING, Ignored, Outcome
-from ingress.verification.pipeline import Walk, context_of
+from ingress.verification.pipeline import Walk, context_of, verify_delivery
 from truto.errors import TrutoError
 
 if TYPE_CHECKING:  # it brings httpx, which sources without fetched keys never load
@@ -58,11 +57,9 @@ class SourceTable:
     Use :meth:`running` around the time in which sources are looked at.
     """
 
-    def __init__(
-        self, store: Store, sources: Iterable[Source | ConfiguredSource], *, client: JwksClient | None = None
-    ) -> None:
+    def __init__(self, store: Store, sources: Iterable[Source], *, client: JwksClient | None = None) -> None:
         self._store = store
-        self._sources: dict[str, Source | ConfiguredSource] = {}
+        self._sources: dict[str, Source] = {}
         self._accounts: dict[str, Account] = {}
         self._kept: dict[str, Mapping[str, Any]] = {}
         self._asked: dict[str, float] = {}
@@ -77,42 +74,39 @@ class SourceTable:
         self._shares: dict[tuple[str, bool], Share] = {}
         self._adopt({source.name: source for source in sources})
 
-    def get(self, name: str) -> Source | ConfiguredSource | None:
+    def get(self, name: str) -> Source | None:
         """The source of this name."""
         return self._sources.get(name)
 
     @property
-    def sources(self) -> Mapping[str, Source | ConfiguredSource]:
+    def sources(self) -> Mapping[str, Source]:
         """All sources by name."""
         return self._sources
 
-    def _adopt(self, sources: dict[str, Source | ConfiguredSource]) -> None:
+    def _adopt(self, sources: dict[str, Source]) -> None:
         self._accounts = {
-            name: self._account(source, self._kept.get(name, NOTHING))
-            for name, source in sources.items()
-            if isinstance(source, ConfiguredSource)
+            name: self._account(source, self._kept.get(name, NOTHING)) for name, source in sources.items()
         }
         self._sources = sources
 
-    def _account(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> Account:
+    def _account(self, source: Source, kept: Mapping[str, Any]) -> Account:
         account = source.account(kept)
         if source.secret_state(kept) == "unusable":
             hint = f"every delivery is refused until `truto-worker sources enrol {source.name}` lets in another one"
             log.warning("secret_unusable", source=source.name, fault=account.fault, hint=hint)
         return account
 
-    async def replace(self, sources: Iterable[Source | ConfiguredSource]) -> None:
+    async def replace(self, sources: Iterable[Source]) -> None:
         """Put *sources* in the place of those that were. Requests that have begun are finished with the old ones."""
         new = {source.name: source for source in sources}
         await self._prepare(new)
         self._adopt(new)
         self._drop_keys()
 
-    async def _prepare(self, sources: Mapping[str, Source | ConfiguredSource]) -> None:
+    async def _prepare(self, sources: Mapping[str, Source]) -> None:
         """Have contexts and keys before the first delivery wants them, if they come soon."""
-        configured = [source for source in sources.values() if isinstance(source, ConfiguredSource)]
-        soon = [asyncio.create_task(self._load(source)) for source in configured if source.handle is not None]
-        for jwks in {source.jwks for source in configured if source.jwks}:
+        soon = [asyncio.create_task(self._load(source)) for source in sources.values() if source.handle is not None]
+        for jwks in {source.jwks for source in sources.values() if source.jwks}:
             if jwks.url not in self._keys:
                 key_set = self._keys[jwks.url] = _KeySet(jwks)
                 self._key_tasks[jwks.url] = asyncio.create_task(key_set.keep(self._jwks_client()))
@@ -122,7 +116,7 @@ class SourceTable:
             for task in late:
                 task.cancel()
 
-    async def _load(self, source: ConfiguredSource) -> None:
+    async def _load(self, source: Source) -> None:
         with suppress(StoreUnavailable):  # a refusal asks again
             self._kept[source.name] = await self._store.notes.source_context(source.name)
 
@@ -134,7 +128,7 @@ class SourceTable:
         return self._client
 
     def _drop_keys(self) -> None:
-        wanted = {s.jwks.url for s in self._sources.values() if isinstance(s, ConfiguredSource) and s.jwks}
+        wanted = {source.jwks.url for source in self._sources.values() if source.jwks}
         for url in self._keys.keys() - wanted:
             self._key_tasks.pop(url).cancel()
             del self._keys[url]
@@ -164,7 +158,14 @@ class SourceTable:
 
     # -- one delivery --------------------------------------------------------------------------------------------------
 
-    async def verify(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
+    def verify_at_once(self, source: Source, delivery: Delivery) -> Outcome | None:
+        """What *delivery* comes to, where nothing has to be waited for; ``None`` where :meth:`verify` has to tell."""
+        account = self._accounts.get(source.name) if source.is_plain else None
+        if account is None or (len(delivery.body) >= _WORTH_A_THREAD_UNLESS_JSON and _is_worth_a_thread(delivery)):
+            return None
+        return verify_delivery(source, delivery, account, now=time.time())
+
+    async def verify(self, source: Source, delivery: Delivery) -> Outcome:
         """What *delivery* comes to."""
         outcome = await self._look(source, delivery)
         if isinstance(outcome, Refusal) and outcome.status == 401:
@@ -173,7 +174,7 @@ class SourceTable:
             return await self._confirm(source, outcome)
         return outcome
 
-    async def _look_again(self, source: ConfiguredSource, delivery: Delivery, refusal: Refusal) -> Outcome:
+    async def _look_again(self, source: Source, delivery: Delivery, refusal: Refusal) -> Outcome:
         """What *delivery* comes to, with what there is to learn after its *refusal*."""
         if source.jwks is not None and refusal.cause == "jwt_key_unknown":
             # An exchange of the sources may have let go of them meanwhile.
@@ -185,14 +186,14 @@ class SourceTable:
             return await self._look(source, delivery)
         return refusal
 
-    async def _look_certified(self, source: ConfiguredSource, delivery: Delivery, refusal: Refusal) -> Outcome:
+    async def _look_certified(self, source: Source, delivery: Delivery, refusal: Refusal) -> Outcome:
         """What *delivery* comes to once the certificate that it names is there: to refuse it would be to lose it."""
         url = self._walk(source, delivery).certificate_url()
         if url is None:
             return refusal
         return await self._look(source, delivery) if await self._certificates.learn(url) else _UNCERTIFIED
 
-    async def _confirm(self, source: ConfiguredSource, outcome: Ignored) -> Outcome:
+    async def _confirm(self, source: Source, outcome: Ignored) -> Outcome:
         """Call the address that an authentic delivery wants to see called. Its sender repeats it where that fails."""
         try:
             await self._jwks_client().visit(outcome.visit)
@@ -202,7 +203,7 @@ class SourceTable:
         log.info("subscription_confirmed", source=source.name)
         return outcome
 
-    def room_for(self, source: ConfiguredSource, headers: RawHeaders, method: str) -> int | Refusal | None:
+    def room_for(self, source: Source, headers: RawHeaders, method: str) -> int | Refusal | None:
         """How many bytes of a body that is still to come are worth reading; ``None`` for all that may come.
 
         A delivery that cannot be authentic, whatever its body holds, is refused.
@@ -217,11 +218,11 @@ class SourceTable:
             return MAX_HANDSHAKE_BYTES
         return replace(not_authentic("signature_missing", "the header that its sender signs in is missing"), close=True)
 
-    def _shakes_hands(self, source: ConfiguredSource, headers: RawHeaders) -> bool:
+    def _shakes_hands(self, source: Source, headers: RawHeaders) -> bool:
         """Whether *headers* alone may make a handshake."""
         return self._walk(source, Delivery(headers, b"")).evaluates()
 
-    async def _look(self, source: ConfiguredSource, delivery: Delivery) -> Outcome:
+    async def _look(self, source: Source, delivery: Delivery) -> Outcome:
         walk = self._walk(source, delivery)
         if _is_worth_a_thread(delivery):
             # A digest of much lets go of the interpreter; it must not queue behind expressions.
@@ -234,14 +235,14 @@ class SourceTable:
             return ended
         return await self._share(source, proven=walk.proven).outcome(walk)
 
-    def _walk(self, source: ConfiguredSource, delivery: Delivery) -> Walk:
-        account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
+    def _walk(self, source: Source, delivery: Delivery) -> Walk:
         keys = self._certificates.keys if source.certified else NOTHING
-        if source.jwks and source.jwks.url in self._keys:
+        if source.jwks is not None and source.jwks.url in self._keys:
             keys = self._keys[source.jwks.url].keys
-        return Walk(source, context_of(source, delivery, account), now=time.time(), keys=keys)
+        account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
+        return Walk(source, context_of(source, delivery, account), time.time(), keys)
 
-    def _share(self, source: ConfiguredSource, *, proven: bool = False) -> Share:
+    def _share(self, source: Source, *, proven: bool = False) -> Share:
         """Where expressions of *source* are evaluated; what is *proven* has threads of its own."""
         if (share := self._shares.get((source.name, proven))) is None:
             if proven:
@@ -251,7 +252,7 @@ class SourceTable:
             self._shares[source.name, proven] = share
         return share
 
-    async def _learns_more(self, source: ConfiguredSource) -> bool:
+    async def _learns_more(self, source: Source) -> bool:
         """Whether another process has kept something for *source* since this one looked."""
         now = time.monotonic()
         if source.handle is None or now - self._asked.get(source.name, -1e9) < _CONTEXT_COOLDOWN_SECONDS:
@@ -274,7 +275,7 @@ class SourceTable:
                 await self._look_for_changes()
 
     async def _look_for_changes(self) -> None:
-        sources = [s for s in self._sources.values() if isinstance(s, ConfiguredSource) and s.updates_context]
+        sources = [source for source in self._sources.values() if source.updates_context]
         learned = self._learned
         enrolments = await self._store.notes.enrolments([source.name for source in sources]) if sources else []
         if learned != self._learned:
@@ -284,7 +285,7 @@ class SourceTable:
                 self._remember(source, enrolment.context)
                 log.info("context_changed", source=source.name, names=sorted(enrolment.context))
 
-    async def keep(self, source: ConfiguredSource, update: Mapping[str, Any], *, enrols: bool) -> bool:
+    async def keep(self, source: Source, update: Mapping[str, Any], *, enrols: bool) -> bool:
         """Keep what a handshake brought; false when it must not be. Raises :class:`StoreUnavailable`.
 
         With *enrols*, nothing has proven its sender: it is kept only while an enrolment window is open, and closes it.
@@ -297,7 +298,7 @@ class SourceTable:
             self._remember(source, await self._store.notes.source_context(source.name))
         return kept
 
-    def _remember(self, source: ConfiguredSource, kept: Mapping[str, Any]) -> None:
+    def _remember(self, source: Source, kept: Mapping[str, Any]) -> None:
         self._learned += 1
         self._kept[source.name] = kept
         if self._sources.get(source.name) is source:

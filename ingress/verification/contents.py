@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -12,12 +11,13 @@ import orjson
 
 from events import MalformedEvent
 from events.tolerance import rewritten
-from ingress.multipart import text_parts
+from ingress.multipart import envelope_part, text_parts
 from ingress.verification.complexity import check_complexity
-from ingress.verification.head import FORM, MULTIPART, TEXT, XML, RawHeaders, content_type, media_type
+from ingress.verification.head import FORM, JSON, MULTIPART, TEXT, XML, RawHeaders, content_type, media_type
 from ingress.xml import read_xml
 
 _SPACE = b" \t\r\n"
+_USUAL = frozenset({"", JSON})
 _NO_FORM = (b"{", b"[", b'"', b"--", b"<")
 
 MAX_FIELDS = 1000
@@ -31,26 +31,35 @@ _LONE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class Contents(NamedTuple):
-    """What a body holds: its *value*, and the JSON of it where there was some, as every reader takes it."""
+    """What a body holds: its *value*, and the JSON of it where there was some, as every reader takes it.
+
+    *sent* is what came in the place of that JSON.
+    """
 
     value: Any
     json: bytes | None = None
+    sent: bytes = b""
 
 
-def read_body(headers: RawHeaders, body: bytes, form_field: str = "") -> Contents:
+def read_body(headers: RawHeaders, body: bytes, form_field: str = "", *, is_envelope: bool = False) -> Contents:
     """*body* as its Content-Type says: JSON, the fields of a form, XML, or text (as JSON where it is JSON).
 
     A field that is given several times becomes a list; a form whose *form_field* holds a JSON object is that object.
-    An empty body is ``None``, an empty form has no fields. Raises :class:`MalformedEvent`, also for a form that begins
-    as JSON, XML or multipart does: the header is seldom signed, and must not choose the reading.
+    With *is_envelope*, the part of a multipart form that names an event is the event. An empty body is ``None``, an
+    empty form has no fields. Raises :class:`MalformedEvent`, also for a form that begins as JSON, XML or multipart
+    does: the header is seldom signed, and must not choose the reading.
     """
     kind = media_type(headers)
+    if kind in _USUAL and body:
+        return read_json(body)
+    if kind == MULTIPART and is_envelope:
+        return read_json(envelope_part(content_type(headers), body))
     if not body:
         return Contents({} if kind == FORM else None)
     _check_kind(kind, body)
     match kind:
         case t if t == FORM:
-            return _inner(read_fields(body), form_field)
+            return _inner(body, form_field)
         case t if t == MULTIPART:
             return Contents(text_parts(content_type(headers), body))
         case t if t == XML:
@@ -58,7 +67,7 @@ def read_body(headers: RawHeaders, body: bytes, form_field: str = "") -> Content
         case t if t == TEXT:
             check_complexity(body)
             try:
-                return Contents(orjson.loads(body), body)
+                return Contents(orjson.loads(body), body, body)
             except orjson.JSONDecodeError:
                 return Contents(_text(body))
         case _:
@@ -69,17 +78,18 @@ def read_json(body: bytes) -> Contents:
     """*body* as JSON. Raises :class:`MalformedEvent`."""
     check_complexity(body)
     try:
-        return Contents(orjson.loads(body), body)
+        return Contents(orjson.loads(body), body, body)
     except orjson.JSONDecodeError:
         readable = rewritten(body)
-        return Contents(orjson.loads(readable), readable)
+        return Contents(orjson.loads(readable), readable, body)
 
 
-def _inner(fields: Mapping[str, Any], form_field: str) -> Contents:
+def _inner(form: bytes, form_field: str) -> Contents:
+    fields = read_fields(form)
     held = fields.get(form_field)
     if isinstance(held, str) and held.lstrip()[:1] == "{":
         with suppress(MalformedEvent):
-            return read_json(held.encode())
+            return read_json(held.encode())._replace(sent=form)
     return Contents(fields)
 
 

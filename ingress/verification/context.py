@@ -13,14 +13,13 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from events import MalformedEvent
 from events.event import event_name
 from ingress.errors import Unusable
 from ingress.verification.contents import Contents, read_body, read_fields, sorted_fields
 from ingress.verification.head import FORM, RawHeaders, media_type
-from ingress.verification.outcome import NOTHING
 
 _UNREAD: Final = object()
 
@@ -31,7 +30,7 @@ PROTECTED = frozenset({"context", "environment_variables", "env", "method", *URL
 """What a ``payload_transform`` cannot replace: secrets come from configuration alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost each delivery a microsecond
 class Delivery:
     """One HTTP request as it came, the names of its headers in lower case.
 
@@ -61,39 +60,42 @@ class Account:
     """The same without anything that verifies: what expressions see of it before the proof."""
 
 
+class Reading(NamedTuple):
+    """How the deliveries of a source are read.
+
+    *public_url* is where senders reach the ingress, *signature_header* the header whose ``key=value`` pairs are
+    ``signature_fields``, *form_field* the field of a form that holds the event. With *is_envelope*, a delivery is an
+    event of Truto's.
+    """
+
+    public_url: str = ""
+    signature_header: str = ""
+    form_field: str = ""
+    is_envelope: bool = False
+
+
+_AS_USUAL = Reading()
+
+
 class DeliveryContext(Mapping[str, Any]):
     """The fields of one delivery, each read when it is first asked for. A field that cannot be read is absent.
 
     A header or query parameter that came more than once is absent too: which of them counts would be a guess.
     """
 
-    __slots__ = ("_known", "_original", "account", "delivery", "form_field", "public_url", "signature_header")
+    __slots__ = ("_headers_written", "_known", "_original", "account", "delivery", "reading")
 
-    def __init__(
-        self,
-        delivery: Delivery,
-        account: Account,
-        *,
-        public_url: str = "",
-        signature_header: str = "",
-        form_field: str = "",
-        replaced: Mapping[str, Any] = NOTHING,
-        original: list[Contents] | None = None,
-    ) -> None:
+    def __init__(self, delivery: Delivery, account: Account, reading: Reading = _AS_USUAL) -> None:
         self.delivery = delivery
         self.account = account
-        self.public_url = public_url
-        self.signature_header = signature_header
-        self.form_field = form_field
-        self._original = original if original is not None else []  # shared by all views of one delivery
+        self.reading = reading
+        self._headers_written = False
+        self._original: list[Contents] = []  # shared by all views of one delivery
         self._known: dict[str, Any] = {
             "raw_body": delivery.body,
             "context": account.context,
             "environment_variables": account.environment_variables,
         }
-        for name, value in replaced.items():
-            if name not in PROTECTED:
-                self._known[name] = _as_bytes(name, value)
 
     def __getitem__(self, name: str) -> Any:
         found = self._known.get(name, _UNREAD)
@@ -122,27 +124,30 @@ class DeliveryContext(Mapping[str, Any]):
 
         A ``raw_body`` may be given as text; a ``body`` that is not given is read from it.
         """
-        return DeliveryContext(
-            self.delivery,
-            self.account,
-            public_url=self.public_url,
-            signature_header=self.signature_header,
-            form_field=self.form_field,
-            replaced=fields,
-            original=self._original,
-        )
+        written = "headers" in fields and fields["headers"] is not self["headers"]
+        return self._view(self.account, fields, headers_written=written)
 
     def known_to(self, account: Account) -> DeliveryContext:
         """The same delivery as it looks to another *account*."""
-        return DeliveryContext(
-            self.delivery,
-            account,
-            public_url=self.public_url,
-            signature_header=self.signature_header,
-            form_field=self.form_field,
-            replaced=self._known,
-            original=self._original,
-        )
+        return self._view(account, self._known, headers_written=self._headers_written)
+
+    def _view(self, account: Account, fields: Mapping[str, Any], *, headers_written: bool) -> DeliveryContext:
+        view = DeliveryContext(self.delivery, account, self.reading)
+        view._headers_written = headers_written
+        view._original = self._original
+        view._known |= {name: _as_bytes(name, value) for name, value in fields.items() if name not in PROTECTED}
+        return view
+
+    def values_of(self, header: bytes) -> list[str]:
+        """Every value of *header*, which is in lower case; of one that a transform has written, that."""
+        if self._headers_written:
+            written = self["headers"].get(header.decode("latin-1"))
+            return [written] if isinstance(written, str) else []
+        found = []
+        for name, value in self.delivery.headers:
+            if name == header:
+                found.append(value.decode("latin-1"))
+        return found
 
     def concealed(self) -> DeliveryContext:
         """The same delivery without the secrets of its account, for expressions that run before the proof."""
@@ -152,16 +157,18 @@ class DeliveryContext(Mapping[str, Any]):
     def read_original(self) -> Contents:
         """What the body held as it came, whatever has replaced it since. Raises :class:`MalformedEvent`."""
         if not self._original:
-            self._original.append(self._read(self.delivery.body))
+            delivery, reading = self.delivery, self.reading
+            self._original.append(
+                read_body(delivery.headers, delivery.body, reading.form_field, is_envelope=reading.is_envelope)
+            )
         return self._original[0]
-
-    def _read(self, body: bytes) -> Contents:
-        return read_body(self.delivery.headers, body, self.form_field)
 
     def contents(self) -> Any:
         """What the body holds by now. Raises :class:`MalformedEvent`."""
         raw = self["raw_body"]
-        return (self.read_original() if raw is self.delivery.body else self._read(raw)).value
+        if raw is self.delivery.body:
+            return self.read_original().value
+        return read_body(self.delivery.headers, raw, self.reading.form_field).value
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain JSON, for expressions. Raises :class:`Unusable` for a body that is not UTF-8."""
@@ -195,10 +202,10 @@ def _read_query(context: DeliveryContext) -> dict[str, str]:
 
 
 def _read_url(context: DeliveryContext) -> str:
-    if not context.public_url:
+    if not context.reading.public_url:
         raise KeyError("url")  # the Host header is the caller's word, and what is signed must not be
     query = context.delivery.query.decode("latin-1")
-    return f"{context.public_url}{context.delivery.path}{'?' if query else ''}{query}"
+    return f"{context.reading.public_url}{context.delivery.path}{'?' if query else ''}{query}"
 
 
 def _read_url_decoded(context: DeliveryContext) -> str:
@@ -244,7 +251,7 @@ def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
 
     Keys that came more than once are absent.
     """
-    header = context["headers"].get(context.signature_header, "")
+    header = context["headers"].get(context.reading.signature_header, "")
     pairs = [part.strip().partition("=") for part in header.replace(";", ",").split(",")]
     if len(pairs) > _MOST_PAIRS:
         return {}

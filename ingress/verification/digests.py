@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingress.verification.evidence import Evidence, Presented, encoded, position_of, prefix_of, preview, signed_bytes
+from truto.errors import SignatureError
 from truto.placeholders import Template
+from truto.signature import HEADER, sign, verify
+
+_TRUTO = HEADER.lower().encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +62,27 @@ class TrutoVerifier:
     @property
     def headers(self) -> frozenset[bytes]:
         """Where the signature is."""
-        from truto.signature import HEADER
-
-        return frozenset({HEADER.lower().encode()})
+        return frozenset({_TRUTO})
 
     def check(self, evidence: Evidence) -> int:
-        """The position of the secret that explains the ``X-Truto-Signature``."""
-        from truto.signature import HEADER, verify
+        """The position of the secret that explains the ``X-Truto-Signature``.
 
-        header = evidence.context["headers"].get(HEADER.lower())
-        secrets = [secret.decode() for secret in evidence.secrets]
-        return verify(evidence.context["raw_body"], header, secrets)
+        A second one is refused, since which of the two counts would be a guess.
+        """
+        presented = evidence.context.values_of(_TRUTO)
+        if len(presented) > 1:
+            raise SignatureError("signature_duplicate", f"the {HEADER} header came more than once")
+        return verify(evidence.context["raw_body"], presented[0] if presented else None, evidence.secrets)
 
     def explain(self, evidence: Evidence) -> list[str]:
         """The beginnings of the expected and the received digest."""
-        from truto.signature import HEADER, sign
-
         body = evidence.context["raw_body"]
         lines = [f"signed: {preview(body)}"]
         for position, secret in enumerate(evidence.secrets):
             digest = sign(body, secret.decode()).rpartition("=")[2]
             lines.append(f"expected with secret {position}: v={prefix_of(digest)} (sha256, hex)")
-        header = evidence.context["headers"].get(HEADER.lower(), "")
-        return [*lines, f"received: {prefix_of(header.rpartition('v=')[2])}"]
+        received = [prefix_of(value.rpartition("v=")[2]) for value in evidence.context.values_of(_TRUTO)]
+        return [*lines, f"received: {' and '.join(received) or 'nothing'}"]
 
 
 def algorithm_named(name: str, *, allow_md5: bool) -> str:

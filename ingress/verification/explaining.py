@@ -8,7 +8,7 @@ from typing import Any
 
 from ingress.answers import Refusal, enrolment_closed
 from ingress.errors import Unusable
-from ingress.sources.configured import ConfiguredSource
+from ingress.sources.source import Source
 from ingress.verification.context import Account, Delivery
 from ingress.verification.outcome import NOTHING, Accepted, Handshake, Ignored, Outcome
 from ingress.verification.pipeline import evidence_of, verify_delivery
@@ -28,7 +28,7 @@ class Explanation:
 
 
 def explain_delivery(
-    source: ConfiguredSource,
+    source: Source,
     delivery: Delivery,
     account: Account,
     *,

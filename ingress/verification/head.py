@@ -23,7 +23,7 @@ ANY_MEDIA_TYPE: frozenset[str] = frozenset()
 
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 _NO_ENCODING = frozenset({b"", b"identity"})
-_KEPT = frozenset(name.encode() for name in KEPT_HEADERS)
+_KEPT = {name.encode(): name for name in KEPT_HEADERS}
 _MOST_HEADERS = 100
 _MAX_KEPT_BYTES = 1024
 _MOST_HEADER_BYTES = 32 * 1024
@@ -77,9 +77,9 @@ def media_type(headers: RawHeaders) -> str:
 
 def kept(headers: RawHeaders, also: frozenset[bytes] = frozenset()) -> dict[str, str]:
     """The headers an event keeps: the usual ones and those of *also*, where they have at most 1 KiB."""
-    wanted = _KEPT | also if also else _KEPT
-    return {
-        key.decode("latin-1"): value.decode("latin-1")
-        for key, value in headers
-        if key in wanted and len(value) <= _MAX_KEPT_BYTES
-    }
+    wanted = _KEPT | {name: name.decode("latin-1") for name in also} if also else _KEPT
+    found = {}
+    for key, value in headers:
+        if key in wanted and len(value) <= _MAX_KEPT_BYTES:
+            found[wanted[key]] = value.decode("latin-1")
+    return found

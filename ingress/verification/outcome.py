@@ -12,7 +12,7 @@ from ingress.answers import Refusal
 NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost each delivery a microsecond
 class Accepted:
     """An authentic delivery with its events, at least one. ``secret_position`` 0 is the newest of the live secrets.
 

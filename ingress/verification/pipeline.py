@@ -1,4 +1,4 @@
-"""The way of a delivery from any configured source: transform, handshake, signature, events.
+"""The way of a delivery from any source: transform, handshake, signature, events.
 
 The order is that of Truto's API schema (seed: Environment Integrations object) unless the source chooses another one.
 A handshake runs on what strangers send; nothing is queued before the signature has been checked.
@@ -7,75 +7,73 @@ A handshake runs on what strangers send; nothing is queued before the signature 
 from __future__ import annotations
 
 import hmac
-from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from events import MalformedEvent, Verified
-from events.event import checked_name, event_id, event_name
-from events.naming import name_from
+from events import MalformedEvent
 from ingress.answers import Refusal, not_authentic, wrong_method
 from ingress.errors import Unusable
-from ingress.sources.configured import WEBHOOK_SECRET, ConfiguredSource, Expression
+from ingress.sources.source import WEBHOOK_SECRET, Expression, Source
 from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
+from ingress.verification.events import EventMaker, events_of
 from ingress.verification.evidence import Evidence, NamesCertificate
 from ingress.verification.handshake import Decision, read_decision
-from ingress.verification.head import kept
 from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome
-from ingress.verification.references import text_or_none
 from ingress.verification.sns import subscription_url
-from truto.errors import SignatureError, UnusableValue
-from truto.placeholders import Template
-
-UNNAMED = "unnamed"
-"""The type of an event that neither its body nor its source's configuration names."""
+from truto.errors import SignatureError
 
 MAX_CONTEXT_NAMES = 100
 """Of one source: every ingress reads them all once a second, and names may come out of a delivery."""
 
-_MOST_EVENTS = 1000
 _GO_ON = Decision("payload")
 _SIGNED_OVER = frozenset({"raw_body", "headers"})
 
 
 def verify_delivery(
-    source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
+    source: Source, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
 ) -> Outcome:
     """Prove the sender of *delivery* and find its events, or say why not.
 
     *account* is ``source.account(…)``, *now* Unix time (s), *keys* those of the source's JWKS.
     """
-    return verify_context(source, context_of(source, delivery, account), now=now, keys=keys)
+    context = DeliveryContext(delivery, account, source.reading)
+    if not source.is_plain or delivery.method != "POST":
+        return Walk(source, context, now, keys).outcome()
+    position = None
+    try:
+        position = prove(source, context, now, keys)
+        return events_of(source, context, position, now)
+    except Exception as exc:  # noqa: BLE001  the net: nothing a stranger sends may look like a defect of ours
+        return refusal_of(exc, proven=position is not None)
 
 
-def verify_context(
-    source: ConfiguredSource, context: DeliveryContext, *, now: float, keys: Mapping[str, Any] = NOTHING
-) -> Outcome:
-    """As :func:`verify_delivery`, for a delivery whose context is there already: ``context_of(source, …)``."""
-    return Walk(source, context, now=now, keys=keys).outcome()
+def prove(source: Source, context: DeliveryContext, now: float, keys: Mapping[str, Any]) -> int:
+    """The position of the secret that proves the sender. Raises :class:`SignatureError`."""
+    account = context.account
+    if account.fault:
+        raise SignatureError(account.fault, account.detail)
+    assert source.verifier is not None
+    position = source.verifier.check(Evidence(context, account.secrets, now, keys))
+    if source.freshness is not None:
+        source.freshness.check(context, now)
+    return position
 
 
 def evidence_of(
-    source: ConfiguredSource, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
+    source: Source, delivery: Delivery, account: Account, *, now: float, keys: Mapping[str, Any] = NOTHING
 ) -> Evidence:
     """What *source*'s verifier is given of *delivery*. Raises :class:`Unusable` when a transform fails."""
     walk = Walk(source, context_of(source, delivery, account), now=now, keys=keys)
-    if source.steps[0] == "transform":
+    if source.needed[0] == "transform":
         walk.transform()
     return Evidence(walk.context, account.secrets, now, keys)
 
 
-def context_of(source: ConfiguredSource, delivery: Delivery, account: Account) -> DeliveryContext:
+def context_of(source: Source, delivery: Delivery, account: Account) -> DeliveryContext:
     """The context in which *source* looks at *delivery*."""
-    return DeliveryContext(
-        delivery,
-        account,
-        public_url=source.public_url,
-        signature_header=source.signature_header,
-        form_field=source.form_field,
-    )
+    return DeliveryContext(delivery, account, source.reading)
 
 
 class Walk:
@@ -90,13 +88,10 @@ class Walk:
     produces = False
     position: int | None = None
     decision = _GO_ON
-    unusable: frozenset[str] = frozenset()
     _begun = False
     _failure: SignatureError | None = None
 
-    def __init__(
-        self, source: ConfiguredSource, context: DeliveryContext, *, now: float, keys: Mapping[str, Any] = NOTHING
-    ) -> None:
+    def __init__(self, source: Source, context: DeliveryContext, now: float, keys: Mapping[str, Any] = NOTHING) -> None:
         self.source = source
         self.context = context
         self.now = now
@@ -114,13 +109,17 @@ class Walk:
 
     def begin(self) -> Outcome | None:
         """Look at the sender as far as that takes no expression; the outcome where that is the end."""
-        return self._refusing(self._begin)
+        try:
+            return self._begin()
+        except Exception as exc:  # noqa: BLE001  the net: nothing a stranger sends may look like a defect of ours
+            return refusal_of(exc, proven=self.proven)
 
     def outcome(self) -> Outcome:
         """Go all the way."""
-        outcome = self._refusing(self._finish)
-        assert outcome is not None
-        return outcome
+        try:
+            return self._finish()
+        except Exception as exc:  # noqa: BLE001  as above
+            return refusal_of(exc, proven=self.proven)
 
     def evaluates(self) -> bool:
         """Whether an expression has to be evaluated for the rest of the way."""
@@ -139,28 +138,18 @@ class Walk:
         except SignatureError:
             return None
 
-    def _refusing(self, step: Callable[[], Outcome | None]) -> Outcome | None:
-        try:
-            return step()
-        except SignatureError as exc:
-            return not_authentic(exc.reason, str(exc))
-        except MalformedEvent as exc:
-            return Refusal(400, exc.reason, f"The delivery cannot be taken: {exc}.", detail=str(exc))
-        except Unusable as exc:
-            message = "The delivery does not fit the configuration of its source."
-            return Refusal(400, exc.reason, message, detail=exc.detail)
-        except Exception as exc:  # noqa: BLE001  the net: nothing a stranger sends may look like a defect of ours
-            return verification_failed(exc, proven=self.proven)
-
     def _begin(self) -> Outcome | None:
         self._begun = True
-        if not self.source.lets_in(self.context):
+        source = self.source
+        if source.networks and not source.lets_in(self.context):
             return not_authentic("client_not_allowed", "the address is not in ip_allow_list")
-        if self.source.proves_early:
+        if source.handle is None and self.context.delivery.method != "POST":
+            return wrong_method("POST")
+        if source.proves_early:
             try:
                 self._prove()
             except SignatureError as exc:
-                if not self.source.may_shake_hands(self.context.delivery):
+                if not source.may_shake_hands(self.context.delivery):
                     raise
                 self._failure = exc
         return None
@@ -168,7 +157,7 @@ class Walk:
     def _finish(self) -> Outcome:
         if not self._begun and (refused := self._begin()) is not None:
             return refused
-        for step in self.source.steps:
+        for step in self.source.needed:
             if step == "transform":
                 self.transform()
             elif step == "signature":
@@ -180,8 +169,8 @@ class Walk:
             raise SignatureError("not_verified", "nothing has proven the sender")
         if self.source.confirms and (url := subscription_url(self.context.get("body"))) is not None:
             return Ignored("subscription_confirmation", update, visit=url)
-        events = self._events(self.position)
-        return Accepted(events, self.position, update, self.unusable) if events else Ignored("no_events", update)
+        accepted = self._accepted(self.position)
+        return replace(accepted, update_context=update) if accepted.events else Ignored("no_events", update)
 
     def _seen(self) -> DeliveryContext:
         """What expressions see: before the proof, nothing that could make or reveal one."""
@@ -190,8 +179,7 @@ class Walk:
     def transform(self) -> None:
         """Put what the transform gives into the place of the context, or keep it as the events."""
         source = self.source
-        if source.transform is None:
-            return
+        assert source.transform is not None
         value = source.transform.evaluate(self._seen(), proven=self.proven)
         if source.transform_writes is not None:
             self._take_context(value, source.transform_writes)
@@ -253,18 +241,11 @@ class Walk:
         return decision
 
     def _prove(self) -> None:
-        verifier = self.source.verifier
-        if verifier is None or self.proven:
+        if self.source.verifier is None or self.proven:
             return
         if self._failure is not None:
             raise self._failure
-        account = self.context.account
-        if account.fault:
-            raise SignatureError(account.fault, account.detail)
-        position = verifier.check(Evidence(self.context, account.secrets, self.now, self.keys))
-        if self.source.freshness is not None:
-            self.source.freshness.check(self.context, self.now)
-        self.position = position
+        self.position = prove(self.source, self.context, self.now, self.keys)
 
     def _enrols(self, update: Mapping[str, Any]) -> bool:
         return bool(update) and self.position is None
@@ -289,96 +270,41 @@ class Walk:
             raise SignatureError("secret_unusable", f"update_context would leave no usable secret ({fault})")
         return new
 
-    # -- events --------------------------------------------------------------------------------------------------------
+    def _accepted(self, position: int) -> Accepted:
+        if not self.produces and not self.transformed:
+            return events_of(self.source, self.context, position, self.now)
+        maker = EventMaker(self.source, self.context, position)
+        return Accepted(maker.of_value(self._made()), position, NOTHING, maker.unusable)
 
-    def _events(self, position: int) -> list[Verified]:
-        original = self.context.delivery.body
+    def _made(self) -> Any:
+        """What the transform has put into the place of the event."""
         if self.produces:
             if self.produced is None:  # for want of events, or of anything that can be read
                 self.context.read_original()
-            return self._several(self.produced, position)
-        if self.transformed:
-            if "body" not in self.context:
-                raise MalformedEvent("not_json", "the transformed body cannot be read")
-            return self._several(self.context["body"], position)
-        value, known = self.context.read_original()
-        if not isinstance(value, Mapping):
-            reason = "not_json" if value is None else "not_an_object"
-            raise MalformedEvent(reason, "the body is no JSON object")
-        # What was JSON stays as it came, byte for byte.
-        body = known or write_json(value)
-        raw = b"" if body is original else original
-        return [self._verified(value, body, raw, position, self.context, sent=raw if known else b"")]
-
-    def _several(self, value: Any, position: int) -> list[Verified]:
-        values = value if isinstance(value, list) else [] if value is None else [value]
-        if len(values) > _MOST_EVENTS:
-            raise MalformedEvent("too_many_events", f"the delivery holds more than {_MOST_EVENTS} events")
-        if not all(isinstance(one, Mapping) for one in values):
-            raise MalformedEvent("not_an_object", "an event of the delivery is no JSON object")
-        # With several events, each would carry all the others in its copy of the body.
-        raw = self.context.delivery.body if len(values) == 1 else b""
-        return [
-            self._verified(one, write_json(one), raw, position, ChainMap({"body": one}, self.context), place)  # type: ignore[arg-type]  # only read
-            for place, one in enumerate(values)
-        ]
-
-    def _verified(
-        self,
-        value: Mapping[str, Any],
-        body: bytes,
-        raw: bytes,
-        position: int,
-        context: Mapping[str, Any],
-        place: int = 0,
-        sent: bytes = b"",
-    ) -> Verified:
-        source = self.source
-        name = self._field("type", source.event_type, context) or event_name(value) or UNNAMED
-        if not source.platform_events:
-            name = name_from(source.name, name)
-        return Verified(
-            source=source.name,
-            type=checked_name(name),
-            id=self._id(name, sent or body, context, place),
-            body=body,
-            headers=kept(self.context.delivery.headers, source.kept_headers),
-            raw=raw,
-            secret_position=position,
-            platform=source.platform_events,
-        )
-
-    def _id(self, name: str, body: bytes, context: Mapping[str, Any], place: int) -> str:
-        named = [self._field("id", reference, context) for reference in self.source.identity.references]
-        return event_id(named, otherwise=self._rest(name, body, place), hidden=self.source.identity.holds_body)
-
-    def _rest(self, name: str, body: bytes, place: int) -> list[bytes]:
-        """What the event is known by where no reference leads to anything; empty where nothing tells events apart."""
-        source = self.source
-        known_by = [source.name.encode(), name.encode("utf-8", "surrogatepass")]
-        match source.identity.rest:
-            case "body":
-                return [*known_by, body]
-            case "time" if source.freshness is not None:
-                signed = self._field("id", source.freshness.timestamp, self.context)
-                # An event that stands twice in one delivery has happened twice.
-                return [*known_by, signed.encode(), str(place).encode(), body] if signed else []
-            case _:
-                return []
-
-    def _field(self, name: str, template: Template | None, context: Mapping[str, Any]) -> str | None:
-        if template is None:
-            return None
-        try:
-            return text_or_none(template, context)
-        except UnusableValue:
-            self.unusable |= {name}
-            return None
+            return self.produced
+        if "body" not in self.context:
+            raise MalformedEvent("not_json", "the transformed body cannot be read")
+        return self.context["body"]
 
 
 def _same(context: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether *value* is known under *name*; in constant time, for a stranger may ask and a secret may be known."""
     return name in context and hmac.compare_digest(write_json(context[name]), write_json(value))
+
+
+def refusal_of(error: Exception, *, proven: bool) -> Refusal:
+    """What becomes of a delivery on which verification ended with *error*."""
+    match error:
+        case SignatureError():
+            return not_authentic(error.reason, str(error))
+        case MalformedEvent():
+            which = "is authentic, but" if proven else "cannot be taken:"
+            return Refusal(400, error.reason, f"The delivery {which} {error}.", detail=str(error))
+        case Unusable():
+            message = "The delivery does not fit the configuration of its source."
+            return Refusal(400, error.reason, message, detail=error.detail)
+        case _:
+            return verification_failed(error, proven=proven)
 
 
 def verification_failed(error: Exception, *, proven: bool) -> Refusal:

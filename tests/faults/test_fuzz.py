@@ -24,8 +24,8 @@ import yaml
 from events import Store
 from events.event import read_stored
 from ingress.answers import Refusal
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted, Handshake
 from ingress.verification.tokens import key_set
 from tests.faults.fuzzing import as_request, send_all, streams
@@ -156,7 +156,7 @@ USUAL = {"type": "x", "id": 1, "n": [1, 2], "value": [{"type": "x", "id": "1"}],
 _VALUES = (None, True, 0, -1, 1e308, 2**64, 0.1, "", "a,b", "\ud800", "{{x}}", "$$", "2020-01-01T00:00:00Z", "x" * 999)
 
 
-def source_with(transform: str) -> ConfiguredSource:
+def source_with(transform: str) -> Source:
     block = {"format": "hmac", "config": {"parts": ["raw_body"], "compare_with": "{{headers.x-sig}}"}}
     options = {"media_types": ["json", "form", "text", "multipart"], "event": {"id": "{{body.id}}"}}
     webhook = {"signature_verification": block, "payload_transform": transform}

@@ -17,7 +17,7 @@ from ingress import Limits, Server, create_app, truto_source
 from ingress.budget import BodyBudget
 from ingress.connections import Connections
 from ingress.server import EdgeProtocol
-from ingress.sources.configured import ConfiguredSource
+from ingress.sources.source import Source
 from truto import AsyncTruto
 from truto.signature import sign
 
@@ -141,7 +141,7 @@ async def run_edge(
     truto: AsyncTruto | None = None,
     link_token_key: str | None = None,
     spool: Spool | None = None,
-    sources: Sequence[ConfiguredSource] = (),
+    sources: Sequence[Source] = (),
 ) -> AsyncIterator[Edge]:
     """Without :class:`Server`'s own loop, which takes a tenth of a second to notice that it should stop."""
     app = create_app(

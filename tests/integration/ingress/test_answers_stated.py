@@ -16,20 +16,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from events import Store
 from ingress import Limits
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from tests.integration.ingress.edge import run_edge
 from tests.integration.ingress.test_sources import BODY, SECRET, signed, source
 
 DISCORD = Ed25519PrivateKey.from_private_bytes(b"d" * 32)
 
 
-def preset(name: str, *, secret: str = SECRET, **options: Any) -> ConfiguredSource:
+def preset(name: str, *, secret: str = SECRET, **options: Any) -> Source:
     return read_source("s", {"preset": name, "secrets": [secret], "options": options}, {})
 
 
 @asynccontextmanager
-async def served(store: Store, on: ConfiguredSource) -> AsyncIterator[httpx.AsyncClient]:
+async def served(store: Store, on: Source) -> AsyncIterator[httpx.AsyncClient]:
     async with run_edge(store, sources=[on]) as edge:
         yield edge.http
 

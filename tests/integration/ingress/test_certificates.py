@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 from events import Store
 from ingress.answers import Refusal
 from ingress.sources.certificates import MAX_FETCHES
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.sources.table import SourceTable
 from ingress.verification.outcome import Accepted, Ignored
 from tests.unit.ingress.sources.certified import ADDRESS_OF, SNS, certificate_of, signed_message
@@ -49,14 +49,14 @@ class Amazon:
         return self.answers()
 
     @asynccontextmanager
-    async def table(self, store: Store, source: ConfiguredSource) -> AsyncIterator[SourceTable]:
+    async def table(self, store: Store, source: Source) -> AsyncIterator[SourceTable]:
         app = Starlette(routes=[Route("/{path:path}", self.answer)])
         table = SourceTable(store, [source], client=JwksClient(transport=httpx.ASGITransport(app)))
         async with table.running():
             yield table
 
 
-def source(**options: Any) -> ConfiguredSource:
+def source(**options: Any) -> Source:
     return read_source("s", {"preset": "aws-sns", "secrets": [TOPIC], "options": options}, {})
 
 
@@ -72,7 +72,7 @@ def confirmation() -> dict[str, Any]:
 
 async def sent(table: SourceTable, given: Any) -> Any:
     on = table.get("s")
-    assert isinstance(on, ConfiguredSource)
+    assert isinstance(on, Source)
     return await table.verify(on, of_headers({"content-type": "text/plain"}, orjson.dumps(given)))
 
 

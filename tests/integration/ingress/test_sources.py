@@ -27,10 +27,9 @@ from structlog.testing import capture_logs
 from events import Refused, Store
 from ingress import create_app
 from ingress.sources import shares
-from ingress.sources.configured import ConfiguredSource, Expression
 from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
-from ingress.sources.source import truto_source
+from ingress.sources.source import Expression, Source, truto_source
 from ingress.sources.table import SourceTable
 from ingress.verification.context import DeliveryContext
 from ingress.verification.expressions import LIMITS
@@ -46,7 +45,7 @@ HMAC: dict[str, Any] = {
 }
 
 
-def source(name: str = "s", *, options: Mapping[str, Any] | None = None, **webhook: Any) -> ConfiguredSource:
+def source(name: str = "s", *, options: Mapping[str, Any] | None = None, **webhook: Any) -> Source:
     block = {"signature_verification": HMAC, **webhook}
     return read_source(name, {"webhook": block, "secrets": [SECRET], "options": dict(options or {})}, {})
 
@@ -74,7 +73,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(store: Store, *sources: ConfiguredSource) -> AsyncIterator[Running]:
+async def running(store: Store, *sources: Source) -> AsyncIterator[Running]:
     app = create_app(store, sources)
     public, operators = httpx.ASGITransport(app), httpx.ASGITransport(app.state.admin)
     async with (
@@ -386,7 +385,7 @@ PRESETS = ("github", "stripe", "svix", "twilio", "zoom", "slack", "asana", "okta
 SECRETS = {"svix": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 
 
-def preset(name: str) -> ConfiguredSource:
+def preset(name: str) -> Source:
     given = {"preset": name, "secrets": [SECRETS.get(name, SECRET)], "options": {"public_url": "https://you.example"}}
     return read_source(name, given, {})
 
@@ -516,7 +515,7 @@ async def test_a_changed_file_is_used_and_a_broken_one_is_not(store: Store, tmp_
     path = tmp_path / "sources.yaml"
     written(path, OTHER)
     file = SourcesFile(path, {})
-    async with running(store, *file.load()) as edge:  # type: ignore[arg-type]  # the file has no Truto source
+    async with running(store, *file.load()) as edge:
         following = asyncio.create_task(file.follow(edge.table, every_seconds=0.02))
         assert (await edge.post()).status_code == 401
         first = edge.table.get("s")
@@ -609,7 +608,7 @@ def token(kid: str) -> dict[str, str]:
     return {"authorization": f"Bearer {made}"}
 
 
-def signing(url: str, *, cooldown: float = 30.0) -> ConfiguredSource:
+def signing(url: str, *, cooldown: float = 30.0) -> Source:
     given = {
         "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
         "options": {"jwt": {"algorithms": ["RS256"], "jwks_url": url, "jwks_cooldown_seconds": cooldown}},

@@ -6,8 +6,9 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from ingress import Source, truto_source
-from ingress.answers import Refusal, answer, failed, not_authentic, refuse, wrong_method
+from ingress import truto_source
+from ingress.answers import Refusal, not_authentic, wrong_method
+from ingress.responses import answer, failed, refuse
 
 
 def test_a_refusal_is_trutos_envelope_and_a_reason() -> None:
@@ -71,4 +72,4 @@ def test_a_source_without_a_secret_is_refused_at_start(secrets: list[str]) -> No
 
 
 def test_secrets_do_not_show_in_a_representation() -> None:
-    assert "hidden" not in repr(Source("truto", ("hidden",)))
+    assert "hidden" not in repr(truto_source(["hidden"]))

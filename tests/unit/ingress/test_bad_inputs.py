@@ -21,13 +21,12 @@ import pytest
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
-from ingress.sources.source import truto_source
-from ingress.verification import check_delivery, check_head
+from ingress.sources.source import Source, truto_source
+from ingress.verification import check_head
 from ingress.verification.context import Delivery
 from ingress.verification.outcome import Accepted
-from tests.unit.ingress.sources.senders import NOW, OTHER, OTHER_WHSEC, SECRET, WHSEC, of_headers, verify
+from tests.unit.ingress.sources.senders import NOW, OTHER, OTHER_WHSEC, SECRET, WHSEC, event_of, of_headers, verify
 from tests.unit.ingress.verification.test_tokens import (
     CLAIMS,
     HEADER,
@@ -61,7 +60,7 @@ SLACK = read_source("slack", {"preset": "slack", "secrets": [SECRET]}, {})
 GITLAB = read_source("gitlab", {"preset": "gitlab", "secrets": [SECRET]}, {})
 
 
-def words(format_name: str, **more: Any) -> ConfiguredSource:
+def words(format_name: str, **more: Any) -> Source:
     return read_source("s", {"webhook": {"signature_verification": {"format": format_name}}, **more}, {})
 
 
@@ -75,7 +74,7 @@ BASIC = words("basic", secrets=[f"user:{PASSWORD}"])
 class Sent:
     """What came to a source, and from when it is."""
 
-    source: ConfiguredSource
+    source: Source
     headers: Mapping[str, str] | list[tuple[bytes, bytes]]
     body: bytes = BODY
     query: bytes = b""
@@ -129,7 +128,7 @@ def standard(event_id: str, moment: str, body: bytes, content: bytes) -> Sent:
     return Sent(STANDARD, headers, body)
 
 
-def authorization(source: ConfiguredSource, value: str, query: bytes = b"") -> Sent:
+def authorization(source: Source, value: str, query: bytes = b"") -> Sent:
     return Sent(source, {"authorization": value}, query=query)
 
 
@@ -339,7 +338,7 @@ def asking(**header: Any) -> str:
 
 
 METADATA = "http://169.254.169.254/key"
-TOKENS: list[tuple[int, str, str, ConfiguredSource, str]] = [
+TOKENS: list[tuple[int, str, str, Source, str]] = [
     (59, "none", by_hand(b'{"alg":"none"}', PLAIN_CLAIMS), HS, "jwt_algorithm"),
     (59, "none-unsigned", by_hand(b'{"alg":"none"}', PLAIN_CLAIMS).rpartition(".")[0] + ".", HS, "jwt_malformed"),
     (60, "none-in-other-case", by_hand(b'{"alg":"nOnE"}', PLAIN_CLAIMS), HS, "jwt_algorithm"),
@@ -382,7 +381,7 @@ TOKENS: list[tuple[int, str, str, ConfiguredSource, str]] = [
 
 @pytest.mark.parametrize(("token", "on", "cause"), numbered(TOKENS))
 def test_a_bad_token_gets_the_same_answer_and_no_request_leaves(
-    token: str, on: ConfiguredSource, cause: str, monkeypatch: pytest.MonkeyPatch
+    token: str, on: Source, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("a request left"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
@@ -425,7 +424,7 @@ MALFORMED: list[tuple[int, str, bytes, str]] = [
 
 def answers(body: bytes) -> list[Any]:
     """What Truto's own source and a configured one say of *body*, signed as each of them wants it."""
-    own = check_delivery(TRUTO, [(b"x-truto-signature", sign_as_truto(body, SECRET).encode())], body)
+    own = event_of(TRUTO, [(b"x-truto-signature", sign_as_truto(body, SECRET).encode())], body)
     return [own, github("sha256=" + digest(body).hex(), body).outcome()]
 
 
@@ -438,7 +437,7 @@ def test_an_authentic_body_that_is_no_event_is_malformed(body: bytes, reason: st
 
 @pytest.mark.parametrize(("body", "reason"), numbered(MALFORMED))
 def test_the_same_body_without_a_signature_is_not_even_read(body: bytes, reason: str) -> None:
-    assert_not_authentic(check_delivery(TRUTO, [], body))
+    assert_not_authentic(event_of(TRUTO, [], body))
     assert_not_authentic(Sent(GITHUB, {}, body).outcome())
 
 

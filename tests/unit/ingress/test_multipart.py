@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from events import MalformedEvent, Verified
 from ingress.multipart import envelope_part, text_parts
-from ingress.verification import check_delivery
+from tests.unit.ingress.sources.senders import event_of
 from tests.unit.ingress.test_verification import TRUTO, signature
 
 EVENT = b'{"event":"a","id":"1"}'
@@ -82,7 +82,7 @@ def test_a_form_without_an_event_is_malformed(content_type: bytes, body: bytes, 
 
 def test_the_delivery_as_it_arrived_stays_beside_the_event() -> None:
     body = form(b"file", EVENT)
-    outcome = check_delivery(TRUTO, [(b"content-type", TYPE), signature(body)], body)
+    outcome = event_of(TRUTO, [(b"content-type", TYPE), signature(body)], body)
     assert isinstance(outcome, Verified)
     assert (outcome.body, outcome.raw) == (EVENT, body)
 

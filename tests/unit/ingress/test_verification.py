@@ -15,7 +15,9 @@ from events import Verified
 from events.event import KEPT_HEADERS
 from ingress import Source, truto_source
 from ingress.answers import Refusal
-from ingress.verification import check_delivery, check_head
+from ingress.sources.loading import read_source
+from ingress.verification import check_head
+from tests.unit.ingress.sources.senders import event_of
 from truto.signature import sign
 
 SECRET = "6e17561c-a20c-44ce-b8b5-caff0bf786fe"
@@ -30,13 +32,13 @@ def signature(body: bytes, secret: str = SECRET, *, encoding: str = "hex") -> tu
 
 
 def refused(source: Source, headers: list[tuple[bytes, bytes]], body: bytes) -> Refusal:
-    outcome = check_delivery(source, headers, body)
+    outcome = event_of(source, headers, body)
     assert isinstance(outcome, Refusal)
     return outcome
 
 
 def taken(headers: list[tuple[bytes, bytes]], body: bytes) -> Verified:
-    outcome = check_delivery(TRUTO, headers, body)
+    outcome = event_of(TRUTO, headers, body)
     assert isinstance(outcome, Verified)
     return outcome
 
@@ -150,7 +152,7 @@ def test_only_the_bytes_count_and_not_what_they_spell() -> None:
 
 
 def test_a_signature_for_one_source_does_not_open_another() -> None:
-    other = Source("other", ("another secret",))
+    other = read_source("other", {"preset": "truto", "secrets": ["another secret of its own"]}, {})
     assert refused(other, [signature(BODY)], BODY).status == 401
 
 
@@ -170,7 +172,7 @@ def test_a_signature_for_one_source_does_not_open_another() -> None:
 def test_where_a_tolerance_is_set_an_event_has_to_be_of_now(created_at: object, taken: bool) -> None:
     source = truto_source([SECRET], tolerance_seconds=300)
     body = orjson.dumps({"event": "ping", "id": "e-1", "created_at": created_at})
-    outcome = check_delivery(source, [signature(body)], body, 1_700_000_000.0)
+    outcome = event_of(source, [signature(body)], body, 1_700_000_000.0)
     assert isinstance(outcome, Verified) is taken
     if isinstance(outcome, Refusal):
         assert (outcome.status, outcome.logged_reason) == (401, "timestamp_out_of_tolerance")
@@ -234,5 +236,5 @@ def test_without_a_valid_signature_nothing_is_ever_verified(headers: list[tuple[
 @given(st.binary(max_size=300), st.binary(max_size=80))
 def test_whatever_is_signed_is_verified_or_refused(body: bytes, parameters: bytes) -> None:
     for content_type in (b"application/json", b"multipart/form-data; boundary=" + parameters):
-        outcome = check_delivery(TRUTO, [(b"content-type", content_type), signature(body)], body)
+        outcome = event_of(TRUTO, [(b"content-type", content_type), signature(body)], body)
         assert isinstance(outcome, Verified) or outcome.status == 400

@@ -118,6 +118,16 @@ def test_any_live_secret_verifies_and_is_named_by_position(position: int) -> Non
     assert verify(BODY, sign(BODY, secrets[position]), secrets) == position
 
 
+def test_a_secret_may_be_given_as_its_bytes() -> None:
+    secrets: list[str | bytes] = ["another", "geheimnis-é".encode()]
+    assert verify(BODY, sign(BODY, "geheimnis-é"), secrets) == 1
+
+
+def test_the_usual_spelling_may_be_followed_by_more() -> None:
+    first, second = sign(BODY, "another"), sign(BODY, SECRET, encoding="base64").removeprefix("format=sha256,")
+    assert verify(BODY, f"{first},{second}", [SECRET]) == 0
+
+
 def test_an_empty_secret_is_passed_over_and_does_not_shift_the_position() -> None:
     assert verify(BODY, sign(BODY, SECRET), ["", SECRET]) == 1
 

@@ -18,10 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from ingress.sources.configured import ConfiguredSource
+from events import Verified
+from ingress.answers import Refusal
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.context import Delivery
-from ingress.verification.outcome import Outcome
+from ingress.verification.head import RawHeaders
+from ingress.verification.outcome import Accepted, Outcome
 from ingress.verification.pipeline import verify_delivery
 from ingress.verification.tokens import key_set
 from tests.unit.ingress.sources.certified import ADDRESS_OF, CERTIFICATES, PAYPAL, SNS, signed_message
@@ -90,7 +93,7 @@ class Sender:
         """What ``sources.yaml`` says of it."""
         return {"preset": self.preset, **self.settings(secrets or (self.secret,))}
 
-    def source(self, *secrets: str) -> ConfiguredSource:
+    def source(self, *secrets: str) -> Source:
         return read_source("sender", self.given(*secrets), {}, public_url="https://you.example")
 
     def verify(self, delivery: Delivery, *secrets: str, now: float = NOW) -> Outcome:
@@ -108,8 +111,18 @@ def of_headers(headers: Mapping[str, str], body: bytes, **more: Any) -> Delivery
     return Delivery(raw, body, **{"path": "/webhooks/sender", **more})
 
 
+def event_of(source: Source, headers: RawHeaders, body: bytes, now: float = NOW) -> Verified | Refusal:
+    """The one event of a delivery, or its refusal."""
+    outcome = verify(source, Delivery(headers, body), now=now)
+    if isinstance(outcome, Accepted):
+        (event,) = outcome.events
+        return event
+    assert isinstance(outcome, Refusal)
+    return outcome
+
+
 def verify(
-    source: ConfiguredSource,
+    source: Source,
     delivery: Delivery,
     *,
     now: float = NOW,

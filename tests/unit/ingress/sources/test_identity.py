@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from events import Verified
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.context import Delivery
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.retries import FACTS, Facts
@@ -28,7 +28,7 @@ ATTEMPTS = st.integers(0, 60)
 few = settings(max_examples=15, deadline=None)
 
 
-def events_of(source: ConfiguredSource, delivery: Delivery) -> list[Verified]:
+def events_of(source: Source, delivery: Delivery) -> list[Verified]:
     outcome = verify(source, delivery)
     assert isinstance(outcome, Accepted), outcome
     return list(outcome.events)
@@ -128,13 +128,13 @@ def test_where_a_time_is_signed_such_a_replay_is_refused_by_it() -> None:
 # -- sources of one's own ----------------------------------------------------------------------------------------------
 
 
-def own(signed: list[str] | None = None, **options: Any) -> ConfiguredSource:
+def own(signed: list[str] | None = None, **options: Any) -> Source:
     config = {"compare_with": "{{headers.x-signature}}", "verification_content": signed or ["{{raw_body}}"]}
     block = {"signature_verification": {"format": "hmac", "config": config}}
     return read_source("shop", {"webhook": block, "secrets": [SECRET], "options": options}, {})
 
 
-def timed(**options: Any) -> ConfiguredSource:
+def timed(**options: Any) -> Source:
     return own(["{{headers.x-time}}", "{{raw_body}}"], timestamp="{{headers.x-time}}", **options)
 
 
@@ -146,7 +146,7 @@ def sent(event: Any, at: str = "", **headers: str) -> Delivery:
     return of_headers({"content-type": "application/json", "x-signature": digest(SECRET, at, body).hex(), **more}, body)
 
 
-def keys_of(source: ConfiguredSource, *deliveries: Delivery) -> list[str]:
+def keys_of(source: Source, *deliveries: Delivery) -> list[str]:
     return [event.key for delivery in deliveries for event in events_of(source, delivery)]
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import ADYEN_KEYS, PAYMENT, adyen_signature, of_headers, verify
 
@@ -23,12 +23,12 @@ def signed(item: Any, key: str = KEY) -> dict[str, Any]:
     return {**item, "additionalData": {"hmacSignature": adyen_signature(item, key), "cardSummary": "7777"}}
 
 
-def sent(*items: Any, on: ConfiguredSource | None = None) -> Any:
+def sent(*items: Any, on: Source | None = None) -> Any:
     body = {"live": "false", "notificationItems": [{"NotificationRequestItem": item} for item in items]}
     return verify(on or source(), of_headers({"content-type": "application/json"}, orjson.dumps(body)))
 
 
-def source(*keys: str) -> ConfiguredSource:
+def source(*keys: str) -> Source:
     return read_source("s", {"preset": "adyen", "secrets": list(keys or (KEY,))}, {})
 
 

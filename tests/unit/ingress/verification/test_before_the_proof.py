@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 from events import Verified
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import MAX_HANDSHAKE_BYTES, ConfiguredSource
 from ingress.sources.layers import presets
 from ingress.sources.loading import read_source
-from ingress.sources.source import truto_source
-from ingress.verification import check_delivery
+from ingress.sources.source import MAX_HANDSHAKE_BYTES, Source, truto_source
 from ingress.verification.complexity import MAX_PARTS, check_complexity
 from ingress.verification.expressions import LIMITS, UNPROVEN_SECONDS
 from ingress.verification.outcome import Accepted, Handshake, Ignored
-from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, of_headers, verify
+from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, event_of, of_headers, verify
 
 MOMENT = str(int(NOW))
 HMAC: dict[str, Any] = {
@@ -34,7 +32,7 @@ HMAC: dict[str, Any] = {
 }
 
 
-def source(webhook: dict[str, Any], *, secrets: list[str] | None = None, **more: Any) -> ConfiguredSource:
+def source(webhook: dict[str, Any], *, secrets: list[str] | None = None, **more: Any) -> Source:
     own: dict[str, Any] = {key: more.pop(key) for key in ("context", "environment_variables") if key in more}
     block = {"signature_verification": HMAC, **webhook}
     block = {key: value for key, value in block.items() if value is not None}
@@ -253,7 +251,7 @@ def test_no_preset_answers_a_stranger_with_anything_the_secret_makes(preset: str
 # -- an expression that is the proof -----------------------------------------------------------------------------------
 
 
-def judged(answer: str) -> ConfiguredSource:
+def judged(answer: str) -> Source:
     expression = (
         "$digest(context.webhook_secret & raw_body, 'SHA-256', 'hex') = headers.`x-proof` ? {'type': 'payload'} : "
         + answer
@@ -576,7 +574,7 @@ def test_a_defect_behind_the_proof_is_a_refusal_too(monkeypatch: pytest.MonkeyPa
     def broken(*_: Any) -> str:
         raise LookupError
 
-    monkeypatch.setattr("ingress.verification.pipeline.event_name", broken)
+    monkeypatch.setattr("ingress.verification.events.event_name", broken)
     assert cause(verify(source({}), of_headers(signed(GENUINE), GENUINE))) == (400, "verification_failed")
 
 
@@ -585,8 +583,8 @@ def test_a_defect_in_the_way_of_truto_s_own_deliveries_is_a_refusal(monkeypatch:
     def broken(*_: Any) -> tuple[str, str]:
         raise LookupError
 
-    monkeypatch.setattr("ingress.verification.truto.verify", broken)
-    outcome = check_delivery(truto_source([SECRET]), [(b"x-truto-signature", b"x")], GENUINE)
+    monkeypatch.setattr("ingress.verification.digests.verify", broken)
+    outcome = event_of(truto_source([SECRET]), [(b"x-truto-signature", b"x")], GENUINE)
     assert cause(outcome) == (401, "verification_failed")
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification import asymmetric
 from ingress.verification.evidence import MAX_CHECKS, check_effort
 from ingress.verification.outcome import Accepted
@@ -27,7 +27,7 @@ BODY = b'{"event":"ping"}'
 KEYS = [Ed25519PrivateKey.generate() for _ in range(MAX_CHECKS + 1)]
 
 
-def source(number: int) -> ConfiguredSource:
+def source(number: int) -> Source:
     config = {"parts": ["raw_body"], "compare_with": "{{headers.x-signature}}"}
     given: dict[str, Any] = {
         "webhook": {"signature_verification": {"format": "ed25519", "config": config}},
@@ -37,7 +37,7 @@ def source(number: int) -> ConfiguredSource:
     return read_source("s", given, {})
 
 
-def sent(on: ConfiguredSource, *signatures: bytes) -> Any:
+def sent(on: Source, *signatures: bytes) -> Any:
     return verify(on, of_headers({"x-signature": ",".join(one.hex() for one in signatures)}, BODY))
 
 

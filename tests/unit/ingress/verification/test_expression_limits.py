@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from ingress.answers import Refusal
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted, Handshake, Outcome
 from tests.unit.ingress.sources.senders import SECRET, digest, of_headers, verify
 
@@ -19,14 +19,14 @@ ENDLESS = "($f := function($x) { $f($x) }; $f(1))"
 HUGE = "$count([1..1000000000]) > 0"
 
 
-def source(order: str, **webhook: str) -> ConfiguredSource:
+def source(order: str, **webhook: str) -> Source:
     hmac = {"format": "hmac", "config": {"compare_with": "{{headers.x-signature}}", "parts": ["raw_body"]}}
     options: dict[str, Any] = {"order": order}
     given = {"webhook": {"signature_verification": hmac, **webhook}, "secrets": [SECRET], "options": options}
     return read_source("s", given, {})
 
 
-def outcome_of(on: ConfiguredSource, body: bytes) -> Outcome:
+def outcome_of(on: Source, body: bytes) -> Outcome:
     return verify(on, of_headers({"x-signature": digest(SECRET, body).hex()}, body))
 
 

@@ -12,8 +12,8 @@ import pytest
 from events import MalformedEvent
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.contents import write_json
 from ingress.verification.outcome import Accepted, Handshake, Ignored
 from ingress.verification.pipeline import context_of
@@ -26,7 +26,7 @@ HMAC: dict[str, Any] = {
 BODY = b'{"event":"ping","id":"e-1","n":18446744073709551616}'
 
 
-def source(webhook: dict[str, Any] | None = None, **more: Any) -> ConfiguredSource:
+def source(webhook: dict[str, Any] | None = None, **more: Any) -> Source:
     options = {key: value for key, value in more.items() if key not in ("secrets", "context", "environment_variables")}
     own = {key: value for key, value in more.items() if key not in options}
     block = {"signature_verification": HMAC, **(webhook or {})}

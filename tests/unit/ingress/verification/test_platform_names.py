@@ -11,8 +11,8 @@ import pytest
 
 from events import Verified
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import SECRET, of_headers, verify
 from truto.signature import sign
@@ -24,7 +24,7 @@ HMAC: dict[str, Any] = {
 }
 
 
-def partner(*, name: str = "partner", transform: str | None = None, **options: Any) -> ConfiguredSource:
+def partner(*, name: str = "partner", transform: str | None = None, **options: Any) -> Source:
     webhook = {"signature_verification": HMAC} | ({"payload_transform": transform} if transform else {})
     return read_source(name, {"webhook": webhook, "secrets": [SECRET], "options": options}, {})
 
@@ -33,14 +33,14 @@ def signature(body: bytes) -> str:
     return hmac.digest(SECRET.encode(), body, "sha256").hex()
 
 
-def events_of(source: ConfiguredSource, body: bytes, **headers: str) -> list[Verified]:
+def events_of(source: Source, body: bytes, **headers: str) -> list[Verified]:
     given = {"x-signature": signature(body)} | {name.replace("_", "-"): value for name, value in headers.items()}
     outcome = verify(source, of_headers(given, body))
     assert isinstance(outcome, Accepted), outcome
     return list(outcome.events)
 
 
-def types_of(source: ConfiguredSource, body: bytes, **headers: str) -> list[str]:
+def types_of(source: Source, body: bytes, **headers: str) -> list[str]:
     return [event.type for event in events_of(source, body, **headers)]
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from ingress.verification.pipeline import verify_delivery
 from tests.unit.ingress.sources.certified import PAYPAL, SNS
@@ -28,13 +28,13 @@ ED = ed25519.Ed25519PrivateKey.generate()
 SHORT_RSA = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
 
-def source(form: str, *keys: str, options: dict[str, Any] | None = None, **config: Any) -> ConfiguredSource:
+def source(form: str, *keys: str, options: dict[str, Any] | None = None, **config: Any) -> Source:
     block = {"format": form, "config": {"parts": ["raw_body"], "compare_with": "{{headers.x-signature}}", **config}}
     given = {"webhook": {"signature_verification": block}, "secrets": list(keys), "options": options or {}}
     return read_source("s", given, {})
 
 
-def sent(on: ConfiguredSource, signature: bytes | str, body: bytes = BODY) -> Any:
+def sent(on: Source, signature: bytes | str, body: bytes = BODY) -> Any:
     text = signature if isinstance(signature, str) else b64(signature)
     return verify(on, of_headers({"x-signature": text}, body))
 
@@ -54,7 +54,7 @@ def pss(key: Any, chosen_hash: hashes.HashAlgorithm, salt: int) -> bytes:
 
 
 SHA256, SHA384, SHA512 = hashes.SHA256(), hashes.SHA384(), hashes.SHA512()
-GOOD: dict[str, tuple[ConfiguredSource, bytes]] = {
+GOOD: dict[str, tuple[Source, bytes]] = {
     "p-256": (source("ecdsa", public_der(P256)), P256.sign(BODY, ec.ECDSA(SHA256))),
     "p-256-pem": (source("ecdsa", public_pem(P256)), P256.sign(BODY, ec.ECDSA(SHA256))),
     "p-384": (source("ecdsa", public_der(P384), curve="P-384", algorithm="SHA-384"), P384.sign(BODY, ec.ECDSA(SHA384))),

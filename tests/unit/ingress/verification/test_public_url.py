@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from ingress.answers import Refusal
 from ingress.errors import Faults
 from ingress.sources.address import read_public_url
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
 from ingress.sources.reloading import SourcesFile
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted, Handshake
 from tests.unit.ingress.sources.senders import NOW, SECRET, SENDERS, b64, digest, of_headers, verify
 
@@ -30,7 +30,7 @@ JSON = b'{"type":"payment.created","event_id":"e1"}'
 MS = str(int(NOW * 1000))
 
 
-def source(preset: str, *, own: str | None = None, everywhere: str = "") -> ConfiguredSource:
+def source(preset: str, *, own: str | None = None, everywhere: str = "") -> Source:
     given: dict[str, Any] = {"preset": preset, "secrets": [SECRET], "options": {"public_url": own} if own else {}}
     return read_source("sender", given, {}, public_url=everywhere)
 
@@ -144,7 +144,7 @@ def test_presets_that_sign_no_address_need_none() -> None:
 # -- written by hand ---------------------------------------------------------------------------------------------------
 
 
-def by_hand(*content: str, transform: str | None = None, order: str = "truto") -> ConfiguredSource:
+def by_hand(*content: str, transform: str | None = None, order: str = "truto") -> Source:
     config = {"verification_content": list(content), "compare_with": "{{headers.x-signature}}"}
     webhook = {"signature_verification": {"format": "hmac", "config": config}, "payload_transform": transform}
     given = {"webhook": webhook, "secrets": [SECRET], "options": {"order": order, "media_types": ["json", "form"]}}

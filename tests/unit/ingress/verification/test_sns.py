@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.certificates import read_certificate
 from ingress.verification.explaining import explain_delivery
 from ingress.verification.outcome import Accepted, Ignored
@@ -42,11 +42,11 @@ CONFIRMATION = {
 }
 
 
-def source(*topics: str, **options: Any) -> ConfiguredSource:
+def source(*topics: str, **options: Any) -> Source:
     return read_source("s", {"preset": "aws-sns", "secrets": list(topics or (TOPIC,)), "options": options}, {})
 
 
-def sent(message: Any, on: ConfiguredSource | None = None, **more: Any) -> Any:
+def sent(message: Any, on: Source | None = None, **more: Any) -> Any:
     return verify(on or source(), of_headers(TEXT, orjson.dumps(message)), keys=CERTIFICATES, **more)
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from ingress.verification.pipeline import verify_delivery
 from ingress.verification.tokens import key_set
@@ -43,7 +43,7 @@ def pem(key: Any) -> str:
     return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
 
 
-def source(*, secrets: list[str] | None = None, **options: Any) -> ConfiguredSource:
+def source(*, secrets: list[str] | None = None, **options: Any) -> Source:
     given: dict[str, Any] = {
         "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
         "options": {"jwt": options},
@@ -56,12 +56,12 @@ def source(*, secrets: list[str] | None = None, **options: Any) -> ConfiguredSou
 HS = source(issuer="https://issuer.example", audience="us")
 
 
-def outcome_of(token: str, on: ConfiguredSource = HS, *, body: bytes = BODY, keys: Any = None) -> Any:
+def outcome_of(token: str, on: Source = HS, *, body: bytes = BODY, keys: Any = None) -> Any:
     delivery = of_headers({"authorization": f"Bearer {token}"}, body)
     return verify_delivery(on, delivery, on.account({}), now=NOW, keys=keys or {})
 
 
-def cause_of(token: str, on: ConfiguredSource = HS, **more: Any) -> str:
+def cause_of(token: str, on: Source = HS, **more: Any) -> str:
     outcome = outcome_of(token, on, **more)
     assert isinstance(outcome, Refusal), outcome
     assert outcome.status == 401

@@ -13,25 +13,25 @@ from hypothesis import strategies as st
 
 from ingress.answers import Refusal
 from ingress.errors import Faults
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from tests.unit.ingress.sources.senders import NOW, SECRET, of_headers, verify
 
 COMPARED = {"compare_with": "{{headers.x-signature}}"}
 
 
-def hmac_source(*content: str, **options: Any) -> ConfiguredSource:
+def hmac_source(*content: str, **options: Any) -> Source:
     block = {"format": "hmac", "config": {**COMPARED, "verification_content": list(content)}}
     return read_source("s", {"webhook": {"signature_verification": block}, "secrets": [SECRET], "options": options}, {})
 
 
-def parts_source(*parts: str) -> ConfiguredSource:
+def parts_source(*parts: str) -> Source:
     block = {"format": "hmac", "config": {**COMPARED, "parts": list(parts)}}
     return read_source("s", {"webhook": {"signature_verification": block}, "secrets": [SECRET]}, {})
 
 
-def sent(on: ConfiguredSource, body: Any, signed: str) -> Any:
+def sent(on: Source, body: Any, signed: str) -> Any:
     """What becomes of *body*, signed as if its signed fields were *signed*."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
     made = hmac.digest(SECRET.encode(), signed.encode(), "sha256").hex()
@@ -143,7 +143,7 @@ def test_other_fields_refuse_whole_objects_as_well(key: str) -> None:
 # -- other formats -----------------------------------------------------------------------------------------------------
 
 
-def bearer(compare_with: str) -> ConfiguredSource:
+def bearer(compare_with: str) -> Source:
     block = {"format": "bearer", "config": {"compare_with": compare_with}}
     return read_source("s", {"webhook": {"signature_verification": block}, "secrets": [SECRET]}, {})
 
@@ -188,11 +188,11 @@ def test_a_time_that_is_no_text_and_no_whole_number_is_refused(moment: Any) -> N
 # -- ids and types -----------------------------------------------------------------------------------------------------
 
 
-def named(**event: str) -> ConfiguredSource:
+def named(**event: str) -> Source:
     return hmac_source("{{raw_body}}", event=event)
 
 
-def event_of(on: ConfiguredSource, body: bytes) -> tuple[Any, frozenset[str]]:
+def event_of(on: Source, body: bytes) -> tuple[Any, frozenset[str]]:
     outcome = sent(on, body, body.decode())
     assert isinstance(outcome, Accepted), outcome
     (event,) = outcome.events

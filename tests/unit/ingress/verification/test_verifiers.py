@@ -22,8 +22,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ingress.answers import Refusal
-from ingress.sources.configured import ConfiguredSource
 from ingress.sources.loading import read_source
+from ingress.sources.source import Source
 from ingress.verification.outcome import Accepted
 from ingress.verification.pipeline import verify_delivery
 from ingress.verification.tokens import key_set
@@ -45,7 +45,7 @@ class Scheme:
     """
 
     name: str
-    source: ConfiguredSource
+    source: Source
     sign: Sign
     live: Sequence[Any]
     stranger: Any
@@ -63,7 +63,7 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def configured(verification: dict[str, Any], secrets: Sequence[str] = (), **options: Any) -> ConfiguredSource:
+def configured(verification: dict[str, Any], secrets: Sequence[str] = (), **options: Any) -> Source:
     webhook = {"signature_verification": verification}
     return read_source("s", {"webhook": webhook, "secrets": list(secrets), "options": options}, {})
 
@@ -167,12 +167,12 @@ def new_key(algorithm: str) -> Any:
             return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def token_source(secrets: Sequence[str] = (), **options: Any) -> ConfiguredSource:
+def token_source(secrets: Sequence[str] = (), **options: Any) -> Source:
     rules = {"issuer": CLAIMS["iss"], "audience": CLAIMS["aud"], **options}
     return configured({"format": "jwt", "config": {}}, secrets, jwt=rules)
 
 
-def token_scheme(name: str, source: ConfiguredSource, algorithm: str, live: Sequence[Any], stranger: Any) -> Scheme:
+def token_scheme(name: str, source: Source, algorithm: str, live: Sequence[Any], stranger: Any) -> Scheme:
     def sign(body: bytes, key: Any) -> Mapping[str, str]:
         return {"authorization": "Bearer " + jwt.encode(CLAIMS, key, algorithm=algorithm)}
 
