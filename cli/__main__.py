@@ -1,4 +1,4 @@
-"""``truto-worker``, and ``python -m cli``: says what is in the way where another package hides one of ours."""
+"""``truto-worker``, and ``python -m cli``: names the package that hides one of ours."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Stage:
 
 
 def run_demo(*, as_json: bool) -> int:
-    """Run it; 0 when every hop was observed, else 1 with the name of the one that was not."""
+    """Run the demo; returns 0 if every hop was observed, else 1 and names the missing one."""
     # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -100,7 +100,7 @@ def _set_up(stack: ExitStack, folder: Path) -> Stage:
 
 
 async def _walk(stage: Stage, hops: list[Hop]) -> None:
-    """Let a tenant connect, then find every hop that must follow. Appends to *hops* what was observed."""
+    """Connect a tenant, then look for every hop that must follow. Appends each observed hop to *hops*."""
     store = Store.connect(stage.redis.url)
     async with AsyncTruto(token=SANDBOX_TOKEN, base_url=stage.sandbox_url) as truto:
         try:

@@ -70,7 +70,7 @@ def _run(stack: ExitStack, console: Console, port: int, sandbox_port: int) -> No
 
 
 def dev_environment(redis_url: str, secret: str, port: int, sandbox_port: int) -> dict[str, str]:
-    """The settings of a local run against the sandbox; what is already in the environment wins where it may."""
+    """The settings of a local run against the sandbox; most can be overridden by the environment."""
     sandbox_url = f"http://127.0.0.1:{sandbox_port}"
     defaults = {
         "SYNC_JOBS": f"{INTEGRATION}={SYNC_JOB_ID}",

@@ -116,8 +116,8 @@ def _print_sources(overview: Overview) -> None:
     if taking:
         print("\nPending, by source:")
     for source, usage in sorted(taking.items()):
-        unhandled = f", {usage.parked} of them parked and handled by nobody" if usage.parked else ""
-        near = f" ({usage.fullness:.0%} of what is kept)" if usage.parked else ""
+        unhandled = f", {usage.parked} of them parked without a handler" if usage.parked else ""
+        near = f" ({usage.fullness:.0%} of the limit)" if usage.parked else ""
         print(f"{printable(source):<20} {counted(usage.events, 'event')}, {usage.bytes} bytes{unhandled}{near}")
 
 

@@ -33,7 +33,7 @@ def _chain(style: Literal["json", "console"]) -> list[Processor]:
     if style == "json":
         return [_JsonLine()]
     # Sender-chosen text could carry escape sequences for the terminal; JSON escapes them by itself.
-    # The default would print the values of local variables beside a traceback, tokens and bodies among them.
+    # The default prints local variables with a traceback, tokens and bodies included.
     plain = structlog.dev.plain_traceback
     console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24, exception_formatter=plain)
     return [
@@ -46,7 +46,7 @@ def _chain(style: Literal["json", "console"]) -> list[Processor]:
 
 
 class _Stamper:
-    """The time of a line, UTC in ISO 8601. structlog's own spells it all anew for each line, a third of its price."""
+    """The UTC time of a line in ISO 8601. structlog formats all of it for each line, a third of the cost of a line."""
 
     def __init__(self) -> None:
         self._last = 0, "1970-01-01T00:00:00"  # in one piece, for handlers log from threads too

@@ -17,7 +17,7 @@ from truto.signing_keys import Purpose, SigningKeys
 
 
 def show_keys(*, tenant: str | None, host: str | None, as_json: bool) -> None:
-    """Print the live keys of a tenant or of a host, the one that stays first.
+    """Print the live keys of a tenant or of a host, newest first.
 
     Raises :class:`ConfigError` without the secret they are derived from, :class:`typer.BadParameter` for no receiver.
     """

@@ -35,7 +35,7 @@ class Process:
         return self.popen.pid
 
     def log_tail(self) -> str:
-        """The end of what it logged."""
+        """The end of its log."""
         return self.log.read_text(errors="replace")[-2000:] if self.log and self.log.exists() else ""
 
 
@@ -119,7 +119,7 @@ class Processes:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on right now."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -68,7 +68,7 @@ def run_sandbox(
 
 
 def default_link_token_url(webhook_url: str | None) -> str | None:
-    """The link-token route of the ingress that *webhook_url* belongs to; ``None`` for what is no ingress' address."""
+    """The link-token route of the ingress at *webhook_url*; ``None`` if it is not the address of an ingress."""
     if not webhook_url or not urlsplit(webhook_url).path.startswith("/webhooks/"):
         return None
     parts = urlsplit(webhook_url)

@@ -1,4 +1,4 @@
-"""At the start of a process: whether its Redis keeps what it confirms."""
+"""Check at start whether the Redis is safe."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ async def checked(store: Store, mode: Literal["strict", "warn", "off"]) -> Async
     """Run the block with a *store* that was checked.
 
     ``strict`` checks first, and closes the store and raises ``ConfigError`` naming every fault when there is one, or
-    when it does not answer. ``warn`` checks beside the block, so that nothing waits for it, and logs each fault as a
-    warning; a store that does not answer is said once, and checked when it does.
+    when it does not answer. ``warn`` checks in the background, so that nothing waits for it, and logs each fault as a
+    warning. If the store does not answer, it logs that once, and checks when the store answers.
     """
     if mode == "strict":
         await _insist(store)

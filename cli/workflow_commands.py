@@ -90,7 +90,7 @@ def pull_workflows(
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that differ.")] = False,
     json: Json = False,
 ) -> None:
-    """Write the workflows of Truto into files. Exits 1 when one that differs was left alone. Needs TRUTO_API_TOKEN."""
+    """Write the workflows of Truto into files. Exits 1 when a file that differs was kept. Needs TRUTO_API_TOKEN."""
     from cli.workflow_push import pull_workflows
 
     raise typer.Exit(pull_workflows(folder, force=force, as_json=json))

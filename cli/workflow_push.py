@@ -124,7 +124,7 @@ def diff_workflows(paths: list[Path], *, as_json: bool) -> int:
 
 
 def pull_workflows(folder: Path | None, *, force: bool, as_json: bool) -> int:
-    """Write the workflows of Truto into *folder*; one that stands there otherwise is left alone, unless *force*.
+    """Write the workflows of Truto into *folder*; files that differ are kept, unless *force*.
 
     1 when one was left alone, or is nothing that can run here.
     """

@@ -283,7 +283,7 @@ def _summary(run: Run) -> dict[str, Any]:
 
 
 def _record(run: Run) -> dict[str, Any]:
-    """Steps and trace: of the result where there is one, else of what was kept so far."""
+    """Steps and trace, from the result, or from what is stored so far."""
     if run.result is not None:
         return {"result": {key: run.result[key] for key in run.result if key != "trace"}, "trace": run.result["trace"]}
     done = [run.steps[name] for name in sorted(filter(str.isdigit, run.steps), key=int)]

@@ -3,7 +3,7 @@
 from ingress.admin import AdminServer, listen
 from ingress.app import create_app
 from ingress.limits import Limits
-from ingress.server import Server
+from ingress.listening import Server
 from ingress.sources import Source, truto_source
 
 __all__ = ["AdminServer", "Limits", "Server", "Source", "create_app", "listen", "truto_source"]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import uvicorn
 from starlette.applications import Starlette
 
-from ingress.server import edge_config
+from ingress.listening import edge_config
 
 _DRAIN_SECONDS = 3
 _BACKLOG = 128

@@ -1,4 +1,4 @@
-"""uvicorn, made safe to stand at the edge.
+"""The HTTP protocol of the ingress: uvicorn's, made safe for requests from the internet.
 
 Three things httptools lets through are closed here: trailers of a chunked body would become request headers (so that a
 signature could be appended after the body; RFC 9110 6.5.1 forbids the merge), the body of a request that offers
@@ -15,19 +15,13 @@ nothing was asked, nothing is answered: whoever opens connections ahead would re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import re
-import signal
 from collections import deque
-from collections.abc import Iterator
 from http import HTTPStatus
-from types import FrameType
-from typing import Any, Literal
+from typing import Any
 
 import httptools
-import uvicorn
-from starlette.applications import Starlette
 
 from ingress.answers import MEMORY_EXHAUSTED, Refusal
 from ingress.body import DELIVERED, HERE, is_more, too_large
@@ -360,46 +354,3 @@ def _without_offer(parser: httptools.HttpRequestParser, url: bytes, headers: lis
 
 def _is_declared_large(cycle: Exchange) -> bool:
     return any(name == b"content-length" and is_more(value, SMALL_BYTES) for name, value in cycle.scope["headers"])
-
-
-def edge_config(app: Starlette, *, lifespan: Literal["on", "off"], drain_seconds: int, **where: Any) -> uvicorn.Config:
-    """How every listener of ours is served; *where* it listens is up to the caller."""
-    return uvicorn.Config(
-        app,
-        http=functools.partial(EdgeProtocol, connections=app.state.connections),  # type: ignore[arg-type]  # makes one
-        loop="uvloop",
-        ws="none",
-        lifespan=lifespan,
-        access_log=False,  # one line per delivery is written where its outcome is known
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,  # nothing here trusts X-Forwarded-*
-        timeout_graceful_shutdown=drain_seconds,
-        **where,
-    )
-
-
-class Server(uvicorn.Server):
-    """Says at once, on SIGTERM, that it is draining; then finishes what it has and stops."""
-
-    def __init__(self, app: Starlette, *, drain_seconds: int = 30, **where: Any) -> None:
-        super().__init__(edge_config(app, lifespan="on", drain_seconds=drain_seconds, **where))
-        self._app = app
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Heed SIGTERM and SIGINT, and end with code 0: uvicorn would raise the signal again once all is done."""
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Turn readiness off before the listening socket closes."""
-        self._app.state.readiness.draining = True
-        super().handle_exit(sig, frame)

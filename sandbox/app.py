@@ -1,4 +1,4 @@
-"""Put the sandbox together."""
+"""The sandbox as one ASGI app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that goes on after the answer, until the sandbox closes."""
+"""Background tasks of the sandbox, until it closes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """Keeps hold of its tasks, so that none is lost or left behind."""
+    """Holds its tasks, so that none is lost or left running."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Start *work*; an exception in it is logged, since nobody awaits it."""
+        """Start *work*; its exception is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)

@@ -1,4 +1,4 @@
-"""What a sandbox is told when it is made."""
+"""The configuration of a sandbox."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SandboxConfig:
         if not self.token:
             raise ValueError("token must not be empty")
         if bool(self.webhook_url) != bool(self.webhook_secret):
-            raise ValueError("webhook_url and webhook_secret belong together")
+            raise ValueError("webhook_url needs webhook_secret, and the other way round")
         if self.webhook_url and not is_http_url(self.webhook_url):
             raise ValueError("webhook_url must be an http or https URL")
         if self.link_token_url and not is_http_url(self.link_token_url):

@@ -78,7 +78,7 @@ class Data:
         return self._perform(call, _METHODS["GET" if call.method == "HEAD" else call.method])
 
     async def custom_method(self, call: Call) -> Answer:
-        """``{result}`` of a method besides CRUD: ``search`` everywhere, ``close`` for tickets."""
+        """``{result}`` of a method other than CRUD: ``search`` everywhere, ``close`` for tickets."""
         method = call.path["method"]
         if method in _METHODS.values() or method == "list":
             raise Refusal(404, f"{method} is not a custom method; it has a route of its own")

@@ -61,7 +61,7 @@ RESOURCES = frozenset(_MAKERS)
 """The resources there are, under every unified model."""
 
 FILES = "files"
-"""What the provider keeps besides records; it has them in its own words only, as bytes."""
+"""What the provider stores in addition to records, in its own format only, as bytes."""
 
 UNIFIED_FIELDS: Mapping[str, Mapping[str, Field]] = {
     "contacts": {
@@ -87,7 +87,7 @@ CUSTOM_METHODS: Mapping[str, tuple[str, ...]] = {
     "tickets": ("search", "close"),
     "users": ("search",),
 }
-"""What can be done besides list, get, create, update and delete."""
+"""The methods other than list, get, create, update and delete."""
 
 TAGS: Mapping[str, tuple[str, ...]] = {
     "contacts": ("crm",),

@@ -84,7 +84,7 @@ class Sender:
         return await self._attempt(_letter(event, payload, webhook, new_id(), now_text()), 1)
 
     def forgive(self, webhook_id: str) -> None:
-        """Forget the failures of a webhook; for one that was switched on again."""
+        """Reset the failures of a webhook, when it is switched on again."""
         self._given_up.pop(webhook_id, None)
 
     async def close(self) -> None:

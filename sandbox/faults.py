@@ -12,7 +12,7 @@ from sandbox.errors import Refusal
 
 _MAX_LATENCY_SECONDS = 60.0
 PROVIDER_STATUSES = (400, 401, 403, 404, 409, 422, 429, 500, 502, 503, 504)
-"""What a provider may be told to answer (skill: error-and-evidence-model)."""
+"""The answers that a provider can be set to (skill: error-and-evidence-model)."""
 
 
 FAULTS_SCHEMA: Mapping[str, Any] = {

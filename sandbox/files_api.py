@@ -29,7 +29,7 @@ _UPLOAD = {
 
 
 class Files:
-    """Keeps what was uploaded; there is no list and no delete, the oldest of a hundred goes."""
+    """Stores the last hundred uploads. There is no list and no delete."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -45,7 +45,7 @@ class Files:
         ]
 
     async def upload(self, call: Call) -> Answer:
-        """``{url}``; whoever has the address can read the file."""
+        """``{url}``; anyone with the address can read the file."""
         stored = call.body["file"]
         file_id = keep_file(self._state, stored)
         return answer({"url": f"{call.base_url}/files/{file_id}/{quote(stored.name, safe='')}"})

@@ -18,7 +18,7 @@ _DAEMON_RUN_STATUSES = ("created", "running", "completed", "failed", "stopped")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """A POST beside CRUD that answers ``{success: true}`` for a row that exists.
+    """A POST that is not CRUD, and answers ``{success: true}`` for an existing row.
 
     ``path`` continues the resource's; without ``{id}`` in it, the body's ``id`` names the row. ``sets`` is written
     to the row, and ``when`` says for which values of a field the action exists.
@@ -32,15 +32,15 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One resource in the platform's words.
+    """One resource of the platform.
 
     ``fixed`` are fields of a new row that no caller sets; ``references`` names, for a field that holds an id, the
     path it belongs to; ``secret`` is a field that only the answer to POST shows; ``merged`` one that PATCH merges
     at every level, where null removes. ``unique`` fields refuse a second row, ``same_by`` ones answer the row there is
     instead. ``versioned`` rows count a ``version``, which a PATCH may name; with ``locked`` it has to. ``listed_by``:
     one of these filters has to be given, or ``<kind>_id`` of one of the kinds that the rows are ``about``. ``view``
-    shows a row with what belongs to it. ``events`` is the family of events that tell of changes; a row that ``stops``
-    is not forgotten by a DELETE.
+    shows a row with what belongs to it. ``events`` is the family of events that report changes; a DELETE does
+    not remove a row that ``stops``.
     """
 
     path: str

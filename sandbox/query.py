@@ -21,7 +21,7 @@ LIST_PARAMETERS = {
     "limit": "The most objects on a page.",
     "next_cursor": "The cursor of the page before; without it, the first page.",
 }
-"""What every list takes besides its filters ``field=value`` and ``field[op]=value``."""
+"""The parameters of every list, in addition to the filters ``field=value`` and ``field[op]=value``."""
 
 _PAGING = frozenset({"limit", "next_cursor", "fields"})
 _KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")

@@ -69,6 +69,6 @@ class Webhooks(Collection):
         return {**values, "secret": new_id()}
 
     def after_update(self, row: Row, values: Mapping[str, Any]) -> None:
-        """Switching a webhook on again starts its count of failures anew."""
+        """Switching a webhook on again resets its count of failures."""
         if values.get("is_active"):
             self._sender.forgive(row["id"])

@@ -173,7 +173,7 @@ _WITH_THE_CLIENT = (
     "truto.records",
     "truto.retry",
 )
-"""Where the other names are. They bring httpx and pydantic, which nobody waits for who only reads events and errors."""
+"""The modules of the other names, imported at first use: they import httpx and pydantic, which are slow."""
 
 
 def __getattr__(name: str) -> Any:

@@ -86,7 +86,7 @@ class Attempts:
         *,
         gone: _AnswerT | None,
     ) -> _AnswerT:
-        """Attempt until it succeeds or is not to be repeated; *gone* is the answer to a delete that had succeeded."""
+        """Repeat the call while it fails and may be repeated; *gone* is the answer to a delete that had succeeded."""
         keyed = call.idempotency_key is not None
         repeatable = is_repeatable(call.method, call.route, keyed=keyed)
         may_have_acted = False
@@ -131,7 +131,7 @@ class Attempts:
         return read_answer(call, response.status_code, response.headers, body, token=self._token, now=time.time())
 
     async def _beginning_once(self, call: Call, timeout_seconds: float) -> httpx.Response:
-        """One attempt: its answer with the body still to be read, or the error that the answer is."""
+        """One attempt: an answer with an unread body, or the error of the answer."""
         with Translating(call):
             async with asyncio.timeout(timeout_seconds):
                 response = await self._open(call, timeout_seconds, accept="*/*")
@@ -150,7 +150,7 @@ class Attempts:
 
     async def _open(self, call: Call, timeout_seconds: float, accept: str | None = None) -> httpx.Response:
         self._loop.check()
-        # A connection gets half the time, so that one which cannot be made is known as such and not as a lost answer.
+        # Connecting gets half of the time, so that a failure to connect is not mistaken for a lost answer.
         half = timeout_seconds / 2
         request = self._http.build_request(
             call.method,

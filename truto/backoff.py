@@ -30,7 +30,7 @@ class Backoff:
             raise ValueError(f"backoff needs 0 < base <= cap, not base={self.base}, cap={self.cap}")
 
     def longest(self, failures: int) -> float:
-        """Seconds to wait after so many *failures* where nobody else waits for the same: without jitter."""
+        """The longest wait (s) after *failures*, without jitter: for a single caller."""
         return longest_delay(self.base, self.cap, failures)
 
     def delay(self, failures: int, pick: Callable[[float, float], float] = random.uniform) -> float:

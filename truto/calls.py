@@ -71,7 +71,7 @@ class Call:
 
     @property
     def route(self) -> str:
-        """The first segment of the path, by which Truto's documents tell groups of endpoints apart."""
+        """The first segment of the path: the name of a group of endpoints in Truto's documents."""
         return self.path[1:].partition("/")[0]
 
     @property

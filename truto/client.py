@@ -223,7 +223,7 @@ class AsyncTruto:
         integrated_account_id: str,
         args: Mapping[str, Any] | None = None,
     ) -> p.BatchAnswer:
-        """Several calls at once, pages followed; one that names ``depends_on`` comes after what it names.
+        """Several calls at once, with all pages; a call with ``depends_on`` runs after the calls that it names.
 
         Part of them may fail: look at ``errors``. Not for integrated account tokens (skill: batch requests).
         """
@@ -259,10 +259,10 @@ class AsyncTruto:
         deadline_seconds: float | None = None,
         shown: str | None = None,
     ) -> Any:
-        """Send one request and answer its parsed JSON, ``{}`` if empty: for what has no method here.
+        """Send one request and return its parsed JSON, ``{}`` if empty. Use it for routes without a method here.
 
-        *path* starts at the API's root; *shown* stands in errors for a path that holds a secret. *raw* is a body that
-        is no JSON. *idempotency_key* replaces the key of a keyed view; without either, calls for which Truto documents
+        *path* starts at the API's root; *shown* replaces a path with a secret in errors. *raw* is a body that is not
+        JSON. *idempotency_key* replaces the key of a keyed view; without either, calls for which Truto documents
         the header get one of their own. Failures that may pass are repeated where that can do no harm (see
         :mod:`truto.retry`); a ``DELETE`` that finds nothing any more after such a repetition has done its work and
         answers ``{}``.
@@ -279,7 +279,7 @@ class AsyncTruto:
         return read_text(call, await self._bytes(call))
 
     async def request_nothing(self, method: str, path: str, *, json: object = None) -> None:
-        """Send one request whose answer is of no interest, whatever it holds."""
+        """Send one request, and ignore the body of its answer."""
         await self._bytes(build_call(method, path, body=json, idempotency_key=self._key(method.upper(), path)))
 
     def download(

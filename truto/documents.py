@@ -1,4 +1,4 @@
-"""YAML and JSON as people write them: a key that is there twice is refused, where YAML would let the last one win."""
+"""Read YAML and JSON files. A duplicate key is refused, where YAML would use the last one."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ class BadWorkflow(TrutoError):
 
 
 class WorkflowFailed(TrutoError):
-    """A run cannot go on, and would fail again in the same way. ``at`` is the place (``config.steps.0.config``)."""
+    """A run cannot continue, and would fail again in the same way. ``at`` is the place (``config.steps.0.config``)."""
 
     def __init__(self, message: str, *, at: str = "") -> None:
         super().__init__(f"{at}: {message}" if at else message)

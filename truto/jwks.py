@@ -53,7 +53,7 @@ class JwksClient:
         except httpx.DecodingError as exc:
             raise ProtocolError(f"{what} cannot be read: {exc}") from None
         except (httpx.InvalidURL, UnicodeError):  # httpx works out where a redirect leads, though nobody follows
-            raise ProtocolError(f"{what} is not at a URL, or was answered with a redirect to what is none") from None
+            raise ProtocolError(f"{what} is not at a URL, or was redirected to an invalid one") from None
         except (httpx.HTTPError, TimeoutError, OSError) as exc:
             raise TransportError(f"{what} did not come: {type(exc).__name__}") from None
 

@@ -280,6 +280,6 @@ class Files(Endpoint[UploadedFile]):
     async def upload(
         self, name: str, content: bytes, /, *, content_type: str = "application/octet-stream"
     ) -> UploadedFile:
-        """Publish *content*; whoever has the ``url`` of the answer can read it. A second call makes a second file."""
+        """Publish *content*; anyone with the ``url`` of the answer can read it. A second call makes a second file."""
         raw = encode_file(name, content, content_type)
         return self._as_model("POST", await self._client.request("POST", self._path, raw=raw))

@@ -64,7 +64,7 @@ class Evaluator(PathEvaluator):
         return self.eval(self.ast, scope, frame)
 
     def eval(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002 (the library's name)
-        """The value of one node; the library looks each one's kind up in a chain, and its thread's evaluation anew."""
+        """The value of one node. The library tests kinds in a chain, and looks up the thread's evaluation."""
         leaf = _LEAVES.get(expr.type)
         if leaf is not None and expr.predicate is None and expr.group is None:
             self.meter.step()
@@ -104,7 +104,7 @@ class Evaluator(PathEvaluator):
         return self.boolize(self.eval(expr.rhs, input, environment))
 
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:  # noqa: A002
-        """Refuse what is no function; the library prints it to standard output first."""
+        """Refuse a value that is not a function; the library would print it to standard output first."""
         if not self.is_function_like(proc):
             raise JException("T1006", -1)
         if isinstance(proc, Pattern):

@@ -1,4 +1,4 @@
-"""What an expression reads of its scope, told from its tree without evaluating it."""
+"""Find what an expression reads of its scope, from its tree, without evaluating it."""
 
 from __future__ import annotations
 

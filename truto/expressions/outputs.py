@@ -1,4 +1,4 @@
-"""Whether an expression gives its scope with other members, or something else, told from its tree alone.
+"""Find whether an expression returns its scope with other members, or something else, from its tree alone.
 
 The data that an expression works on has no say in this: a value that merely looks like the scope is not it.
 """

@@ -1,4 +1,4 @@
-"""Whether an expression may read certain members of its scope, told from its tree; in doubt, it may."""
+"""Find whether an expression may read certain members of its scope, from its tree; in doubt, it may."""
 
 from __future__ import annotations
 
