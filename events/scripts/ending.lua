@@ -1,6 +1,6 @@
--- How work ends, and what its end frees. What is pending of a source is one number: 2^40 for each event, plus its bytes.
+-- Ends of work. The pending events and bytes of a source are one number: 2^40 for each event, plus its bytes.
 
--- Account ids are chosen by strangers and never become keys.
+-- Strangers choose account ids, so an id never becomes a key.
 local function account_key(word, account) return P .. word .. ':' .. redis.sha1hex(account) end
 
 local function read_note(detail)
@@ -21,7 +21,7 @@ local function settle()
   for source, share in pairs(over) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', -share) end
 end
 
--- A piece of work is over; with its last piece the event is, and only then does its payload go. *source*, *bytes* and
+-- A piece of work is over. The event is over with its last piece, and only then is its payload removed. *source*, *bytes* and
 -- *digest* are those of its work. Ends with settle().
 local function close(member, dedup_ttl, history_ttl, source, bytes, digest)
   local key = key_of(member)
@@ -31,7 +31,7 @@ local function close(member, dedup_ttl, history_ttl, source, bytes, digest)
   end
   redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
     P .. 'raw:' .. key, P .. 'open:' .. key)
-  -- What stays of the event is a number: that takes Redis the fewest bytes.
+  -- A number stays of the event: it takes the fewest bytes in Redis.
   redis.call('SET', P .. 'done:' .. key, digest or 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
   redis.call('ZADD', P .. 'recent', now, key)

@@ -1,4 +1,4 @@
--- End leases. An end that comes with a stale token changes nothing: the work is somebody else's by now.
+-- End leases. An end with a stale token changes nothing: another worker has the work.
 -- ARGV: prefix, dedup ttl in ms, history ttl in ms, most parked events and bytes of a source that nobody handles,
 --   then for every lease: member, token, end, delay in ms, handler ('' when none was chosen), note (JSON)
 -- Ends: done, discarded (the event is over) · retried (an attempt is used up) · released (none is) · dead · parked, until
@@ -10,7 +10,7 @@ local answers, totals = {}, {}
 local LONGEST_WAIT_MS = 1000
 local MAX_LET_GO = 100
 
--- Whether the account was connected again after this lease began: then what it has met is history.
+-- Whether the account was connected again after this lease began: then the work can run again.
 local function was_reconnected(account, token)
   local at = redis.call('GET', account_key('reconnected', account))
   local leased = string.match(token, ':(%d+):%d+$')
@@ -40,7 +40,7 @@ for i = 6, #ARGV, 6 do
       if ending == 'retried' or ending == 'released' then
         if ending == 'retried' then redis.call('HINCRBY', work, 'attempts', 1) end
         redis.call('ZADD', queue, now + tonumber(ARGV[i + 3]), member)
-        -- Whoever waits knows only of later work: let it look again.
+        -- Idle workers know only later due times: let one claim again.
         if tonumber(ARGV[i + 3]) < LONGEST_WAIT_MS then wake() end
       else
         redis.call('ZREM', queue, member)
@@ -55,7 +55,7 @@ for i = 6, #ARGV, 6 do
       end
     end
     local again = ending == 'retried' or ending == 'released'
-    -- In an ordered lane the first holds the rest back until it is over.
+    -- In an ordered lane the first piece holds the rest until it is over.
     if state[2] and not (again and redis.call('HGET', P .. 'lane:' .. state[2], 'ordered') == '1') then
       leave(member, state[2])
     end

@@ -1,9 +1,9 @@
--- Decide whether leased pieces may run now, after their handler and key were found. One that may not is put aside: its
--- lease ends, uses up no attempt and counts no crash.
+-- Decide whether leased pieces may run now, when their handler and key are known. One that may not is held: its lease
+-- ends, uses up no attempt and counts no crash.
 -- ARGV: prefix, dedup ttl in ms, history ttl in ms, then for every piece: member, token, event id, handler, lane ('' when
 --   its event has no key), most at once (0: any number), ordered (1 or 0), most starts per period (0: any number), period
 --   in ms, window in ms of which only the latest piece runs (0: every piece runs)
--- Answer: for every piece 1 run it, 0 put aside, over or lost: leave it alone
+-- Answer: for every piece 1 run it, 0 held, over or lost: do not run it
 local dedup_ttl, history_ttl = ARGV[2], ARGV[3]
 local queue = P .. 'queue'
 local superseded = 0
@@ -28,7 +28,7 @@ local function supersede(member, handler, id)
   close(member, dedup_ttl, history_ttl, share[1], share[2], share[3])
 end
 
--- Whether the window of this piece has passed; else it waits in the queue for that, or is over.
+-- Whether the window of this piece has passed; else it waits for that in the queue, or is over.
 local function is_settled(piece)
   local state = P .. 'lane:' .. piece.lane
   local latest = redis.call('HMGET', state, 'latest', 'latest_id', 'latest_order', 'latest_due')
@@ -39,7 +39,7 @@ local function is_settled(piece)
       return false
     end
     if latest[1] then supersede(latest[1], piece.handler, piece.id) end
-    -- From now and not from its acceptance: of a backlog, too, only the latest is to run.
+    -- From now, not from its acceptance: even of a backlog only the latest runs.
     due = now + piece.window
     redis.call('HSET', state, 'latest', piece.member, 'latest_id', piece.id, 'latest_order', piece.order_text, 'latest_due', due)
     note(key_of(piece.member), 'held {"handler":' .. cjson.encode(piece.handler) .. ',"why":"debounce"}')
@@ -124,7 +124,7 @@ for i = 4, #ARGV, 10 do
       window = tonumber(ARGV[i + 9]), order = tonumber(state[2] or stamp), order_text = state[2] or stamp, settled = state[4],
     }
     if state[5] then routed(member) end
-    -- Another version of the code had another key, or limits of another handler.
+    -- Another version of the code used another key or handler.
     if state[3] and state[3] ~= lane then leave(member, state[3]) end
     answer = lane == '' or may_run(piece)
     if state[5] then unblock() end

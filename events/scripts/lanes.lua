@@ -7,7 +7,7 @@
 -- `waiting:<lane>`  pieces out of the queue, by acceptance. They wait for one that holds a slot, or is pending, to end or
 --                   start, or for the lane to be no longer blocked: every script that brings this about moves them on.
 -- `starts:<lane>`   when the last pieces started, as many as the rate allows in its period
--- `held`            all pieces that wait in lanes, by the time at which they were put aside
+-- `held`            all pieces that wait in lanes, by the time at which they were held
 -- `unrouted`        pieces that were claimed for an ordered handler but have no lane yet, by acceptance
 -- `blocked`         ordered lanes whose first piece must not start yet, by its acceptance: an older one is unrouted
 
@@ -71,14 +71,14 @@ local function leave(member, lane)
   end
 end
 
--- An unrouted piece has found its lane, or has ended: lanes that waited for it go on.
+-- An unrouted piece has found its lane, or has ended: lanes that waited for it continue.
 local function routed(member)
   redis.call('ZREM', P .. 'unrouted', member)
   redis.call('HDEL', P .. 'work:' .. member, 'unrouted')
 end
 
 local function unblock()
-  older_is_unrouted(0) -- drops what is not in the queue any more
+  older_is_unrouted(0) -- drops entries that have left the queue
   local first = redis.call('ZRANGE', P .. 'unrouted', 0, 0, 'WITHSCORES')
   local lanes = redis.call('ZRANGEBYSCORE', P .. 'blocked', '-inf', first[2] or '+inf')
   for i = 1, #lanes do

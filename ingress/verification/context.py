@@ -253,7 +253,7 @@ def _read_signature_fields(context: DeliveryContext) -> dict[str, str]:
     """
     header = context["headers"].get(context.reading.signature_header, "")
     pairs = [part.strip().partition("=") for part in header.replace(";", ",").split(",")]
-    if len(pairs) > _MOST_PAIRS:
+    if len(pairs) > _MAX_PAIRS:
         return {}
     found = {key: value for key, _, value in pairs}
     if len(found) < len(pairs):
@@ -276,7 +276,7 @@ def _read_sorted_fields(context: DeliveryContext) -> bytes:
         raise KeyError("sorted_fields") from None
 
 
-_MOST_PAIRS = 50
+_MAX_PAIRS = 50
 _HUBSPOT_ESCAPES = re.compile(r"%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 _WHERE = re.compile(r"(https?://(?:\[[^\]]*\]|[^/:?#\[\]]+))(:[0-9]+)?([/?].*)?", re.IGNORECASE | re.DOTALL)
 

@@ -26,7 +26,7 @@ MAX_CHECKS = 16
 """So many times a public key may be used for one delivery: each costs as much as a hundred digests."""
 
 _MAX_PUBLIC_SIGNATURES = 4
-_MOST_CANDIDATES = 50
+_MAX_CANDIDATES = 50
 
 
 @dataclass(slots=True)  # not frozen: that would cost each delivery a microsecond
@@ -75,8 +75,8 @@ class Presented:
         """Every presented value, without the prefix. Raises :class:`SignatureError` when there is none."""
         value = required(self.template, context, "signature_missing")
         parts = value.split(self.separator) if self.separator else [value]
-        if len(parts) > _MOST_CANDIDATES:
-            raise SignatureError("signature_malformed", f"more than {_MOST_CANDIDATES} signatures")
+        if len(parts) > _MAX_CANDIDATES:
+            raise SignatureError("signature_malformed", f"more than {_MAX_CANDIDATES} signatures")
         if self.separator:
             parts = [part.strip() for part in parts]
         start = len(self.prefix)

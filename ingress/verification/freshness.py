@@ -12,7 +12,7 @@ from ingress.verification.evidence import required
 from truto.errors import SignatureError
 from truto.placeholders import Template
 
-_MOST_DIGITS = 16
+_MAX_DIGITS = 16
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,15}(?:Z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
 
 
@@ -46,6 +46,6 @@ class Freshness:
                     pass
                 else:
                     return (moment if moment.tzinfo else datetime.fromisoformat(text + "+00:00")).timestamp()
-        elif text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
+        elif text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
             return int(text) / (1000 if self.unit == "milliseconds" else 1)
         raise SignatureError("timestamp_malformed", f"the timestamp is not in {self.unit}")

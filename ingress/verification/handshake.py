@@ -15,7 +15,7 @@ _STATUS_KEYS = ("status_code", "statusCode")
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "set-cookie", "upgrade", "trailer"})
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 _VALUE = re.compile(r"[\x20-\x7e\x80-\xff]{0,1024}")
-_MOST_CONTEXT_BYTES = 16 * 1024
+_MAX_CONTEXT_BYTES = 16 * 1024
 _LONGEST_NAME = 128
 
 
@@ -62,8 +62,8 @@ def _update(value: Mapping[str, Any]) -> Mapping[str, Any]:
     update = value.get("update_context") or {}
     if not isinstance(update, Mapping):
         raise Unusable("handshake_unusable", "update_context is no object")
-    if any(not name or len(name) > _LONGEST_NAME for name in update) or len(write_json(update)) > _MOST_CONTEXT_BYTES:
-        raise Unusable("handshake_unusable", f"update_context is larger than {_MOST_CONTEXT_BYTES} bytes")
+    if any(not name or len(name) > _LONGEST_NAME for name in update) or len(write_json(update)) > _MAX_CONTEXT_BYTES:
+        raise Unusable("handshake_unusable", f"update_context is larger than {_MAX_CONTEXT_BYTES} bytes")
     return update
 
 

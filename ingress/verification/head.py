@@ -24,9 +24,9 @@ ANY_MEDIA_TYPE: frozenset[str] = frozenset()
 _JSON_TYPES = frozenset({b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"})
 _NO_ENCODING = frozenset({b"", b"identity"})
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
-_MOST_HEADERS = 100
+_MAX_HEADERS = 100
 _MAX_KEPT_BYTES = 1024
-_MOST_HEADER_BYTES = 32 * 1024
+_MAX_HEADER_BYTES = 32 * 1024
 
 
 def check_head(headers: RawHeaders, media_types: frozenset[str] = FROM_TRUTO) -> Refusal | None:
@@ -36,7 +36,7 @@ def check_head(headers: RawHeaders, media_types: frozenset[str] = FROM_TRUTO) ->
         size += len(name) + len(value)
         if name == b"content-encoding" and value.strip().lower() not in _NO_ENCODING:
             encoded = True
-    if len(headers) > _MOST_HEADERS or size > _MOST_HEADER_BYTES:
+    if len(headers) > _MAX_HEADERS or size > _MAX_HEADER_BYTES:
         return Refusal(431, "headers_too_large", "Too many or too large headers.", close=True)
     if encoded:
         return Refusal(415, "unsupported_encoding", "Send the body without Content-Encoding.", close=True)

@@ -21,7 +21,7 @@ SYMMETRIC = "whsec_"
 _FAMILIES = {
     family: tuple(f"{family}-{name}" for name in ("id", "timestamp", "signature")) for family in ("webhook", "svix")
 }
-_MOST_SIGNATURES = 50
+_MAX_SIGNATURES = 50
 _LONGEST_ID = 256
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 
@@ -83,8 +83,8 @@ def _headers(evidence: Evidence) -> tuple[str, str, list[tuple[str, str]]]:
     if "." in event_id or len(event_id) > _LONGEST_ID or not _SECONDS.fullmatch(timestamp):
         raise SignatureError("signature_malformed", "the id holds a dot or is too long, or the timestamp is no number")
     pairs = [part.partition(",")[::2] for part in listed.split(" ") if part]
-    if len(pairs) > _MOST_SIGNATURES:
-        raise SignatureError("signature_malformed", f"more than {_MOST_SIGNATURES} signatures")
+    if len(pairs) > _MAX_SIGNATURES:
+        raise SignatureError("signature_malformed", f"more than {_MAX_SIGNATURES} signatures")
     return event_id, timestamp, pairs
 
 
