@@ -115,7 +115,7 @@ async def test_a_whole_deploy_loses_nothing_and_runs_nothing_twice(
         await drained(store)
     assert again == ["duplicate"] * 12
     assert sorted(team.said()) == sorted(expected(range(12)))
-    assert set(await counts(store)) == {(0, 0)}
+    assert set(await counts(store)) <= {(0, 0)}
 
 
 async def test_what_the_ingress_of_before_has_spooled_is_brought_over(

@@ -133,7 +133,7 @@ def test_an_expression_that_needs_more_says_so_under_tight_limits_only() -> None
     ids=["and", "or", "condition"],
 )
 def test_a_condition_over_many_items_needs_more_than_a_quick_look_and_holds(run_if: str) -> None:
-    trigger = Trigger("1", "x", {**ACCOUNT, "items": [{"x": str(number % 10)} for number in range(1_000)]})
+    trigger = Trigger("1", "x", {**ACCOUNT, "items": [{"x": str(number % 10)} for number in range(20_000)]})
     compiled = compile_workflow({"trigger_name": "*", "config": {"run_if": run_if}})
     with pytest.raises(EvaluationFailed) as caught:
         compiled.within(QUICK).decide(scope_of(trigger))
