@@ -10,7 +10,7 @@ from ingress.answers import Refusal
 from ingress.errors import BodyRefused, ClientGone
 
 HERE = "truto_worker.body_is_here"
-"""The ASGI extension in which the server passes a body that it has received completely, with no need to await it."""
+"""The ASGI extension of a request that came whole: its `body`, and `answer`, which sends a whole answer at once."""
 
 DELIVERED = "truto_worker.delivered"
 """The key under which the application notes in its scope that it has accepted something authentic."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
@@ -26,6 +26,8 @@ def whole_answer(
     names, values, lines, length = [], [], [STATUS_LINE[status]], b""
     for name, value in headers:
         if name == b"content-length":
+            if length:
+                return None  # of two, uvicorn judges each
             length = value
         elif name in (b"connection", b"transfer-encoding"):
             return None
@@ -137,6 +139,12 @@ class Exchange(RequestResponseCycle):
                 return
             await super().send(head)
         await super().send(message)
+
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Send a whole answer at once; false where :meth:`send` has to, since it takes more thought."""
+        if self.transport.is_closing():
+            self.disconnected = True  # the protocol is told a moment later
+        return not self.response_started and self._send_whole({"status": status, "headers": headers}, {"body": body})
 
     def _send_whole(self, head: Any, message: Any) -> bool:
         if message.get("more_body") or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":

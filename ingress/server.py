@@ -214,7 +214,7 @@ class EdgeProtocol(WholeAnswersProtocol):
             return
         cycle = self.cycle
         if cycle.refusal is None and not cycle.response_complete and self._hold_whole(cycle):
-            self.scope["extensions"] = {HERE: {"body": cycle.whole()}}
+            self.scope["extensions"] = {HERE: {"body": cycle.whole(), "answer": cycle.answer}}
             cycle.more_body = False
             cycle.message_event.set()
 

@@ -129,6 +129,7 @@ async def test_hundreds_of_pipelined_probes_ask_redis_at_most_once(own_redis: Em
 async def test_many_scrapes_ask_redis_at_most_once_a_second_and_get_the_same_text(own_redis: EmbeddedRedis) -> None:
     async with run_edge(Store.connect(own_redis.url)) as edge:
         await edge.deliver(event())
+        await edge.admin.get("/metrics")  # a script that Redis does not know yet is asked for twice
         before, began = asked(own_redis), time.monotonic()
         answers = await asyncio.gather(*(edge.admin.get("/metrics") for _ in range(200)))
         seconds = time.monotonic() - began
