@@ -15,12 +15,9 @@ from events.event import Verified
 from events.spool import Spool
 from events.store import Store
 from events.usage import PendingLimit
-from truto.backoff import Backoff
+from truto.backoff import OUTAGE_BACKOFF, Backoff
 
 log = structlog.get_logger("events")
-
-OUTAGE_BACKOFF = Backoff(0.5, 5.0)
-"""Pause (s) before a store that did not answer is asked again. No jitter: each process asks with one task."""
 
 _MAX_EVENTS = 128
 _MAX_BYTES = 4 * 1024 * 1024

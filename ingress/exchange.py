@@ -135,22 +135,19 @@ class Exchange(RequestResponseCycle):
             self.disconnected = True  # the protocol learns it a moment later
         head, self._head = self._head, None
         if head is not None:
-            if self._send_whole(head, message):
+            is_whole = not message.get("more_body")
+            if is_whole and self.answer(head["status"], head.get("headers", ()), message.get("body", b"")):
                 return
             await super().send(head)
         await super().send(message)
 
     def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:
-        """Send a whole answer at once; false where :meth:`send` has to, since it takes more thought."""
-        if self.transport.is_closing():
-            self.disconnected = True  # the protocol is told a moment later
-        return not self.response_started and self._send_whole({"status": status, "headers": headers}, {"body": body})
-
-    def _send_whole(self, head: Any, message: Any) -> bool:
-        if message.get("more_body") or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
+        """Send a whole answer as one packet; false where only uvicorn's own way will do, and nothing was sent."""
+        if self.response_started or self.disconnected or self.flow.write_paused or self.transport.is_closing():
             return False
-        headers = [*self.default_headers, *head.get("headers", ())]
-        answer = whole_answer(head["status"], headers, message.get("body", b""), last=not self.keep_alive)
+        if self.scope["method"] == "HEAD":
+            return False
+        answer = whole_answer(status, [*self.default_headers, *headers], body, last=not self.keep_alive)
         if answer is None:
             return False
         self.transport.write(answer)

@@ -36,3 +36,7 @@ class Backoff:
     def delay(self, failures: int, pick: Callable[[float, float], float] = random.uniform) -> float:
         """Seconds to wait after so many *failures*, the one just seen included."""
         return pick(0.0, self.longest(failures))
+
+
+OUTAGE_BACKOFF = Backoff(0.5, 5.0)
+"""Pause (s) before a store that did not answer is asked again. No jitter: each process asks with one task."""

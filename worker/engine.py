@@ -22,8 +22,9 @@ import structlog
 from arq.worker import Worker, func
 
 from events import End, Lease, Store, StoreUnavailable
+from truto.backoff import OUTAGE_BACKOFF
 from worker.loop import ClaimLoop
-from worker.reporter import OUTAGE_BACKOFF, SHUTDOWN, Reporter, released
+from worker.reporter import SHUTDOWN, Reporter, released
 from worker.slots import Slots
 
 if TYPE_CHECKING:

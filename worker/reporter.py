@@ -13,13 +13,10 @@ import structlog
 
 from events import End, Lease, StoreUnavailable
 from events.queue import Queue
-from truto.backoff import Backoff
+from truto.backoff import OUTAGE_BACKOFF
 from worker.slots import Slots
 
 log = structlog.get_logger("worker")
-
-OUTAGE_BACKOFF = Backoff(0.5, 5.0)
-"""Pause (s) before a store that did not answer is asked again. No jitter: each process asks with one task."""
 
 MAX_ENDS = 128
 """The limit of ends in one round trip."""

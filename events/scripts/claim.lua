@@ -69,14 +69,15 @@ local function take(member, score, state, claims, counted)
   -- An owner may claim twice within a millisecond, but within no microsecond.
   local token = string.format('%s:%s:%d', owner, stamp, time[2] * 1000 + leased)
   local order = state[5] or score -- at the first claim, the time of its acceptance
-  lease_until(now + lease, member, token, claims + counted, order, share_of(meta or ''))
+  local source, size, digest, told = read_meta(meta or '')
+  lease_until(now + lease, member, token, claims + counted, order, source, size, digest)
   if not state[4] and #ARGV > 9 and may_be_ordered(state[1], meta) then
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
   local claimed = claimed_by(owner, state[1])
   if received and not state[5] then
-    begin_history(key, received, meta, claimed)
+    begin_history(key, received, told, claimed)
   else
     note(key, claimed)
   end

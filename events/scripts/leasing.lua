@@ -1,10 +1,14 @@
 -- Leasing of work, by a claim or when it is accepted.
 
--- What an event counts for: its source, and the bytes that its acceptance has counted, if it did; and its checksum.
-local function share_of(meta)
-  local source, bytes = string.match(meta, '^{"source":"([^"\\]*)","bytes":(%d+),')
-  if source then return source, tonumber(bytes), digest_of(meta) end
-  return string.match(meta, '^{"source":"([^"\\]*)"')
+-- What the meta of an event says of its source, its bytes and its digest (nil where an older version wrote it), and the meta
+-- without the digest, as histories have it. Read once for each event: the pattern has to go through all of it.
+local function read_meta(meta)
+  local head, source, bytes, digest, rest =
+    string.match(meta, '^({"source":"([^"\\]*)","bytes":(%d+),)"digest":(%d+),(.*)$')
+  if head then return source, tonumber(bytes), digest, head .. rest end
+  source, bytes = string.match(meta, '^{"source":"([^"\\]*)","bytes":(%d+),')
+  if source then return source, tonumber(bytes), nil, meta end
+  return string.match(meta, '^{"source":"([^"\\]*)"'), nil, nil, meta
 end
 
 -- The score of *member* moves to the *ending* of its lease. *order* is the time of its acceptance. The work knows what its
@@ -15,18 +19,16 @@ local function lease_until(ending, member, token, claims, order, source, bytes, 
   if digest then
     redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source, 'bytes', bytes,
       'digest', digest)
-  elseif bytes then
-    redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source, 'bytes', bytes)
-  elseif source then
-    redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source)
-  else
-    redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order)
+    return
   end
+  redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order)
+  if source then redis.call('HSET', work, 'source', source) end
+  if bytes then redis.call('HSET', work, 'bytes', bytes) end
 end
 
--- The first lease starts the history, not the accept script, which has to be fast.
+-- The first lease starts the history, not the accept script, which has to be fast. *meta* is without the digest.
 local function begin_history(key, received, meta, claimed)
-  local history, beginning = P .. 'history:' .. key, received .. ' received ' .. without_digest(meta)
+  local history, beginning = P .. 'history:' .. key, received .. ' received ' .. meta
   -- A conflict may have started it before.
   if redis.call('RPUSH', history, beginning, stamp .. ' ' .. claimed) > 2 then
     redis.call('LREM', history, -1, beginning)

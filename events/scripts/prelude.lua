@@ -47,9 +47,3 @@ end
 -- At its memory limit Redis refuses a script whose first write may use more memory. A DEL first lets the script run:
 -- the scripts of workers have to, because they free memory.
 local function even_when_full() redis.call('DEL', P .. 'full') end
-
--- The checksum of type and body in the meta of an event, to find conflicts; nil for events of older versions.
-local function digest_of(meta) return string.match(meta, '^{"source":"[^"\\]*","bytes":%d+,"digest":(%d+),') end
-local function without_digest(meta)
-  return (string.gsub(meta, '^({"source":"[^"\\]*","bytes":%d+,)"digest":%d+,', '%1'))
-end

@@ -105,6 +105,7 @@ async def test_a_whole_deploy_loses_nothing_and_runs_nothing_twice(
         old = running.enter_context(team.worker(PYTHONPATH=str(code)))
         with ingress(tmp_path, redis.url, code) as sender:
             deliver_all(sender, range(3))
+            await eventually(lambda: bool(team.said()), _PATIENCE)  # the old worker handles signals by now
             running.enter_context(team.worker(TRUTO_SOURCES="truto-eu"))
             deliver_all(sender, range(3, 6))
             end(old)
