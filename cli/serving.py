@@ -205,10 +205,10 @@ async def _registered(
     if not workflows:
         yield
         return
+    from truto.network import Allowed
     from worker.registry import registry
     from workflows.definitions import register_workflows
     from workflows.http import HttpRequests
-    from workflows.network import Allowed
     from workflows.services import Services
 
     secret = settings.workflows_http_secret

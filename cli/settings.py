@@ -230,9 +230,9 @@ class WorkerSettings(StoreSettings):
     @classmethod
     def _names_places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if value:
-            from workflows.network import Allowed
+            from truto.network import Allowed
 
-            _translated(lambda: Allowed.parse(value))
+            Allowed.parse(value)
         return value
 
     @field_validator("tenant_notify_secret")

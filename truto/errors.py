@@ -6,6 +6,7 @@
     ├── SignatureError          a delivery is not authentic: refuse it
     ├── TransportError          no usable answer came back: try again later
     │   └── CallTimeout         … within the time the caller allowed
+    ├── AddressRefused          a host leads into our own network, and nobody allowed it
     ├── ProtocolError           the answer is not what Truto documents: do not retry blindly
     ├── McpError                an MCP server of Truto answered with a JSON-RPC error
     ├── ExpressionError         an expression is wrong, exceeded a limit, or gave what is no JSON
@@ -36,7 +37,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from truto.workflows.faults import WorkflowFault
+    from truto.faults import DefinitionFault
 
 
 class TrutoError(Exception):
@@ -65,6 +66,10 @@ class TransportError(TrutoError):
 
 class CallTimeout(TransportError):
     """Truto did not answer within the time the caller allowed."""
+
+
+class AddressRefused(TrutoError):
+    """The host has an address that is neither public nor allowed; nothing was sent."""
 
 
 class ProtocolError(TrutoError):
@@ -120,7 +125,7 @@ class NotADocument(TrutoError):
 class BadWorkflow(TrutoError):
     """A definition cannot be used. The message has a line for each of the ``faults``."""
 
-    def __init__(self, faults: Iterable[WorkflowFault]) -> None:
+    def __init__(self, faults: Iterable[DefinitionFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(map(str, self.faults)))
 

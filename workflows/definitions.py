@@ -10,7 +10,14 @@ from pathlib import Path
 from events import ConfigError
 from truto.documents import document_paths, read_document
 from truto.errors import NotADocument
-from truto.workflows import BadWorkflow, CompiledWorkflow, WorkflowFailed, WorkflowFault, compile_workflow, patterns_of
+from truto.workflows import (
+    BadWorkflow,
+    CompiledWorkflow,
+    DefinitionFault,
+    WorkflowFailed,
+    compile_workflow,
+    patterns_of,
+)
 from worker.registry import Handler, Registry
 from workflows.actions import Actions, actions
 from workflows.running import WorkflowHandler
@@ -33,24 +40,24 @@ class WorkflowFile:
 def read_workflow_file(path: Path, known: Actions = actions) -> WorkflowFile:
     """The workflow in the file at *path*. Raises :class:`BadWorkflow`, whose faults lack the file's name."""
     if not _NAME.fullmatch(path.stem):
-        raise BadWorkflow([WorkflowFault("", "the file's name has 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")])
+        raise BadWorkflow([DefinitionFault("", "the file's name has 1 to 100 of A-Z, a-z, 0-9, `.`, `_` and `-`")])
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise BadWorkflow([WorkflowFault("", f"is longer than {_MAX_BYTES} bytes")])
+            raise BadWorkflow([DefinitionFault("", f"is longer than {_MAX_BYTES} bytes")])
         document = read_document(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise BadWorkflow([WorkflowFault("", f"cannot be read: {exc.strerror}")]) from None
+        raise BadWorkflow([DefinitionFault("", f"cannot be read: {exc.strerror}")]) from None
     except UnicodeDecodeError:
-        raise BadWorkflow([WorkflowFault("", "is not UTF-8")]) from None
+        raise BadWorkflow([DefinitionFault("", "is not UTF-8")]) from None
     except NotADocument as exc:
-        raise BadWorkflow([WorkflowFault("", str(exc))]) from None
+        raise BadWorkflow([DefinitionFault("", str(exc))]) from None
     compiled = compile_workflow(document, actions=known.names())
     if faults := _action_faults(compiled, known):
         raise BadWorkflow(faults)
     return WorkflowFile(path, path.stem, compiled)
 
 
-def _action_faults(compiled: CompiledWorkflow, known: Actions) -> list[WorkflowFault]:
+def _action_faults(compiled: CompiledWorkflow, known: Actions) -> list[DefinitionFault]:
     faults = []
     for step in compiled.steps:
         action = known.get(step.definition.action)
@@ -60,7 +67,7 @@ def _action_faults(compiled: CompiledWorkflow, known: Actions) -> list[WorkflowF
         try:
             action.check(step.definition, at)
         except WorkflowFailed as exc:
-            faults.append(WorkflowFault(exc.at or at, str(exc).removeprefix(f"{exc.at}: ")))
+            faults.append(DefinitionFault(exc.at or at, str(exc).removeprefix(f"{exc.at}: ")))
     return faults
 
 

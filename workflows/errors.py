@@ -3,8 +3,7 @@
 ::
 
     WorkflowsError
-    ├── HttpRequestFailed   the other side of ``http_request`` did not answer, or asked to try again later
-    └── AddressRefused      … has an address that is not public, and nobody allowed it
+    └── HttpRequestFailed   the other side of ``http_request`` did not answer, or asked to try again later
 """
 
 from __future__ import annotations
@@ -16,7 +15,3 @@ class WorkflowsError(Exception):
 
 class HttpRequestFailed(WorkflowsError):
     """The server did not answer, or asked to try again later."""
-
-
-class AddressRefused(WorkflowsError):
-    """The host has an address that is neither public nor allowed."""

@@ -1,6 +1,6 @@
 """``http_request``: HTTP requests of workflows to public addresses, not into our own network.
 
-Connections are kept for a scheme, host and port; :mod:`workflows.network` decides where they may lead. Redirects
+Connections are kept for a scheme, host and port; :mod:`truto.network` decides where they may lead. Redirects
 are not followed, and what is answered is read within bounds.
 """
 
@@ -14,13 +14,14 @@ import httpx
 import orjson
 from pydantic import Field
 
+from truto.errors import AddressRefused, TransportError
+from truto.network import Allowed, restricted
 from truto.outgoing import host_name, outgoing_client, read_capped, unpacked
 from truto.signing_keys import SigningKeys
 from truto.workflows import WorkflowFailed
 from worker.signing import signed_headers
 from workflows.config import ActionConfig
-from workflows.errors import AddressRefused, HttpRequestFailed
-from workflows.network import Allowed, restricted
+from workflows.errors import HttpRequestFailed
 
 MAX_RESPONSE_BYTES = 128 * 1024
 _TIMEOUT_SECONDS = 30.0
@@ -84,7 +85,9 @@ class HttpRequests:
                 body = await _read(response, at) if response.is_success else b""
                 return response.status_code, kept, _parsed(body, kept.get("content-type", ""))
         except AddressRefused as exc:
-            raise WorkflowFailed(str(exc), at=f"{at}.url") from None
+            raise WorkflowFailed(f"{exc}; WORKFLOWS_HTTP_ALLOW can allow it", at=f"{at}.url") from None
+        except TransportError as exc:
+            raise HttpRequestFailed(str(exc)) from None
         except httpx.DecodingError as exc:
             raise WorkflowFailed(f"{url.host}: {exc}", at=f"{at}.url") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as exc:

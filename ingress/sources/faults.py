@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
+
+from truto.faults import did_you_mean as did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,3 @@ class SourceFault:
 
     def __str__(self) -> str:
         return f"{'.'.join(self.path)}: {self.reason}" if self.path else self.reason
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """What to add to "there is no such thing": the one of *known* that is nearly *given*, or nothing."""
-    near = get_close_matches(given, list(known), n=1) if isinstance(given, str) else []
-    return f"; did you mean {near[0]}?" if near else ""

@@ -12,13 +12,13 @@ from typing import Any
 from ingress.errors import Faults
 from ingress.sources.faults import SourceFault, did_you_mean
 from truto.documents import read_yaml
+from truto.merging import overlay
 from truto.secret_text import wrapping
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EXPRESSIONS = frozenset({"payload_transform", "handle_verification"})
 
 _FORMS = ("preset", "webhook", "integration")
-_INSTEAD = {"parts": "verification_content", "verification_content": "parts"}
 
 _INTEGRATION_KEYS = frozenset(
     {
@@ -82,7 +82,7 @@ def _on_preset(name: str, given: Json) -> Json:
         reason = f"there is no such preset{did_you_mean(asked, presets()) or ';'} known are {known}"
         raise Faults([SourceFault((name, "preset"), reason)]) from None
     preset.pop("documents", None)  # they say where the preset's facts are from, and nothing about a delivery
-    return merge(preset, given)
+    return overlay(preset, given)
 
 
 def _of_integration(name: str, given: Json) -> Json:
@@ -97,7 +97,7 @@ def _of_integration(name: str, given: Json) -> Json:
     if faults:
         raise Faults(faults)
     assert isinstance(config, dict)
-    effective = merge(config, override)
+    effective = overlay(config, override)
     if not isinstance(effective.get("webhook"), dict):
         raise Faults([SourceFault((name, "integration", "config", "webhook"), "is missing, or not an object")])
     variables = {
@@ -106,32 +106,7 @@ def _of_integration(name: str, given: Json) -> Json:
         for key, value in (override.get(field) or {}).items()
     }
     own = given.pop("environment_variables", {})
-    return {**given, "webhook": effective["webhook"], "environment_variables": merge(variables, own)}
-
-
-def merge(below: Json, above: Json) -> Json:
-    """*above* over *below*: objects are merged, ``null`` removes, arrays and everything else replace.
-
-    Two configurations of different ``format`` are not mixed: the upper one counts whole (skill: mappings; seed:
-    "deep-merged"). Nor are the two ways to say what is signed, which exclude each other (seed): the upper one counts.
-    """
-    if "format" in below and "format" in above and below["format"] != above["format"]:
-        return above
-    merged = {key: value for key, value in below.items() if not _is_superseded(key, below, above)}
-    for key, value in above.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict):
-            base = merged.get(key)
-            merged[key] = merge(base if isinstance(base, dict) else {}, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _is_superseded(key: str, below: Json, above: Json) -> bool:
-    signs = "compare_with" in below or "compare_with" in above
-    return signs and key in _INSTEAD and key not in above and bool(above.get(_INSTEAD[key]))
+    return {**given, "webhook": effective["webhook"], "environment_variables": overlay(variables, own)}
 
 
 def _expand(value: Any, environment: Mapping[str, str], path: tuple[str, ...]) -> Any:

@@ -4,6 +4,8 @@ Pure, and the same for the worker and the sandbox. Brings JSONata with it, so ``
 """
 
 from truto.errors import BadWorkflow, EvaluationFailed, WorkflowFailed
+from truto.expressions.tracing import TraceEntry
+from truto.faults import DefinitionFault
 from truto.workflows.compiled import (
     QUICK,
     CompiledStep,
@@ -15,11 +17,9 @@ from truto.workflows.compiled import (
     digest_of,
 )
 from truto.workflows.definition import Config, Definition, Retry, Step, check_cron, read_definition
-from truto.workflows.faults import WorkflowFault
 from truto.workflows.portability import ACTIVE, CONNECTED, TRUTO_TRIGGERS, patterns_of, truto_refusals
 from truto.workflows.scope import Scope, Trigger, scope_of
 from truto.workflows.sync_jobs import RUN_SYNC_JOB, sync_job_cron_trigger, sync_job_run
-from truto.workflows.tracing import TraceEntry
 
 __all__ = [
     "ACTIVE",
@@ -32,6 +32,7 @@ __all__ = [
     "CompiledWorkflow",
     "Config",
     "Definition",
+    "DefinitionFault",
     "EvaluationFailed",
     "Formula",
     "Prepared",
@@ -42,7 +43,6 @@ __all__ = [
     "Trigger",
     "Verdict",
     "WorkflowFailed",
-    "WorkflowFault",
     "check_cron",
     "compile_workflow",
     "digest_of",

@@ -16,11 +16,11 @@ import orjson
 
 from truto.errors import BadWorkflow, EvaluationFailed, PlaceholderError
 from truto.expressions import UNDEFINED, Expression, ExpressionError, Inputs, Limits, compile_expression, truthy
+from truto.expressions.tracing import TraceEntry, trace_entry, why_false
+from truto.faults import DefinitionFault
 from truto.placeholders import NO_VALUE, Template, compile_template
 from truto.workflows.definition import Definition, Step, read_definition
-from truto.workflows.faults import WorkflowFault
 from truto.workflows.scope import Scope
-from truto.workflows.tracing import TraceEntry, trace_entry, why_false
 
 LIMITS = Limits(output_bytes=128 * 1024, max_output_bytes=128 * 1024)
 
@@ -175,16 +175,16 @@ def compile_workflow(
     *actions* are those that exist (``None``: not asked), *cron_actions* those that heed a ``cron_expression``.
     """
     definition = document if isinstance(document, Definition) else read_definition(document)
-    faults: list[WorkflowFault] = []
+    faults: list[DefinitionFault] = []
     run_if = _formula(definition.config.run_if, "config.run_if", faults)
     steps = []
     for number, step in enumerate(definition.config.steps):
         at = f"config.steps.{number}"
         if actions is not None and step.action not in actions:
             known = ", ".join(sorted(actions))
-            faults.append(WorkflowFault(f"{at}.action", f"{step.action!r} is not an action; known are {known}"))
+            faults.append(DefinitionFault(f"{at}.action", f"{step.action!r} is not an action; known are {known}"))
         if step.cron_expression is not None and step.action not in cron_actions:
-            faults.append(WorkflowFault(f"{at}.cron_expression", f"has no meaning for the action {step.action!r}"))
+            faults.append(DefinitionFault(f"{at}.cron_expression", f"has no meaning for the action {step.action!r}"))
         config = _config(step, f"{at}.config", faults)
         steps.append(CompiledStep(at, step, _formula(step.run_if, f"{at}.run_if", faults), config))
     if faults:
@@ -198,23 +198,23 @@ def digest_of(definition: Definition) -> str:
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 
-def _formula(source: str | None, at: str, faults: list[WorkflowFault]) -> Formula | None:
+def _formula(source: str | None, at: str, faults: list[DefinitionFault]) -> Formula | None:
     if source is None:
         return None
     try:
         return Formula.compile(source, at)
     except ExpressionError as exc:
-        faults.append(WorkflowFault(at, f"is not valid JSONata: {exc}"))
+        faults.append(DefinitionFault(at, f"is not valid JSONata: {exc}"))
         return None
 
 
-def _config(step: Step, at: str, faults: list[WorkflowFault]) -> Formula | Template | None:
+def _config(step: Step, at: str, faults: list[DefinitionFault]) -> Formula | Template | None:
     if step.config is None or isinstance(step.config, str):
         return _formula(step.config, at, faults)
     try:
         return compile_template(step.config)
     except PlaceholderError as exc:
-        faults.append(WorkflowFault(at, str(exc)))
+        faults.append(DefinitionFault(at, str(exc)))
         return None
 
 

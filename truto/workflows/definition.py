@@ -18,7 +18,7 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from truto.errors import BadWorkflow
-from truto.workflows.faults import WorkflowFault
+from truto.faults import DefinitionFault
 
 MAX_STEPS = 100
 MAX_BYTES = 256 * 1024
@@ -117,13 +117,13 @@ class Definition(_Model):
 def read_definition(document: object) -> Definition:
     """The workflow that *document* (parsed JSON or YAML) describes. Raises :class:`BadWorkflow`."""
     if not isinstance(document, Mapping):
-        raise BadWorkflow([WorkflowFault("", "must be an object with `trigger_name` and `config`")])
+        raise BadWorkflow([DefinitionFault("", "must be an object with `trigger_name` and `config`")])
     try:
         size = len(orjson.dumps(document, option=orjson.OPT_PASSTHROUGH_DATETIME))
     except TypeError as exc:
-        raise BadWorkflow([WorkflowFault("", f"is not JSON: {exc}; quote dates and keys that are no text")]) from None
+        raise BadWorkflow([DefinitionFault("", f"is not JSON: {exc}; quote dates and keys that are no text")]) from None
     if size > MAX_BYTES:
-        raise BadWorkflow([WorkflowFault("", f"is longer than {MAX_BYTES} bytes")])
+        raise BadWorkflow([DefinitionFault("", f"is longer than {MAX_BYTES} bytes")])
     lifted = _lifted(document)
     try:
         return Definition.model_validate(lifted)
@@ -137,18 +137,18 @@ def _lifted(document: Mapping[str, Any]) -> dict[str, Any]:
     config = found.get("config", {} if any(key in found for key in _LIFTED) else None)
     if not isinstance(config, Mapping):
         if "config" not in found:
-            raise BadWorkflow([WorkflowFault("config", "is missing")])
-        raise BadWorkflow([WorkflowFault("config", "must be an object with `steps`")])
+            raise BadWorkflow([DefinitionFault("config", "is missing")])
+        raise BadWorkflow([DefinitionFault("config", "must be an object with `steps`")])
     if "actions" in config:
         reason = (
             "is the shape of one SDK sample, which Truto's schema does not know: write `steps`, each with `action` and "
             "`config`"
         )
-        raise BadWorkflow([WorkflowFault("config.actions", reason)])
+        raise BadWorkflow([DefinitionFault("config.actions", reason)])
     for key in _LIFTED:
         if key in found:
             if key in config:
-                raise BadWorkflow([WorkflowFault(key, f"is there twice: here and as config.{key}")])
+                raise BadWorkflow([DefinitionFault(key, f"is there twice: here and as config.{key}")])
             config = {**config, key: found.pop(key)}
     name = found.pop("name", None)
     if name is not None:
@@ -159,7 +159,7 @@ def _lifted(document: Mapping[str, Any]) -> dict[str, Any]:
 _BRANCHES = re.compile(r"str|dict\[str,any\]|function-\w+\[.*\]")
 
 
-def _fault(error: dict[str, Any]) -> WorkflowFault:
+def _fault(error: dict[str, Any]) -> DefinitionFault:
     path = ".".join(str(key) for key in error["loc"] if not _BRANCHES.fullmatch(str(key)))
     match error["type"]:
         case "extra_forbidden":
@@ -172,4 +172,4 @@ def _fault(error: dict[str, Any]) -> WorkflowFault:
             reason = "must be a JSONata text or an object"
         case _:
             reason = str(error["msg"]).removeprefix("Value error, ")
-    return WorkflowFault(path, reason)
+    return DefinitionFault(path, reason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from truto.faults import DefinitionFault
 from truto.workflows.definition import Definition
-from truto.workflows.faults import WorkflowFault
 from truto.workflows.sync_jobs import RUN_SYNC_JOB
 
 ACTIVE = "integrated_account:active"
@@ -15,19 +15,19 @@ TRUTO_TRIGGERS = frozenset({ACTIVE, CONNECTED})
 _OUR_STEP_KEYS = ("timeout", "retry")
 
 
-def truto_refusals(definition: Definition) -> list[WorkflowFault]:
+def truto_refusals(definition: Definition) -> list[DefinitionFault]:
     """Why Truto cannot run *definition*, each with its place; empty when it can (docs: workflows; skill: workflows)."""
     faults = []
     if definition.trigger_name not in TRUTO_TRIGGERS:
-        faults.append(WorkflowFault("trigger_name", f"Truto starts workflows on {ACTIVE} only"))
+        faults.append(DefinitionFault("trigger_name", f"Truto starts workflows on {ACTIVE} only"))
     if definition.source is not None:
-        faults.append(WorkflowFault("source", "is a key of truto-worker, which Truto does not know"))
+        faults.append(DefinitionFault("source", "is a key of truto-worker, which Truto does not know"))
     for number, step in enumerate(definition.config.steps):
         at = f"config.steps.{number}"
         if step.action != RUN_SYNC_JOB:
-            faults.append(WorkflowFault(f"{at}.action", f"Truto knows {RUN_SYNC_JOB} only"))
+            faults.append(DefinitionFault(f"{at}.action", f"Truto knows {RUN_SYNC_JOB} only"))
         faults += [
-            WorkflowFault(f"{at}.{key}", "is a key of truto-worker, which Truto does not know")
+            DefinitionFault(f"{at}.{key}", "is a key of truto-worker, which Truto does not know")
             for key in _OUR_STEP_KEYS
             if getattr(step, key) is not None
         ]

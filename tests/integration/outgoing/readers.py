@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 from tests.integration.worker.workshop import TENANT_SECRET, plain
 from truto import AsyncTruto, ProtocolError, RetryPolicy, TransportError
 from truto.jwks import JwksClient
+from truto.network import Allowed
 from truto.workflows import WorkflowFailed
 from worker.errors import NotifyError
 from worker.notify import Notifier, TenantEndpoint
 from workflows.errors import HttpRequestFailed
 from workflows.http import HttpRequest, HttpRequests
-from workflows.network import Allowed
 
 Reader: TypeAlias = Callable[[str, float], Awaitable[Any]]
 

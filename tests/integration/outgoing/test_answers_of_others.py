@@ -22,8 +22,8 @@ from tests.integration.outgoing.readers import (
 )
 from tests.integration.truto.rude import Behaviour, Exchange, rude
 from tests.integration.worker.workshop import plain
+from truto.network import Allowed
 from workflows.http import HttpRequest, HttpRequests
-from workflows.network import Allowed
 
 KEYS = b'{"keys":[{"kid":"1"}]}'
 MEGABYTE = 1024**2

@@ -19,10 +19,10 @@ from tests.integration.outgoing.test_answers_of_others import MEGABYTE, answerin
 from tests.integration.truto.rude import rude
 from tests.integration.truto.test_tls import Handshakes, certificate, serving
 from tests.integration.worker.workshop import plain
+from truto.network import Allowed
 from truto.workflows import WorkflowFailed
 from workflows.errors import HttpRequestFailed
 from workflows.http import HttpRequest, HttpRequests
-from workflows.network import Allowed
 
 LOOPBACK = Allowed.parse(["127.0.0.1"])
 

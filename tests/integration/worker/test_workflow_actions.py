@@ -25,6 +25,7 @@ from tests.integration.worker.workshop import (
     working,
 )
 from truto import AsyncTruto
+from truto.network import Allowed
 from truto.samples import ACCOUNT_ID, SYNC_JOB_ID, TENANT_ID
 from truto.signing_keys import SigningKeys
 from worker.context import Context
@@ -32,7 +33,6 @@ from worker.notify import Notifier, TenantEndpoint
 from worker.registry import Registry
 from workflows.builtin import MAX_EMITTED
 from workflows.http import MAX_RESPONSE_BYTES, HttpRequests
-from workflows.network import Allowed
 
 CONFIG = (
     '( $sync_job_id := $mapValues(integration.name,{ "calcom": "51b79ace-a7b4-4077-93ba-8048a06ece2b" }); '

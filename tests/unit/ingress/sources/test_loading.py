@@ -16,12 +16,12 @@ import yaml
 
 from ingress.answers import Refusal
 from ingress.errors import BadSources, Faults
-from ingress.sources.layers import merge
 from ingress.sources.loading import load_sources, read_entry, read_source, read_sources
 from ingress.verification.context import Delivery
 from ingress.verification.explaining import explain_delivery
 from ingress.verification.outcome import Accepted, Handshake
 from tests.unit.ingress.sources.senders import SECRET, of_headers, verify
+from truto.merging import overlay
 
 INTEGRATION = Path(__file__).parent / "environment_integration.json"
 HMAC: dict[str, Any] = {
@@ -82,7 +82,7 @@ def test_the_override_of_an_environment_wins_key_by_key() -> None:
 
 def test_an_override_of_another_format_counts_whole() -> None:
     below = {"format": "hmac", "config": {"parts": ["raw_body"], "secret": "x"}}
-    assert merge(below, {"format": "bearer", "config": {"secret": "y"}}) == {
+    assert overlay(below, {"format": "bearer", "config": {"secret": "y"}}) == {
         "format": "bearer",
         "config": {"secret": "y"},
     }
@@ -443,7 +443,7 @@ def test_both_in_one_layer_are_still_refused() -> None:
 
 def test_variables_of_those_names_do_not_replace_each_other() -> None:
     below = {"parts": "a", "verification_content": "b"}
-    assert merge(below, {"parts": "c"}) == {"parts": "c", "verification_content": "b"}
+    assert overlay(below, {"parts": "c"}) == {"parts": "c", "verification_content": "b"}
 
 
 @pytest.mark.bad_input(287)

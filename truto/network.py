@@ -1,4 +1,4 @@
-"""Where ``http_request`` may connect to: public addresses, and nothing inside our own network.
+"""Where requests that others describe may connect to: public addresses, and nothing inside our own network.
 
 A name is resolved and all its addresses are checked for each new connection, which is then made to one of them: a name
 that changes its answer between check and use gains nothing.
@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import httpcore
 import httpx
 
-from events import ConfigError
-from workflows.errors import AddressRefused, HttpRequestFailed
+from truto.errors import AddressRefused, TransportError
 
 _MAX_TRIED = 4
 
@@ -79,7 +78,7 @@ def _is_within(address: Address, networks: Iterable[_Network]) -> bool:
 class Allowed:
     """Internal addresses that are allowed: ``host``, ``host:port`` or networks such as ``10.0.0.0/8``.
 
-    Raises :class:`ConfigError` for an entry that is none of these.
+    Raises :class:`ValueError` for an entry that is none of these.
     """
 
     hosts: frozenset[tuple[str, int | None]] = frozenset()
@@ -87,7 +86,7 @@ class Allowed:
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> Allowed:
-        """Read the value of ``WORKFLOWS_HTTP_ALLOW``, already split."""
+        """Read the value of a setting such as ``WORKFLOWS_HTTP_ALLOW``, already split."""
         hosts, networks = set(), []
         for entry in filter(None, entries):
             try:
@@ -112,7 +111,7 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
     except (ValueError, httpx.InvalidURL):
         host, port = "", None
     if not host or "/" in entry or "@" in entry:
-        raise ConfigError(f"{entry!r} is neither host, host:port nor a network such as 10.0.0.0/8")
+        raise ValueError(f"{entry!r} is neither host, host:port nor a network such as 10.0.0.0/8")
     return host, port
 
 
@@ -133,7 +132,7 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of *host* that answers.
 
-        Raises :class:`AddressRefused` before any connection is made, :class:`HttpRequestFailed` if there is no address,
+        Raises :class:`AddressRefused` before any connection is made, :class:`TransportError` if there is no address,
         and httpcore's errors if none answers.
         """
         addresses = (await self._checked(host, port))[:_MAX_TRIED]
@@ -144,22 +143,22 @@ class CheckedNetwork(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 if last == 0:
                     raise
-        raise HttpRequestFailed(f"{host} has no address")
+        raise TransportError(f"{host} has no address", sent=False)
 
     async def _checked(self, host: str, port: int) -> list[Address]:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as exc:
-            raise HttpRequestFailed(f"{host} cannot be resolved: {type(exc).__name__}") from None
+            raise TransportError(f"{host} cannot be resolved: {type(exc).__name__}", sent=False) from None
         addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in found]
         if not all(self._allowed.includes(host, port, address) for address in addresses):
-            raise AddressRefused("leads into a private network; WORKFLOWS_HTTP_ALLOW can allow it")
+            raise AddressRefused("leads into a private network")
         return list(dict.fromkeys(addresses))
 
 
 def restricted(transport: httpx.AsyncHTTPTransport, allowed: Allowed) -> httpx.AsyncHTTPTransport:
     """*transport*, from now on connecting through a :class:`CheckedNetwork`."""
-    # httpx has no public place for a network of one's own; tests/unit/worker/test_network.py holds both names.
+    # httpx has no public place for a network of one's own; tests/unit/truto/test_network.py holds both names.
     pool = transport._pool  # noqa: SLF001
     pool._network_backend = CheckedNetwork(pool._network_backend, allowed)  # noqa: SLF001
     return transport
