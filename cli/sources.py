@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ingress.sources.drafting import draft
 from ingress.sources.faults import SourceFault
 from ingress.sources.layers import presets, read_preset
 from ingress.sources.loading import load_sources, read_descriptions, read_entry, read_source
+from ingress.sources.named_keys import fetch_certificate, fetch_key
 from ingress.sources.reviewing import review
 from ingress.sources.sampling import Sample, signed_sample
 from ingress.sources.schema import Entry
@@ -293,32 +295,37 @@ def enrolment_of(source: Source) -> Enrolment:
 def _keys(source: Source, delivery: Delivery, *, now: float) -> Mapping[str, Any]:
     """The keys that are fetched for *delivery*, as the ingress would fetch them."""
     if source.jwks is not None:
-        return _fetched(source.jwks.url, _fetch_key_set)
-    context = context_of(source, delivery, source.account({}))
-    url = Walk(source, context, now=now).certificate_url() if source.certified else None
-    return _fetched(url, _fetch_certificate) if url is not None else {}
+        return _fetched(source.jwks.url, partial(_fetch_key_set, url=source.jwks.url))
+    if source.key_request is None and not source.certified:
+        return {}
+    name = Walk(source, context_of(source, delivery, source.account({})), now=now).key_name()
+    if name is None:
+        return {}
+    request = source.key_request
+    fetch = partial(fetch_certificate, url=name) if request is None else partial(fetch_key, request=request, kid=name)
+    return _fetched(name if request is None else request.url, partial(_fetch_named, name=name, fetch=fetch))
 
 
-async def _fetch_key_set(client: JwksClient, url: str) -> Mapping[str, Any]:
+async def _fetch_key_set(client: JwksClient, *, url: str) -> Mapping[str, Any]:
     from ingress.verification.tokens import key_set
 
     return key_set(await client.fetch(url))
 
 
-async def _fetch_certificate(client: JwksClient, url: str) -> Mapping[str, Any]:
-    from ingress.verification.certificates import read_certificate
+async def _fetch_named(
+    client: JwksClient, *, name: str, fetch: Callable[[JwksClient], Awaitable[Any]]
+) -> Mapping[str, Any]:
+    return {name: await fetch(client)}
 
-    return {url: read_certificate(await client.fetch_certificate(url))}
 
-
-def _fetched(url: str, fetch: Callable[[JwksClient, str], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
+def _fetched(url: str, fetch: Callable[[JwksClient], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
     from truto import TrutoError
     from truto.jwks import JwksClient
 
     async def run() -> Mapping[str, Any]:
         client = JwksClient()
         try:
-            return await fetch(client, url)
+            return await fetch(client)
         finally:
             await client.aclose()
 

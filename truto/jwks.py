@@ -1,8 +1,9 @@
-"""Fetch public keys: a JSON Web Key Set, or the certificate of a sender that names one."""
+"""Fetch public keys: a JSON Web Key Set, one key by its name, or the certificate of a sender that names one."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from truto.outgoing import outgoing_client, read_capped, unpacked
 
 _MAX_BYTES = 256 * 1024
 _MAX_KEYS = 100
+_ERROR_CODE = re.compile(r"[A-Z][A-Z0-9_]{2,63}")
 
 
 class JwksClient:
@@ -29,7 +31,7 @@ class JwksClient:
 
     async def fetch(self, url: str) -> list[Mapping[str, Any]]:
         """The keys at *url* as they stand there."""
-        body = await self._get(url, "the key set", accept="application/json")
+        body = await self._ask("GET", url, "the key set", accept="application/json")
         try:
             keys = orjson.loads(body)["keys"]
         except (orjson.JSONDecodeError, KeyError, TypeError):
@@ -38,18 +40,32 @@ class JwksClient:
             raise ProtocolError(f"the key set is not a list of at most {_MAX_KEYS} keys")
         return [key for key in keys if isinstance(key, dict)]
 
+    async def fetch_key(self, url: str, question: Mapping[str, str], *, member: str) -> Mapping[str, Any]:
+        """The key that *url* gives as *member* of its answer, asked by a POST of *question* as JSON."""
+        body = await self._ask("POST", url, "the key", accept="application/json", question=question)
+        try:
+            key = orjson.loads(body)[member]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            key = None
+        if not isinstance(key, dict):
+            raise ProtocolError(f"the answer holds no key as `{member}`")
+        return key
+
     async def fetch_certificate(self, url: str) -> bytes:
         """What is at *url*, unread."""
-        return await self._get(url, "the certificate", accept="*/*")
+        return await self._ask("GET", url, "the certificate", accept="*/*")
 
     async def visit(self, url: str) -> None:
         """Call *url*, for which nothing but the call counts. A second call is as good as the first."""
-        await self._get(url, "the confirmation", accept="*/*")
+        await self._ask("GET", url, "the confirmation", accept="*/*")
 
-    async def _get(self, url: str, what: str, *, accept: str) -> bytes:
+    async def _ask(
+        self, method: str, url: str, what: str, *, accept: str, question: Mapping[str, str] | None = None
+    ) -> bytes:
+        request = self._http.stream(method, url, headers={"accept": accept}, json=question)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await self._read(url, what, accept)
+            async with asyncio.timeout(self._seconds), request as response:
+                return await _read(response, what)
         except httpx.DecodingError as exc:
             raise ProtocolError(f"{what} cannot be read: {exc}") from None
         except (httpx.InvalidURL, UnicodeError):  # httpx works out where a redirect leads, though nobody follows
@@ -57,17 +73,29 @@ class JwksClient:
         except (httpx.HTTPError, TimeoutError, OSError) as exc:
             raise TransportError(f"{what} did not come: {type(exc).__name__}") from None
 
-    async def _read(self, url: str, what: str, accept: str) -> bytes:
-        async with self._http.stream("GET", url, headers={"accept": accept}) as response:
-            if response.status_code >= 500 or response.status_code == 429:
-                raise TransportError(f"{what} was answered with {response.status_code}")
-            if response.status_code != 200:
-                raise ProtocolError(f"{what} was answered with {response.status_code}")
-            body = await read_capped(unpacked(response), _MAX_BYTES)
-            if body is None:
-                raise ProtocolError(f"{what} is larger than {_MAX_BYTES} bytes")
-            return body
-
     async def aclose(self) -> None:
         """Close the connections. A second call does nothing."""
         await self._http.aclose()
+
+
+async def _read(response: httpx.Response, what: str) -> bytes:
+    status = response.status_code
+    if status >= 500 or status == 429:
+        raise TransportError(f"{what} was answered with {status}")
+    if status != 200 and not response.headers.get("content-type", "").startswith("application/json"):
+        raise ProtocolError(f"{what} was answered with {status}")
+    body = await read_capped(unpacked(response), _MAX_BYTES)
+    if status != 200:
+        raise ProtocolError(f"{what} was answered with {status}{_error_code(body)}")
+    if body is None:
+        raise ProtocolError(f"{what} is larger than {_MAX_BYTES} bytes")
+    return body
+
+
+def _error_code(body: bytes | None) -> str:
+    """The ``error_code`` of a refusal, which tells a wrong credential from an unknown key; nothing else of it."""
+    try:
+        code = orjson.loads(body or b"")["error_code"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""
+    return f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""

@@ -12,14 +12,14 @@ from ingress.errors import Faults
 from ingress.quotas import Quota
 from ingress.sources.address import read_public_url
 from ingress.sources.contradictions import contradictions
-from ingress.sources.description import STEPS, Description, wrong_address
+from ingress.sources.description import CONFIG, STEPS, Description, wrong_address
 from ingress.sources.identities import compile_identity, is_envelope
 from ingress.sources.proofs import ProofCompiler
 from ingress.sources.reach import ReachCompiler
-from ingress.sources.schema import Entry, Sns
-from ingress.sources.source import Answer, Jwks, Network, Source
+from ingress.sources.schema import Entry, Jwt, Sns
+from ingress.sources.source import Answer, Jwks, KeyRequest, Network, Source
 from ingress.verification.context import URLS
-from ingress.verification.evidence import NamesCertificate
+from ingress.verification.evidence import NamesKey
 from ingress.verification.handshake import answer_content
 from ingress.verification.head import FORM, JSON, MULTIPART, TEXT, XML
 from truto.placeholders import Template
@@ -88,7 +88,8 @@ class _Compiler:
             updates_context=self._draft.updates_context,
             quota=Quota(**options.quota.model_dump()),
             jwks=self._jwks(),
-            certified=isinstance(verifier, NamesCertificate),
+            key_request=self._key_request(),
+            certified=isinstance(verifier, NamesKey) and not isinstance(webhook.signature_verification, Jwt),
             confirms=self._confirms(),
         )
         for path, reason in contradictions(self._entry):
@@ -151,6 +152,24 @@ class _Compiler:
         if reason := wrong_address(url):
             self._fault(("options", "jwt", "jwks_url"), reason)
         return Jwks(url, self._options.jwt.jwks_cooldown_seconds)
+
+    def _key_request(self) -> KeyRequest | None:
+        asked = self._options.jwt.key_request
+        if asked is None:
+            return None
+        path = ("options", "jwt", "key_request")
+        if reason := wrong_address(asked.url):
+            self._fault((*path, "url"), reason)
+        for name, value in asked.fields.items():
+            if not value.strip():
+                self._fault((*path, "fields", name), "is empty; say what of yours is sent there, as `${NAME}`")
+            elif "{{" in value:
+                self._fault((*path, "fields", name), "is sent as it is written; nothing is referred to here")
+        if asked.kid_field in asked.fields:
+            self._fault((*path, "fields", asked.kid_field), "is where the `kid` goes (`kid_field`); leave it out")
+        if self._draft.presents_what_is_made:
+            self._fault((*CONFIG, "compare_with"), "has to name what came: the key is asked for before any transform")
+        return KeyRequest(asked.url, tuple(asked.fields.items()), asked.kid_field, asked.key_field)
 
     def _confirms(self) -> bool:
         return isinstance(self._entry.webhook.signature_verification, Sns) and self._options.confirm_subscriptions

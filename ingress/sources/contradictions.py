@@ -82,7 +82,7 @@ def _within_a_format(entry: Entry, given: frozenset[str]) -> Iterator[Fault]:
         yield ("options", "allow_md5"), f"has no meaning for {block.config.algorithm}; leave it out"
     if options.either_port and options.either_encoding:
         yield ("options", "either_encoding"), "cannot stand beside `either_port`: one of them is for the sender"
-    if options.allow_short_secret and (options.jwt.public_keys or options.jwt.jwks_url):
+    if options.allow_short_secret and (options.jwt.public_keys or options.jwt.jwks_url or options.jwt.key_request):
         yield ("options", "allow_short_secret"), "has no meaning for public keys; leave it out"
     if options.form_field and "form" not in options.media_types:
         yield ("options", "form_field"), "has no meaning without `form` among the `media_types`; leave it out"

@@ -129,6 +129,12 @@ class Description:
         return {tuple(path.split(".")) for names in named_in(self.proving) for path in names}
 
     @property
+    def presents_what_is_made(self) -> bool:
+        """Whether the proof is in a field that a transform makes."""
+        named = named_in([self.presented] if self.presented else [])
+        return not {path.partition(".")[0] for names in named for path in names} <= GIVEN
+
+    @property
     def updates_context(self) -> bool:
         """Whether a handshake may leave something in the context."""
         return "update_context" in (self.entry.webhook.handle_verification or "")

@@ -156,7 +156,10 @@ def _window(entry: Entry) -> str:
     options, block = entry.options, entry.webhook.signature_verification
     if options.timestamp or isinstance(block, StandardWebhooks):
         return f"{options.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS:g} s"
-    return "`exp` of the token" if isinstance(block, Jwt) else "none"
+    if isinstance(block, Jwt):
+        longest = options.jwt.max_age_seconds
+        return f"{longest:g} s" if longest is not None else "`exp` of the token"
+    return "none"
 
 
 # -- text --------------------------------------------------------------------------------------------------------------

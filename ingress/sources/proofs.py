@@ -177,6 +177,7 @@ class ProofCompiler:
             audiences=_names(options.audience),
             leeway=options.leeway_seconds,
             longest_life=options.max_lifetime_seconds,
+            longest_age=options.max_age_seconds,
             require_expiry=options.require_exp,
             claims=tuple(self._claim(name, value) for name, value in options.claims.items()),
             typ=options.typ,
@@ -189,7 +190,7 @@ class ProofCompiler:
             tuple(options.algorithms),
             rules,
             tuple(options.public_keys),
-            uses_jwks=options.jwks_url is not None,
+            fetches_keys=bool(options.jwks_url or options.key_request),
         )
         return verifier, Credentials() if asymmetric else self._credentials(block.config.secret)
 
@@ -205,9 +206,9 @@ class ProofCompiler:
         return name, template
 
     def _check_keys(self, options: JwtOptions, *, asymmetric: bool) -> None:
-        keys = [name for name in ("public_keys", "jwks_url") if getattr(options, name)]
+        keys = [name for name in ("public_keys", "jwks_url", "key_request") if getattr(options, name)]
         if asymmetric and len(keys) != 1:
-            self._fault(("options", "jwt"), "these algorithms need one of `public_keys` and `jwks_url`")
+            self._fault(("options", "jwt"), "these algorithms need one of `public_keys`, `jwks_url` and `key_request`")
         if asymmetric and self._entry.secrets:
             self._fault(("secrets",), "have no meaning for these algorithms")
         if not asymmetric and keys:

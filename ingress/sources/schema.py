@@ -217,6 +217,15 @@ class BodyHash(Strict):
 Names = str | list[str]
 
 
+class KeyRequest(Strict):
+    """A public key that is asked for by its ``kid``: a POST of *fields*, whose answer holds it as *key_field*."""
+
+    url: str
+    fields: dict[str, str] = Field(default={}, repr=False)
+    kid_field: str = Field(default="kid", min_length=1)
+    key_field: str = Field(default="key", min_length=1)
+
+
 class JwtOptions(Strict):
     """What Truto's ``jwt`` format leaves open. Times are in seconds."""
 
@@ -224,10 +233,12 @@ class JwtOptions(Strict):
     public_keys: list[str] = []
     jwks_url: str | None = None
     jwks_cooldown_seconds: float = Field(default=30.0, ge=1, le=86_400, strict=False)
+    key_request: KeyRequest | None = None
     issuer: Names = []
     audience: Names = []
     leeway_seconds: float = Field(default=30.0, ge=0, le=600, strict=False)
     max_lifetime_seconds: float = Field(default=86_400.0, gt=0, strict=False)
+    max_age_seconds: float | None = Field(default=None, gt=0, le=604_800, strict=False)
     require_exp: bool = True
     claims: dict[str, str | bool] = {}
     typ: str = "JWT"

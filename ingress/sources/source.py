@@ -104,6 +104,23 @@ class Jwks:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """How a source's public keys are asked for, one at a time: by a POST of *fields*, and of the ``kid`` among them.
+
+    The answer holds the key as its member *key_field*.
+    """
+
+    url: str
+    fields: tuple[tuple[str, str], ...] = field(repr=False)
+    kid_field: str
+    key_field: str
+
+    def question(self, kid: str) -> dict[str, str]:
+        """What is asked for the key *kid*."""
+        return {**dict(self.fields), self.kid_field: kid}
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a source answers to a delivery that it has taken; fixed, so that nothing a sender wrote is in it."""
 
@@ -179,6 +196,7 @@ class Source:
     updates_context: bool = False
     quota: Quota = field(default_factory=Quota)
     jwks: Jwks | None = None
+    key_request: KeyRequest | None = None
     certified: bool = False
     confirms: bool = False
 
@@ -199,7 +217,7 @@ class Source:
 
     def __post_init__(self) -> None:
         evaluates = self.transform is not None or self.handle is not None
-        fetches = self.jwks is not None or self.certified or self.confirms
+        fetches = bool(self.jwks or self.key_request or self.certified or self.confirms)
         makes_the_proof = self.transform is not None and self.steps[0] == "transform" and not self.transform_apart
         proves = self.verifier is not None
         there = {"transform": self.transform, "handshake": self.handle, "signature": self.verifier}

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
@@ -16,11 +17,11 @@ import structlog
 from events import Store, StoreUnavailable
 from events.background import background
 from ingress.answers import RETRY_AFTER_SECONDS, Refusal, not_authentic
-from ingress.sources.certificates import Certificates
+from ingress.sources.named_keys import NamedKeys, fetch_certificate, fetch_key
 from ingress.sources.shares import BUSY, MAX_PROVEN_WAITING, MAX_WAITING, Share
-from ingress.sources.source import MAX_HANDSHAKE_BYTES, Jwks, Source
+from ingress.sources.source import MAX_HANDSHAKE_BYTES, Jwks, KeyRequest, Source
 from ingress.verification.context import Account, Delivery
-from ingress.verification.evidence import CERTIFICATE_UNKNOWN
+from ingress.verification.evidence import CERTIFICATE_UNKNOWN, KEY_UNKNOWN
 from ingress.verification.head import JSON, RawHeaders, media_type
 from ingress.verification.outcome import NOTHING, Ignored, Outcome
 from ingress.verification.pipeline import Walk, context_of, verify_delivery
@@ -43,6 +44,7 @@ _RETRY = {"retry-after": str(RETRY_AFTER_SECONDS)}
 _UNCERTIFIED = Refusal(
     503, "certificate_unavailable", "The certificate cannot be fetched now. Send it again.", headers=_RETRY
 )
+_WITHOUT_KEY = Refusal(503, "key_unavailable", "The key cannot be fetched now. Send it again.", headers=_RETRY)
 _UNCONFIRMED = Refusal(
     503, "subscription_unconfirmed", "The subscription cannot be confirmed now. Send it again.", headers=_RETRY
 )
@@ -65,9 +67,10 @@ class SourceTable:
         self._asked: dict[str, float] = {}
         self._learned = 0
         self._keys: dict[str, _KeySet] = {}
-        self._key_tasks: dict[str, asyncio.Task[None]] = {}
+        self._requested: dict[KeyRequest, NamedKeys] = {}
+        self._key_tasks: dict[str | KeyRequest, asyncio.Task[None]] = {}
         self._client = client
-        self._certificates = Certificates(self._jwks_client)
+        self._certificates = NamedKeys(lambda url: fetch_certificate(self._jwks_client(), url), "certificate")
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="expressions")
         self._unproven_threads = ThreadPoolExecutor(_UNPROVEN_THREADS, thread_name_prefix="unproven")
         self._large, self._large_unproven = asyncio.Lock(), asyncio.Lock()
@@ -111,6 +114,10 @@ class SourceTable:
                 key_set = self._keys[jwks.url] = _KeySet(jwks)
                 self._key_tasks[jwks.url] = asyncio.create_task(key_set.keep(self._jwks_client()))
                 soon.append(asyncio.create_task(key_set.first()))
+        for request in {source.key_request for source in sources.values() if source.key_request}:
+            if request not in self._requested:
+                named = self._requested[request] = NamedKeys(partial(fetch_key, self._jwks_client(), request), "kid")
+                self._key_tasks[request] = asyncio.create_task(named.keep_fresh(_KEYS_LIVE_SECONDS))
         if soon:
             _, late = await asyncio.wait(soon, timeout=_PREPARING_SECONDS)
             for task in late:
@@ -128,10 +135,13 @@ class SourceTable:
         return self._client
 
     def _drop_keys(self) -> None:
-        wanted = {source.jwks.url for source in self._sources.values() if source.jwks}
-        for url in self._keys.keys() - wanted:
-            self._key_tasks.pop(url).cancel()
-            del self._keys[url]
+        sources = self._sources.values()
+        wanted = {source.jwks.url for source in sources if source.jwks}
+        requested = {source.key_request for source in sources if source.key_request}
+        for gone in self._key_tasks.keys() - wanted - requested:
+            self._key_tasks.pop(gone).cancel()
+        self._keys = {url: keys for url, keys in self._keys.items() if url in wanted}
+        self._requested = {request: keys for request, keys in self._requested.items() if request in requested}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -150,7 +160,8 @@ class SourceTable:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._certificates.aclose()
+            for named in (self._certificates, *self._requested.values()):
+                await named.aclose()
             if self._client is not None:
                 await self._client.aclose()
             for threads in (self._threads, self._unproven_threads):
@@ -176,22 +187,30 @@ class SourceTable:
 
     async def _look_again(self, source: Source, delivery: Delivery, refusal: Refusal) -> Outcome:
         """What *delivery* comes to, with what there is to learn after its *refusal*."""
-        if source.jwks is not None and refusal.cause == "jwt_key_unknown":
+        if source.jwks is not None and refusal.cause == KEY_UNKNOWN:
             # An exchange of the sources may have let go of them meanwhile.
             if source.jwks.url in self._keys:
                 self._keys[source.jwks.url].wanted.set()
-        elif source.certified and refusal.cause == CERTIFICATE_UNKNOWN:
-            return await self._look_certified(source, delivery, refusal)
+        elif refusal.cause in (CERTIFICATE_UNKNOWN, KEY_UNKNOWN) and (named := self._named_keys(source)) is not None:
+            return await self._look_with_key(source, delivery, refusal, named)
         elif await self._learns_more(source):
             return await self._look(source, delivery)
         return refusal
 
-    async def _look_certified(self, source: Source, delivery: Delivery, refusal: Refusal) -> Outcome:
-        """What *delivery* comes to once the certificate that it names is there: to refuse it would be to lose it."""
-        url = self._walk(source, delivery).certificate_url()
-        if url is None:
+    def _named_keys(self, source: Source) -> NamedKeys | None:
+        """The keys among which those are that deliveries of *source* name, where they are fetched one at a time."""
+        if source.certified:
+            return self._certificates
+        return self._requested.get(source.key_request) if source.key_request is not None else None
+
+    async def _look_with_key(self, source: Source, delivery: Delivery, refusal: Refusal, named: NamedKeys) -> Outcome:
+        """What *delivery* comes to once the key that it names is there: to refuse it would be to lose it."""
+        name = self._walk(source, delivery).key_name()
+        if name is None:
             return refusal
-        return await self._look(source, delivery) if await self._certificates.learn(url) else _UNCERTIFIED
+        if await named.learn(name):
+            return await self._look(source, delivery)
+        return _UNCERTIFIED if source.certified else _WITHOUT_KEY
 
     async def _confirm(self, source: Source, outcome: Ignored) -> Outcome:
         """Call the address that an authentic delivery wants to see called. Its sender repeats it where that fails."""
@@ -236,7 +255,8 @@ class SourceTable:
         return await self._share(source, proven=walk.proven).outcome(walk)
 
     def _walk(self, source: Source, delivery: Delivery) -> Walk:
-        keys = self._certificates.keys if source.certified else NOTHING
+        named = self._named_keys(source)
+        keys = named.keys if named is not None else NOTHING
         if source.jwks is not None and source.jwks.url in self._keys:
             keys = self._keys[source.jwks.url].keys
         account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))

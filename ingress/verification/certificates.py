@@ -79,8 +79,8 @@ class CertificateVerifier:
     algorithm: str = "sha256"
     padding: Literal["pkcs1", "pss"] = "pkcs1"
 
-    def certificate_url(self, context: Mapping[str, Any]) -> str:
-        """The address. Raises :class:`SignatureError` for one that is not the sender's."""
+    def key_name(self, context: Mapping[str, Any]) -> str:
+        """The address of the certificate. Raises :class:`SignatureError` for one that is not the sender's."""
         url = required(self.url, context, "signature_missing")
         for start in self.under:
             if url.startswith(start) and _FILE.fullmatch(url, len(start)):
@@ -93,7 +93,7 @@ class CertificateVerifier:
             raise SignatureError("no_secret", "nothing is configured that tells your deliveries from those of others")
         signatures = [signature_bytes(text, self.string_type) for text in self.presented.candidates(evidence.context)]
         check_effort(len(signatures), len(evidence.secrets))
-        key = live_key(evidence, self.certificate_url(evidence.context))
+        key = live_key(evidence, self.key_name(evidence.context))
         how = rsa_how(self.algorithm, self.padding)
         for position, content in enumerate(self._contents(evidence)):
             if any(is_signed_by(key, signature, content, *how) for signature in signatures):
@@ -108,7 +108,7 @@ class CertificateVerifier:
 
     def explain(self, evidence: Evidence) -> list[str]:
         """The certificate's address, the signed contents, and the beginnings of the signatures."""
-        lines = [f"certificate: {self.certificate_url(evidence.context)}"]
+        lines = [f"certificate: {self.key_name(evidence.context)}"]
         lines += [f"signed: {preview(content)}" for content in self._contents(evidence)]
         candidates = self.presented.candidates(evidence.context)
         return [*lines, *(f"received: {prefix_of(text)}" for text in candidates)]

@@ -20,7 +20,8 @@ UNUSABLE = "signed_value_unusable"
 """The reason where a field that decides about trust holds an object, a list, or what else has no text of its own."""
 
 CERTIFICATE_UNKNOWN = "certificate_unknown"
-"""The reason of a refusal that may be none once the certificate has been fetched."""
+KEY_UNKNOWN = "jwt_key_unknown"
+"""The reasons of refusals that may be none once the certificate, or the key, has been fetched."""
 
 MAX_CHECKS = 16
 """So many times a public key may be used for one delivery: each costs as much as a hundred digests."""
@@ -55,11 +56,11 @@ class Verifier(Protocol):
 
 
 @runtime_checkable
-class NamesCertificate(Protocol):
-    """A verifier whose key is in a certificate that the delivery names."""
+class NamesKey(Protocol):
+    """A verifier whose key the delivery names: by the address of a certificate, or by its ``kid``."""
 
-    def certificate_url(self, context: Mapping[str, Any]) -> str:
-        """The address. Raises :class:`SignatureError` for one that is not the sender's."""
+    def key_name(self, context: DeliveryContext) -> str:
+        """The name. Raises :class:`SignatureError` where there is none, or none of the sender's."""
         ...
 
 

@@ -18,7 +18,7 @@ from ingress.sources.source import WEBHOOK_SECRET, Expression, Source
 from ingress.verification.contents import write_json
 from ingress.verification.context import Account, Delivery, DeliveryContext
 from ingress.verification.events import EventMaker, events_of
-from ingress.verification.evidence import Evidence, NamesCertificate
+from ingress.verification.evidence import Evidence, NamesKey
 from ingress.verification.handshake import Decision, read_decision
 from ingress.verification.outcome import NOTHING, Accepted, Ignored, Outcome
 from ingress.verification.sns import subscription_url
@@ -128,13 +128,13 @@ class Walk:
         except Exception:  # noqa: BLE001  what fails here fails again, where it becomes a refusal
             return True
 
-    def certificate_url(self) -> str | None:
-        """Where the certificate is that the delivery names; ``None`` where it names none that is the sender's."""
+    def key_name(self) -> str | None:
+        """The address of the certificate, or the ``kid``, that the delivery names; ``None`` where it names none."""
         verifier = self.source.verifier
-        if not isinstance(verifier, NamesCertificate):
+        if not isinstance(verifier, NamesKey):
             return None
         try:
-            return verifier.certificate_url(self.context)
+            return verifier.key_name(self.context)
         except SignatureError:
             return None
 

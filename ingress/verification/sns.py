@@ -35,7 +35,7 @@ COVERED = frozenset((f"body.{name}",) for name in ("Message", "MessageId", "Time
 class SnsVerifier:
     """Checks a message of one of the topics that are the live secrets; either signature version."""
 
-    def certificate_url(self, context: Mapping[str, Any]) -> str:
+    def key_name(self, context: Mapping[str, Any]) -> str:
         """Where the certificate is. Raises :class:`SignatureError` for an address that is not Amazon SNS's own."""
         url = _text(_message(context), "SigningCertURL")
         if not _CERTIFICATE.fullmatch(url):
@@ -54,7 +54,7 @@ class SnsVerifier:
         if algorithm is None:
             raise SignatureError("signature_malformed", f"SignatureVersion is not one of {', '.join(_HASHES)}")
         signature = signature_bytes(_text(message, "Signature"), "base64")
-        key = live_key(evidence, self.certificate_url(evidence.context))
+        key = live_key(evidence, self.key_name(evidence.context))
         if not is_signed_by(key, signature, content, *rsa_how(algorithm)):
             raise SignatureError("signature_mismatch", "the certificate's key does not explain the signature")
         return position
@@ -63,7 +63,7 @@ class SnsVerifier:
         """The certificate's address, the topic, the signed content, and the beginning of the signature."""
         message = _message(evidence.context)
         return [
-            f"certificate: {self.certificate_url(evidence.context)}",
+            f"certificate: {self.key_name(evidence.context)}",
             f"topic: {_text(message, 'TopicArn')}",
             f"signed: {preview(string_to_sign(message))}",
             f"received: {prefix_of(_text(message, 'Signature'))}",

@@ -15,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +23,9 @@ import jwt
 import orjson
 from jwt.algorithms import Algorithm
 
+from ingress.verification.context import DeliveryContext
 from ingress.verification.digests import digest_of
-from ingress.verification.evidence import Evidence, Presented, encoded, prefix_of, required
+from ingress.verification.evidence import KEY_UNKNOWN, Evidence, Presented, encoded, prefix_of, required
 from truto.errors import SignatureError
 from truto.placeholders import Template
 
@@ -46,13 +48,15 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 class ClaimRules:
     """What a token has to claim; times in seconds. Empty *issuers* or *audiences* are not checked.
 
-    *claims* have to be there with exactly the text that the template gives, or with that yes or no.
+    With *longest_age*, it was issued (``iat``) no longer ago; *leeway* is not added to that. *claims* have to be there
+    with exactly the text that the template gives, or with that yes or no.
     """
 
     issuers: tuple[str, ...] = ()
     audiences: tuple[str, ...] = ()
     leeway: float = 30.0
     longest_life: float = 86_400.0
+    longest_age: float | None = None
     require_expiry: bool = True
     claims: tuple[tuple[str, Template | bool], ...] = ()
     typ: str = "JWT"
@@ -65,27 +69,31 @@ class ClaimRules:
 class TokenVerifier:
     """Checks one token.
 
-    Its key is a live secret, one of *public_keys* (PEM) where given, or that of the JWKS (*uses_jwks*) with its
-    ``kid``; a token without one is checked with the only key of its JWKS.
+    Its key is a live secret, one of *public_keys* (PEM) where given, or one that is fetched (*fetches_keys*) with its
+    ``kid``; a token without one is checked with the only key that there is.
     """
 
     presented: Presented
     algorithms: tuple[str, ...]
     rules: ClaimRules
     public_keys: tuple[str, ...] = ()
-    uses_jwks: bool = False
+    fetches_keys: bool = False
+
+    def key_name(self, context: DeliveryContext) -> str:
+        """The ``kid`` of the token. Raises :class:`SignatureError` where it has none."""
+        return _kid(_header(self._token(context)))
 
     def check(self, evidence: Evidence) -> int:
-        """The position of the key that signed the token; 0 for a JWKS."""
-        position, claims = self._open(self._token(evidence), evidence)
+        """The position of the key that signed the token; 0 for one that was fetched."""
+        position, claims = self._open(self._token(evidence.context), evidence)
         check_claims(claims, self.rules, evidence.now)
         _check_own(claims, self.rules.claims, evidence.context)
         if self.rules.body_claim:
             _check_body(claims, self.rules, evidence.context["raw_body"])
         return position
 
-    def _token(self, evidence: Evidence) -> str:
-        presented = self.presented.candidates(evidence.context)
+    def _token(self, context: DeliveryContext) -> str:
+        presented = self.presented.candidates(context)
         if len(presented) > 1:
             raise SignatureError("jwt_malformed", "there is more than one token")
         return _bare(presented[0])
@@ -107,19 +115,21 @@ class TokenVerifier:
         raise SignatureError("signature_mismatch", "no live key explains the token")
 
     def _keys(self, header: Mapping[str, Any], evidence: Evidence) -> Sequence[Any]:
-        if not self.uses_jwks:
+        if not self.fetches_keys:
             keys: Sequence[Any] = self.public_keys or evidence.secrets
             if not keys:
                 raise SignatureError("no_secret", "no key is configured for this source")
             return keys
         found = _named_key(header, evidence.keys)
+        if found.expires_at is not None and found.expires_at <= evidence.now:
+            raise SignatureError("jwt_key_expired", "the sender has let the key expire that the token names")
         if header["alg"] not in found.algorithms:
             raise SignatureError("jwt_algorithm", "the key that the token names is for another algorithm")
         return [found.key]
 
     def explain(self, evidence: Evidence) -> list[str]:
         """The token's header, the times it claims, and what is wrong with its claims."""
-        token = self._token(evidence)
+        token = self._token(evidence.context)
         header = _header(token)
         lines = [f"token header: alg {header.get('alg')!r}, typ {header.get('typ')!r}, kid {header.get('kid')!r}"]
         lines.append(f"accepted algorithms: {', '.join(self.algorithms)}")
@@ -131,19 +141,24 @@ class TokenVerifier:
 
 
 def _named_key(header: Mapping[str, Any], keys: Mapping[str, PublicKey]) -> PublicKey:
-    """The key of a JWKS that a token names; the only one there, where it names none (RFC 7515, 4.1.4)."""
+    """The fetched key that a token names; the only one there, where it names none (RFC 7515, 4.1.4)."""
     if "kid" not in header:
         if len(keys) > 1:
-            raise SignatureError("jwt_malformed", "the token names no key, and the JWKS holds several")
+            raise SignatureError("jwt_malformed", "the token names no key, and there are several")
         for only in keys.values():
             return only
-        raise SignatureError("jwt_key_unknown", "the JWKS held no usable key when last read")
-    kid = header["kid"]
+        raise SignatureError(KEY_UNKNOWN, "there was no usable key when last asked for")
+    kid = _kid(header)
+    if kid not in keys:
+        raise SignatureError(KEY_UNKNOWN, "the token names a key that was not there when last asked for")
+    return keys[kid]
+
+
+def _kid(header: Mapping[str, Any]) -> str:
+    kid = header.get("kid")
     if not isinstance(kid, str) or not kid or len(kid) > _LONGEST_KID:
         raise SignatureError("jwt_malformed", "the token names no key")
-    if kid not in keys:
-        raise SignatureError("jwt_key_unknown", "the token names a key that the JWKS did not hold when last read")
-    return keys[kid]
+    return kid
 
 
 def _bare(value: str) -> str:
@@ -226,6 +241,15 @@ def _check_times(times: Mapping[str, float | None], rules: ClaimRules, now: floa
         begin = times[name]
         if begin is not None and begin > now + rules.leeway:
             raise SignatureError("jwt_not_yet", f"{name} is {begin - now:.0f} s ahead")
+    if rules.longest_age is not None:
+        _check_age(times["iat"], rules.longest_age, now)
+
+
+def _check_age(issued: float | None, longest: float, now: float) -> None:
+    if issued is None:
+        raise SignatureError("jwt_no_issue_time", "the token does not say when it was issued (iat)")
+    if now - issued > longest:
+        raise SignatureError("jwt_too_old", f"the token was issued {now - issued:.0f} s ago")
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:
@@ -258,29 +282,48 @@ def _check_body(claims: Mapping[str, Any], rules: ClaimRules, body: bytes) -> No
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key of a JWKS, and the *algorithms* it is for."""
+    """A fetched key, the *algorithms* it is for, and when it expires (Unix time, s), where its sender says so."""
 
     key: Any = field(repr=False)
     algorithms: frozenset[str]
+    expires_at: float | None = None
 
 
 def key_set(jwks: Sequence[Mapping[str, Any]]) -> dict[str, PublicKey]:
     """The keys of a JWKS that check signatures, by their ``kid``; others, symmetric ones among them, are left out.
 
     One without a ``kid`` stands under a name that no token can give. What a key says of itself holds: ``alg``, else
-    what its ``kty`` and ``crv`` allow, ``use`` and ``key_ops``.
+    what its ``kty`` and ``crv`` allow, ``use``, ``key_ops`` and ``expired_at``.
     """
     found: dict[str, PublicKey] = {}
     for position, entry in enumerate(jwks):
         kid = entry.get("kid", f"{position}".rjust(_LONGEST_KID + 1))
-        algorithms = _algorithms_of(entry)
-        if not isinstance(kid, str) or not algorithms or not _checks_signatures(entry):
+        if not isinstance(kid, str):
             continue
-        try:
-            found[kid] = PublicKey(jwt.PyJWK(dict(entry), min(algorithms)).key, algorithms)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-            continue
+        with suppress(ValueError):
+            found[kid] = public_key(entry)
     return found
+
+
+def public_key(entry: Mapping[str, Any]) -> PublicKey:
+    """The key that a JWK is. Raises :class:`ValueError` for one that checks no signatures."""
+    algorithms = _algorithms_of(entry)
+    if not algorithms or not _checks_signatures(entry):
+        raise ValueError("the key is none that checks signatures")
+    try:
+        key = jwt.PyJWK(dict(entry), min(algorithms)).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        raise ValueError("the key cannot be read") from None
+    return PublicKey(key, algorithms, _expiry(entry))
+
+
+def _expiry(entry: Mapping[str, Any]) -> float | None:
+    expiry = entry.get("expired_at")
+    if expiry is None:
+        return None
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        raise ValueError("the key does not say when it expires")
+    return float(expiry)
 
 
 def _checks_signatures(entry: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import jwt
 import pytest
@@ -173,6 +174,51 @@ def test_the_keys_of_an_issuer_are_fetched_to_explain(
         assert explain(monkeypatch, tmp_path, "broken", {"authorization": f"Bearer {token}"}) == 1
         assert "answered with 404" in capsys.readouterr().err
         server.shutdown()
+
+
+class _Keys(http.server.BaseHTTPRequestHandler):
+    """Gives the key `k` to whoever knows the secret."""
+
+    key: ClassVar[dict[str, str]] = {}
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        good = asked == {"secret": "mine", "kid": "k"}
+        told = json.dumps({"key": self.key} if good else {"error_code": "INVALID_API_KEYS"}).encode()
+        self.send_response(200 if good else 400)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(told)
+
+
+def test_the_one_key_that_a_delivery_names_is_asked_for_to_explain(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    _Keys.key = {**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(private.public_key())), "kid": "k", "alg": "EdDSA"}
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Keys) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/key"
+        block = {"signature_verification": {"format": "jwt", "config": {}}}
+        sources = {
+            name: {
+                "webhook": block,
+                "options": {
+                    "jwt": {"algorithms": ["EdDSA"], "key_request": {"url": url, "fields": {"secret": secret}}}
+                },
+            }
+            for name, secret in (("good", "mine"), ("wrong", "not-mine"))
+        }
+        (tmp_path / "sources.yaml").write_text(json.dumps(sources))
+        now = int(time.time())
+        token = jwt.encode({"exp": now + 60, "iat": now}, private, algorithm="EdDSA", headers={"kid": "k"})
+        assert explain(monkeypatch, tmp_path, "good", {"authorization": f"Bearer {token}"}) == 0
+        capsys.readouterr()
+        assert explain(monkeypatch, tmp_path, "wrong", {"authorization": f"Bearer {token}"}) == 1
+        told = capsys.readouterr()
+        server.shutdown()
+    assert f"Without the keys of {url}: the key was answered with 400 (INVALID_API_KEYS)" in told.err
+    assert "not-mine" not in told.out + told.err
 
 
 def test_nothing_refused_is_said(

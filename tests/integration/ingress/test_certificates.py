@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from events import Store
 from ingress.answers import Refusal
-from ingress.sources.certificates import MAX_FETCHES
 from ingress.sources.loading import read_source
+from ingress.sources.named_keys import MAX_FETCHES
 from ingress.sources.source import Source
 from ingress.sources.table import SourceTable
 from ingress.verification.outcome import Accepted, Ignored

@@ -34,6 +34,14 @@ async def by_key_set(url: str, seconds: float = 8.0) -> Any:
         await client.aclose()
 
 
+async def by_key_request(url: str, seconds: float = 8.0) -> Any:
+    client = JwksClient(timeout_seconds=seconds)
+    try:
+        return await client.fetch_key(url, {"kid": "k"}, member="key")
+    finally:
+        await client.aclose()
+
+
 async def by_certificate(url: str, seconds: float = 8.0) -> Any:
     client = JwksClient(timeout_seconds=seconds)
     try:
@@ -69,6 +77,7 @@ async def by_notification(url: str, seconds: float = 8.0) -> Any:
 READERS: dict[str, Reader] = {
     "http_request": by_http_request,
     "key_set": by_key_set,
+    "key_request": by_key_request,
     "certificate": by_certificate,
     "api_client": by_api_client,
     "download": by_download,

@@ -25,7 +25,7 @@ from tests.integration.worker.workshop import plain
 from truto.network import Allowed
 from workflows.http import HttpRequest, HttpRequests
 
-KEYS = b'{"keys":[{"kid":"1"}]}'
+KEYS = b'{"keys":[{"kid":"1"}],"key":{"kid":"1"}}'
 MEGABYTE = 1024**2
 
 

@@ -212,6 +212,17 @@ FACTS = [
     Facts("lever", lever),
     Facts("mailgun", mailgun),
     Facts("meta", plain(lambda n, _: {"object": "page", "entry": [{"id": "1", "time": int(NOW) + n}]})),
+    Facts(
+        "plaid",
+        plain(
+            lambda n, _: {
+                "webhook_type": "TRANSACTIONS",
+                "webhook_code": "SYNC_UPDATES_AVAILABLE",
+                "item_id": "wz666MB",
+            }
+        ),
+        known_again=False,
+    ),
     Facts("paddle", plain(lambda n, _: {"event_id": f"evt_{n}", "event_type": "transaction.billed"})),
     Facts(
         "quickbooks",

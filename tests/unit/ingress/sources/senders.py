@@ -313,6 +313,21 @@ def gmail(body: bytes, secret: str, **more: Any) -> Mapping[str, str]:
     return {"authorization": f"Bearer {signed}"}
 
 
+PLAID_KID = "bfbd5111-8e33-4643-8ced-b2e642a72f3c"
+PLAID_JWK = {**jwt.algorithms.ECAlgorithm.to_jwk(EC_KEYS[0].public_key(), as_dict=True), "kid": PLAID_KID}
+PLAID_JWK |= {"alg": "ES256", "use": "sig", "created_at": int(NOW) - 60, "expired_at": None}
+
+
+def plaid(body: bytes, secret: str, *, at: float = NOW, kid: str = PLAID_KID) -> Mapping[str, str]:
+    claims = {"iat": int(at), "request_body_sha256": hashlib.sha256(body).hexdigest()}
+    return {"plaid-verification": jwt.encode(claims, PRIVATE[secret], algorithm="ES256", headers={"kid": kid})}
+
+
+def by_credentials(secrets: Sequence[str]) -> dict[str, Any]:
+    fields = {"client_id": "60b7a1d2c9", "secret": SECRET}
+    return {"options": {"jwt": {"key_request": {"fields": fields}}}}
+
+
 OUTBOUND_MESSAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"
   xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>
@@ -604,6 +619,16 @@ SENDERS = [
         secret=PEMS[0],
         other=PEMS[1],
         settings=lambda secrets: {"options": {"jwt": {"public_keys": list(secrets)}}},
+    ),
+    Sender(
+        "plaid",
+        plaid,
+        {"webhook_type": "TRANSACTIONS", "webhook_code": "SYNC_UPDATES_AVAILABLE", "item_id": "wz666MBjYWTp2PDzzggYhM"},
+        "TRANSACTIONS.SYNC_UPDATES_AVAILABLE",
+        secret=public_der(EC_KEYS[0]),
+        other=public_der(EC_KEYS[1]),
+        settings=by_credentials,
+        keys=key_set([PLAID_JWK]),
     ),
     Sender(
         "paddle",

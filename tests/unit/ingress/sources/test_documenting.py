@@ -42,6 +42,7 @@ def test_a_preset_names_documents_of_its_sender(preset: str) -> None:
         ("github", "HMAC-SHA256 (hex) of `raw_body` in `headers.x-hub-signature-256` after `sha256=`"),
         ("close", "key in hex"),
         ("pipedrive", "Basic credentials in `headers.authorization`"),
+        ("plaid", "| 300 s |"),
         ("gong", "body bound by `body_sha256`"),
         ("gmail-push", "claims `issuer`, `audience`, `email`, `email_verified`, body not bound"),
         ("zoom", "| POST, signed |"),

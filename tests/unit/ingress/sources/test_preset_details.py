@@ -27,6 +27,7 @@ from tests.unit.ingress.sources.senders import (
     gmail,
     gong,
     of_headers,
+    plaid,
     verify,
 )
 
@@ -228,6 +229,22 @@ def test_what_google_signed_for_somebody_else_is_refused(claims: dict[str, Any],
 def test_gmail_push_does_not_start_without_its_audience_and_account(options: dict[str, Any], path: str) -> None:
     with pytest.raises(Faults, match=rf"gmail\.options\.jwt\.{path}: is empty; say what the sender's tokens claim"):
         read_source("gmail", {"preset": "gmail-push", "options": {"jwt": options}}, {})
+
+
+@pytest.mark.parametrize("given", [{}, {"client_id": "c"}, {"client_id": "c", "secret": " "}])
+def test_plaid_does_not_start_without_the_credentials_by_which_its_keys_are_asked_for(given: dict[str, str]) -> None:
+    with pytest.raises(Faults, match=r"plaid\.options\.jwt\.key_request\.fields\.secret: is empty; say what of yours"):
+        read_source("plaid", {"preset": "plaid", "options": {"jwt": {"key_request": {"fields": given}}}}, {})
+
+
+BANK = sender("plaid")
+
+
+@pytest.mark.parametrize(("seconds", "cause"), [(299, ""), (300, ""), (301, "jwt_too_old"), (-31, "jwt_not_yet")])
+def test_a_token_of_plaid_s_is_good_for_five_minutes(seconds: int, cause: str) -> None:
+    delivery = of_headers({**plaid(BANK.raw, BANK.secret), "content-type": "application/json"}, BANK.raw)
+    outcome = BANK.verify(delivery, now=NOW + seconds)
+    assert cause_of(outcome) == cause if cause else isinstance(outcome, Accepted)
 
 
 CALL = sender("gong")

@@ -110,6 +110,7 @@ UNSIGNABLE = {
     "aws-sns": "only the sender",
     "gmail-push": "only the sender",
     "gong": "only the sender",
+    "plaid": "only the sender",
     "linear": "the signed time is a field of the body",
     "mailgun": "the signed time is a field of the body",
     "lever": "what is signed are fields of the body",

@@ -48,7 +48,7 @@ def source(*, secrets: list[str] | None = None, **options: Any) -> Source:
         "webhook": {"signature_verification": {"format": "jwt", "config": {}}},
         "options": {"jwt": options},
     }
-    if secrets or not ({"public_keys", "jwks_url"} & options.keys()):
+    if secrets or not ({"public_keys", "jwks_url", "key_request"} & options.keys()):
         given["secrets"] = secrets or [SECRET]
     return read_source("s", given, {})
 
@@ -462,3 +462,109 @@ def test_a_configuration_that_pins_nothing_is_refused(options: dict[str, Any]) -
 def test_a_secret_has_no_meaning_beside_public_keys() -> None:
     with pytest.raises(Faults):
         source(secrets=[SECRET], algorithms=["RS256"], public_keys=[pem(RSA)])
+
+
+# -- age, and keys that are asked for ----------------------------------------------------------------------------------
+
+AGED = source(require_exp=False, max_age_seconds=300)
+
+
+@pytest.mark.bad_input(311)
+@pytest.mark.parametrize(
+    ("claims", "cause"),
+    [
+        ({"iat": NOW - 300.5}, "jwt_too_old"),
+        ({"iat": 0}, "jwt_too_old"),
+        ({"iat": None}, "jwt_no_issue_time"),
+        ({"iat": "now"}, "jwt_malformed"),
+        ({"iat": NOW + 31}, "jwt_not_yet"),
+    ],
+    ids=str,
+)
+def test_a_token_that_was_issued_too_long_ago_or_at_no_time_is_refused(claims: dict[str, Any], cause: str) -> None:
+    assert cause_of(by_hand(HEADER, json.dumps(claims).encode()), AGED) == cause
+
+
+@pytest.mark.parametrize("issued", [NOW - 300, NOW, NOW + 29])
+def test_a_token_that_was_issued_lately_is_taken(issued: float) -> None:
+    assert isinstance(outcome_of(by_hand(HEADER, json.dumps({"iat": issued}).encode()), AGED), Accepted)
+
+
+@pytest.mark.parametrize("age", [0, -1, 10**9])
+def test_an_age_that_is_none_is_refused_at_load(age: int) -> None:
+    with pytest.raises(Faults, match="max_age_seconds"):
+        source(max_age_seconds=age)
+
+
+@pytest.mark.bad_input(312)
+@pytest.mark.parametrize("seconds", [-86_400, -1, 0])
+def test_a_key_that_its_sender_has_let_expire_checks_nothing_any_more(seconds: int) -> None:
+    keys = key_set([{**EC_JWK, "expired_at": int(NOW) + seconds}])
+    assert cause_of(by_named(EC, "ES256"), MANY, keys=keys) == "jwt_key_expired"
+
+
+@pytest.mark.parametrize("expiry", [None, int(NOW) + 1])
+def test_a_key_that_has_not_expired_yet_checks_tokens(expiry: int | None) -> None:
+    keys = key_set([{**EC_JWK, "expired_at": expiry}])
+    assert isinstance(outcome_of(by_named(EC, "ES256"), MANY, keys=keys), Accepted)
+
+
+@pytest.mark.parametrize("expiry", ["", "2026-01-01", True, [], {}])
+def test_a_key_whose_expiry_cannot_be_read_is_left_out(expiry: Any) -> None:
+    assert key_set([{**EC_JWK, "expired_at": expiry}]) == {}
+
+
+ASKED: dict[str, Any] = {"url": "https://issuer.example/key", "fields": {"client": "c"}}
+
+
+def requested(**more: Any) -> Source:
+    return source(algorithms=["ES256"], key_request={**ASKED, **more})
+
+
+def test_a_key_that_is_asked_for_checks_tokens_that_name_it() -> None:
+    assert isinstance(outcome_of(by_named(EC, "ES256"), requested(), keys=key_set([EC_JWK])), Accepted)
+    assert cause_of(by_named(EC, "ES256"), requested(), keys={}) == "jwt_key_unknown"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"url": "http://issuer.example/key"}, "key_request.url: must begin with https://"),
+        ({"url": "https://u:p@issuer.example/key"}, "key_request.url: must hold no credentials"),
+        ({"fields": {"client": " "}}, "key_request.fields.client: is empty"),
+        ({"fields": {"client": "{{context.id}}"}}, "key_request.fields.client: is sent as it is written"),
+        ({"fields": {"kid": "x"}}, "key_request.fields.kid: is where the `kid` goes"),
+        ({"kid_field": ""}, "key_request.kid_field"),
+        ({"feilds": {}}, "did you mean fields"),
+    ],
+    ids=["http", "userinfo", "empty", "reference", "kid", "no-field", "slip"],
+)
+def test_a_request_for_keys_that_cannot_work_is_refused_at_load(asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(Faults) as raised:
+        requested(**asked)
+    assert told in str(raised.value)
+
+
+def test_keys_come_from_one_place() -> None:
+    with pytest.raises(Faults, match="need one of `public_keys`, `jwks_url` and `key_request`"):
+        source(algorithms=["ES256"], key_request=ASKED, jwks_url="https://issuer.example/jwks")
+    with pytest.raises(Faults, match="has no meaning for HS algorithms"):
+        source(secrets=[SECRET], key_request=ASKED)
+
+
+def test_a_key_is_not_asked_for_by_what_a_transform_makes() -> None:
+    config = {"compare_with": "{{token}}"}
+    given = {
+        "webhook": {
+            "payload_transform": "$merge([$$, {'token': body.token}])",
+            "signature_verification": {"format": "jwt", "config": config},
+        },
+        "options": {"jwt": {"algorithms": ["ES256"], "key_request": ASKED}},
+    }
+    with pytest.raises(Faults, match="compare_with: has to name what came"):
+        read_source("s", given, {})
+
+
+def test_the_credentials_by_which_keys_are_asked_for_are_shown_nowhere() -> None:
+    on = requested(fields={"client": "c-of-mine", "secret": "s-of-mine"})
+    assert "of-mine" not in f"{on!r} {on.key_request!r} {on}"
