@@ -9,6 +9,7 @@ from truto import javascript
 from truto.expressions.evaluator import current
 from truto.expressions.functions.collections import map_values
 from truto.expressions.functions.datetimes import iso_to_format
+from truto.expressions.functions.iteratees import is_true
 from truto.expressions.native import options_of, refused
 from truto.expressions.text_form import stringify
 from truto.expressions.values import UNDEFINED
@@ -43,16 +44,18 @@ def json_to_csv(rows: Any = UNDEFINED, options: Any = UNDEFINED) -> str:
     ``includeEmptyRows``, ``withBOM``.
     """
     chosen = options_of(options, _CSV_OPTIONS)
-    items = [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, Mapping)]
-    if not items or not isinstance(chosen["fields"], list | None):
+    items = [_row(row) for row in (rows if isinstance(rows, list) else [rows]) if is_true(row)]
+    if not items:
         return ""
-    fields = chosen["fields"] or list(dict.fromkeys(key for row in items for key in row))
+    if not isinstance(chosen["fields"], list | None):
+        raise refused("the option 'fields' is not an array")
+    fields = chosen["fields"] if chosen["fields"] is not None else dict.fromkeys(key for row in items for key in row)
     columns = [_column(field, chosen["defaultValue"]) for field in fields]
-    lines = [[_cell(label) for label, _, _ in columns]] if chosen["header"] else []
-    cells = ([_cell(_value(row, path, default)) for _, path, default in columns] for row in items)
+    lines = [[_cell(label) for label, _, _ in columns]] if chosen["header"] is not False else []
+    cells = ([_cell(javascript.get_path(row, path, default)) for _, path, default in columns] for row in items)
     lines += (line for line in cells if any(line) or chosen["includeEmptyRows"])
-    written = str(chosen["eol"]).join(str(chosen["delimiter"]).join(line) for line in lines)
-    return ("\ufeff" if chosen["withBOM"] else "") + written
+    written = [str(chosen["delimiter"] or ",").join(line) for line in lines]
+    return ("\ufeff" if chosen["withBOM"] else "") + str(chosen["eol"] or "\n").join(filter(None, written))
 
 
 _CSV_OPTIONS = {
@@ -66,16 +69,20 @@ _CSV_OPTIONS = {
 }
 
 
-def _value(row: Mapping[str, Any], path: str, default: Any) -> Any:
-    found = javascript.get_path(row, path, UNDEFINED)
-    return default if found is None or found is UNDEFINED else found
+def _row(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    if not isinstance(value, Mapping):
+        raise refused("a row is not an object")
+    return value
 
 
 def _column(field: Any, default: Any) -> tuple[str, str, Any]:
-    if isinstance(field, Mapping):
-        path = javascript.text(field.get("value", ""))
-        return javascript.text(field.get("label", path)), path, field.get("default", default)
-    return javascript.text(field), javascript.text(field), default
+    if isinstance(field, str):
+        return field, field, default
+    if isinstance(field, Mapping) and isinstance(path := field.get("value"), str):
+        return javascript.text(field.get("label") or path), path, field.get("default", default)
+    raise refused("a field is neither a name nor an object with the text 'value'")
 
 
 def _cell(value: Any) -> str:

@@ -37,6 +37,7 @@ _READ_OPTIONS = {
     "ignoreComment": False,
     "ignoreCdata": False,
     "ignoreText": False,
+    "ignoreDoctype": False,
 }
 _WRITE_OPTIONS = {
     "compact": False,
@@ -48,8 +49,12 @@ _WRITE_OPTIONS = {
     "ignoreComment": False,
     "ignoreCdata": False,
     "ignoreText": False,
+    "ignoreDoctype": False,
 }
+_IN_LINE = frozenset({"text", "cdata", "instruction"})
+"""What stands where it is: white space before a text would become a part of it."""
 _IGNORED_BY = {
+    "doctype": "ignoreDoctype",
     "text": "ignoreText",
     "cdata": "ignoreCdata",
     "comment": "ignoreComment",
@@ -76,11 +81,14 @@ class _Reader(ContentHandler):
 
     def _flush(self) -> None:
         content, self._text = "".join(self._text), []
-        if self._in_cdata:
-            self._add({"type": "cdata", "cdata": content})
+        if self._in_cdata and content:
+            self._add({"type": "cdata", "cdata": self._trimmed(content)})
         elif content.strip():  # white space between elements is layout, as for xml-js
-            content = content.strip() if self.options["trim"] else content
+            content = self._trimmed(content)
             self._add({"type": "text", "text": _typed(content) if self.options["nativeType"] else content})
+
+    def _trimmed(self, text: str) -> str:
+        return text.strip() if self.options["trim"] else text
 
     def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802 (SAX)
         self._flush()
@@ -106,7 +114,7 @@ class _Reader(ContentHandler):
 
     def comment(self, content: str) -> None:
         self._flush()
-        self._add({"type": "comment", "comment": content})
+        self._add({"type": "comment", "comment": self._trimmed(content)})
 
     def startCDATA(self) -> None:  # noqa: N802
         self._flush()
@@ -125,7 +133,9 @@ class _Reader(ContentHandler):
 
 def xml_to_js(xml: Any = UNDEFINED, options: Any = None) -> Any:
     """The object form of XML, compact unless *options* are given without ``compact`` (lib); bad XML raises."""
-    chosen = options_of({"compact": True} if options is None else options, _READ_OPTIONS)
+    chosen = _flags_of({"compact": True} if options is None else options, _READ_OPTIONS)
+    if xml == "":
+        return {}
     reader = _Reader(chosen)
     parser = make_parser()
     parser.forbid_dtd = True
@@ -143,7 +153,17 @@ def xml_to_js(xml: Any = UNDEFINED, options: Any = None) -> Any:
     if declared and not chosen["ignoreDeclaration"]:
         attributes = {name: double or single for name, double, single in _ATTRIBUTE.findall(declared[1])}
         root = {"declaration": {"attributes": attributes}, **root}
-    return _compacted(root, bool(chosen["alwaysArray"])) if chosen["compact"] else root
+    return _compacted(root, chosen["alwaysArray"]) if chosen["compact"] else root
+
+
+def _flags_of(given: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """The options over their defaults; what should be a boolean and is none counts as false, as for xml-js."""
+    chosen = options_of(given, known)
+    for name, default in known.items():
+        names = name == "alwaysArray" and isinstance(chosen[name], list)
+        if isinstance(default, bool) and not isinstance(chosen[name], bool) and not names:
+            chosen[name] = False
+    return chosen
 
 
 def _without_declared_encoding(xml: str) -> str:
@@ -159,7 +179,7 @@ def _typed(text: str) -> Any:
     return text if number != number else number  # NaN is not itself
 
 
-def _compacted(node: Mapping[str, Any], always: bool) -> dict[str, Any]:
+def _compacted(node: Mapping[str, Any], always: bool | list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if "declaration" in node:
         result["_declaration"] = {"_attributes": node["declaration"]["attributes"]}
@@ -174,7 +194,8 @@ def _compacted(node: Mapping[str, Any], always: bool) -> dict[str, Any]:
         else:
             key, value = f"_{kind}", item[kind]
         if key not in result:
-            result[key] = [value] if always else value
+            listed = key in always if isinstance(always, list) else always
+            result[key] = [value] if listed else value
         elif isinstance(result[key], list):
             result[key].append(value)
         else:
@@ -187,7 +208,7 @@ def js_to_xml(value: Any = UNDEFINED, options: Any = None) -> str:
 
     Names that are no XML names raise.
     """
-    chosen = options_of({"compact": True, "spaces": 4} if options is None else options, _WRITE_OPTIONS)
+    chosen = _flags_of({"compact": True, "spaces": 4} if options is None else options, _WRITE_OPTIONS)
     items = list(_items_of_compact(value) if chosen["compact"] else _items(value))
     if chosen["ignoreDeclaration"]:
         items = [item for item in items if item["type"] != "declaration"]
@@ -228,28 +249,39 @@ def _items_of_compact(node: Any) -> Iterator[Mapping[str, Any]]:
             if key == "_declaration":
                 yield {"type": "declaration", "attributes": value.get("_attributes", {})}
             elif key == "_instruction":
-                yield from ({"type": "instruction", "name": name, "instruction": data} for name, data in value.items())
-            elif key in ("_text", "_cdata", "_comment"):
+                yield from ({"type": "instruction", "name": name, **_instructed(data)} for name, data in value.items())
+            elif key in ("_text", "_cdata", "_comment", "_doctype"):
                 yield {"type": key[1:], key[1:]: value}
             elif key != "_attributes":
                 attributes = value.get("_attributes", {}) if isinstance(value, Mapping) else {}
                 yield {"type": "element", "name": key, "attributes": attributes, "elements": _items_of_compact(value)}
 
 
+def _instructed(data: Any) -> Mapping[str, Any]:
+    return {"attributes": data.get("_attributes", {})} if isinstance(data, Mapping) else {"instruction": data}
+
+
 def _written(item: Mapping[str, Any], layout: _Layout, depth: int) -> str:
     current().meter.step()
     kind = item["type"]
     if kind == "text":
-        return escape(javascript.text(item["text"]))
+        return escape(javascript.text(item["text"]).replace("&amp;", "&"))  # what is escaped once stays so
     if kind == "cdata":
         return f"<![CDATA[{javascript.text(item['cdata']).replace(']]>', ']]]]><![CDATA[>')}]]>"
     if kind == "comment":
         return f"<!--{_without(javascript.text(item['comment']), '--')}-->"
+    if kind == "doctype":
+        return f"<!DOCTYPE {_without(javascript.text(item['doctype']), '>')}>"
     if kind == "instruction":
-        return f"<?{_checked(item['name'])} {_without(javascript.text(item['instruction']), '?>')}?>"
+        told = _attributes(item, layout) if "attributes" in item else _told(item.get("instruction"))
+        return f"<?{_checked(item['name'])}{told}?>"
     if kind == "declaration":
         return f"<?xml{_attributes(item, layout)}?>"
     return _element(item, layout, depth)
+
+
+def _told(instruction: Any) -> str:
+    return f" {_without(javascript.text(instruction), '?>')}" if instruction else ""
 
 
 def _element(item: Mapping[str, Any], layout: _Layout, depth: int) -> str:
@@ -263,10 +295,9 @@ def _element(item: Mapping[str, Any], layout: _Layout, depth: int) -> str:
     content, line = "", "\n" + layout.indent * depth if layout.indent else ""
     shown = [each for each in inner if each["type"] not in layout.ignored]
     for each in shown:
-        # Text stands where it is; white space before it would become a part of it.
-        content += "" if each["type"] in ("text", "cdata") or not line else line + layout.indent
+        content += "" if each["type"] in _IN_LINE or not line else line + layout.indent
         content += _written(each, layout, depth + 1)
-    ending = line if any(each["type"] not in ("text", "cdata") for each in shown) else ""
+    ending = line if any(each["type"] not in _IN_LINE for each in shown) else ""
     return f"<{opening}>{content}{ending}</{name}>"
 
 
