@@ -17,7 +17,7 @@ from rich.console import Console
 
 from cli.errors import CliError
 from cli.processes import Process, Processes
-from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS
+from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS, STORED
 from events.embedded import EmbeddedRedis
 from events.errors import RedisNotStarted
 from truto.samples import INTEGRATION, SYNC_JOB_ID
@@ -37,7 +37,7 @@ def run_dev(*, port: int, sandbox_port: int) -> int:
     load_dotenv()
     # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     console = Console(highlight=False, soft_wrap=True)
     try:
         with ExitStack() as stack:
@@ -99,7 +99,8 @@ def read_dev_secret(folder: Path = FOLDER) -> str | None:
 
 
 def _own_secret() -> str:
-    secret = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip() or read_dev_secret() or str(uuid.uuid4())
+    given = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip()
+    secret = (given if given != STORED else None) or read_dev_secret() or str(uuid.uuid4())
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / _SECRET_FILE
     file.touch(mode=0o600)
@@ -155,5 +156,6 @@ def handler_folders(packages: Iterable[str]) -> list[str]:
     return found
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
+def interrupt(signum: int, frame: FrameType | None) -> None:
+    """End a command by a signal as Ctrl-C does."""
     raise KeyboardInterrupt

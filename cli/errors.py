@@ -4,7 +4,9 @@
 
     CliError
     ├── ProcessFailedError      a process beneath ``demo`` or ``dev`` ended, or did not come up
-    └── HopMissingError         ``demo`` did not observe a hop in time
+    ├── HopMissingError         ``demo`` did not observe a hop in time
+    └── CheckFailedError        ``connect`` or ``doctor`` found something that has to be put right
+        └── UnprovenError       … an ingress that does not know whom it talks to
 """
 
 from __future__ import annotations
@@ -16,6 +18,19 @@ class CliError(Exception):
 
 class ProcessFailedError(CliError):
     """A process of ours ended, or did not come up. The message ends with its last words."""
+
+
+class CheckFailedError(CliError):
+    """Something has to be put right: *what* is wrong, and its *remedy*, half a sentence each."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+class UnprovenError(CheckFailedError):
+    """An ingress answers, but shares no secret with us, or not yet."""
 
 
 class HopMissingError(CliError):

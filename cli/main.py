@@ -161,6 +161,26 @@ def notify_key(
     show_keys(tenant=tenant, host=host, as_json=json)
 
 
+@app.command()
+def connect(
+    url: Annotated[str | None, typer.Option(help="Public address of the ingress; default: PUBLIC_URL.")] = None,
+    write: Annotated[Path | None, typer.Option(help="File to write a new secret to, for example .env.")] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print a new secret, also where it is kept elsewhere.")] = False,
+    new_secret: Annotated[
+        bool, typer.Option("--new-secret", help="Replace the webhook by one with a new secret.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Connect Truto to this installation: checks the way, registers the webhook, and has its test event handled.
+
+    Needs TRUTO_API_TOKEN and REDIS_URL; without REDIS_URL it runs Redis, an ingress and a worker here meanwhile.
+    A second run changes only what differs.
+    """
+    from cli.connect import Options, run_connect
+
+    raise typer.Exit(run_connect(Options(url, write, show, new_secret, json)))
+
+
 Fingerprint = Annotated[str | None, typer.Option(help="Only those with this cause (see dead-letters --group).")]
 EventType = Annotated[str | None, typer.Option("--type", help="Only those of this event type.")]
 

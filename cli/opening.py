@@ -11,6 +11,10 @@ from cli.dev import FOLDER
 from cli.settings import StoreSettings, read_settings
 from events import Enrolment, ParkedLimit, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis
+from events.naming import PLATFORM_SOURCE
+
+SECRET = "webhook_secret"  # noqa: S105  the name of a field
+"""Where the secrets of Truto's webhook are kept, newest first, with commas between."""
 
 
 def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
@@ -39,6 +43,17 @@ def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
     return asyncio.run(run())
 
 
+def has_store() -> bool:
+    """Whether a store is named, or a ``truto-worker dev`` runs in this folder."""
+    return bool(os.environ.get("REDIS_URL", "").split() or _of_dev())
+
+
+def store_urls() -> list[str]:
+    """The URLs of all stores that are named; what belongs to sources is in the first. Raises ``ConfigError``."""
+    first = read_settings(StoreSettings, **_of_dev(), redis_shard="1").redis_url
+    return [first, *os.environ.get("REDIS_URL", "").split()[1:]]
+
+
 def with_sources_store(work: Callable[[Store], Awaitable[int]]) -> int:
     """As :func:`with_store`, on the store where the ingress keeps what belongs to sources: of several, the first."""
     return with_store(work, redis_shard="1")
@@ -46,7 +61,7 @@ def with_sources_store(work: Callable[[Store], Awaitable[int]]) -> int:
 
 def read_enrolments(sources: Sequence[str]) -> list[Enrolment] | None:
     """What handshakes have left for each of *sources*; ``None`` where no store is named, or it does not answer."""
-    if not os.environ.get("REDIS_URL", "").split() and not _of_dev():
+    if not has_store():
         return None
     found: list[Enrolment] = []
 
@@ -58,6 +73,19 @@ def read_enrolments(sources: Sequence[str]) -> list[Enrolment] | None:
         return found
     print("Without what handshakes have left there.", file=sys.stderr)
     return None
+
+
+def read_stored_secret() -> str:
+    """The newest secret of the webhook that ``connect`` has put into the store; empty where there is none."""
+    found: list[str] = []
+
+    async def work(store: Store) -> int:
+        kept = (await store.notes.source_context(PLATFORM_SOURCE)).get(SECRET)
+        found.append(kept.partition(",")[0] if isinstance(kept, str) else "")
+        return 0
+
+    with_sources_store(work)
+    return "".join(found)
 
 
 def _of_dev() -> dict[str, str]:

@@ -118,6 +118,17 @@ class Processes:
             self.stop(process)
 
 
+def port_is_free(port: int) -> bool:
+    """Whether a process could listen on this loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port() -> int:
     """A free loopback port."""
     with socket.socket() as probe:

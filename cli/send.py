@@ -15,6 +15,8 @@ import orjson
 from rich.console import Console
 
 from cli.dev import read_dev_secret
+from cli.opening import read_stored_secret
+from cli.settings import STORED
 from events import ConfigError
 from ingress.sources.faults import did_you_mean
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, DeliveryAnswer, deliver, delivery_client, sample_event
@@ -94,6 +96,8 @@ async def _post(target: str, sample: Sample) -> DeliveryAnswer:
 
 def _secret() -> str:
     first = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip()
+    if first == STORED:
+        first = read_stored_secret()
     if secret := first or read_dev_secret():
         return secret
     raise ConfigError("TRUTO_WEBHOOK_SECRET is not set, and no `truto-worker dev` has run in this folder")

@@ -25,6 +25,7 @@ from truto.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
     from ingress import Limits, Source
+    from ingress.probe import Prover
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
     from worker.cause import Describer
@@ -83,6 +84,7 @@ def run_ingress(*, public: bool = False) -> None:
                 pending_events=settings.quota_pending_events,
                 pending_bytes=settings.quota_pending_bytes,
             ),
+            prover=_prover(settings),
         )
         log.info(
             "ingress_started",
@@ -102,6 +104,13 @@ def run_ingress(*, public: bool = False) -> None:
 
     _settle_memory()
     uvloop.run(serve())
+
+
+def _prover(settings: IngressSettings) -> Prover:
+    from ingress.probe import Prover
+
+    token = settings.truto_api_token
+    return Prover([token.get_secret_value()] if token else (), stored=settings.takes_stored_secret)
 
 
 def _raise_descriptors() -> int:
@@ -274,8 +283,13 @@ def _sources(settings: IngressSettings) -> tuple[Sequence[Source], SourcesFile |
 
     fixed = []
     if settings.truto_webhook_secret:
-        secrets = [secret.get_secret_value() for secret in settings.truto_webhook_secret]
-        fixed.append(truto_source(secrets, tolerance_seconds=settings.truto_tolerance_seconds))
+        fixed.append(
+            truto_source(
+                settings.webhook_secrets,
+                stored=settings.takes_stored_secret,
+                tolerance_seconds=settings.truto_tolerance_seconds,
+            )
+        )
     if settings.sources_file is None:
         return fixed, None
     from ingress.sources.reloading import SourcesFile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +18,9 @@ DEFAULT_SOURCES = Path("sources.yaml")
 DEFAULT_WORKFLOWS = Path("workflows")
 DEFAULT_ADMIN_PORT = 8001
 
+STORED = "stored"
+"""In place of a secret of Truto's: the one that ``truto-worker connect`` has put into Redis."""
+
 LEAST_SECRET_BYTES = 16
 """Shorter secrets can be guessed (Truto's own are UUIDs of 36 characters)."""
 
@@ -29,6 +32,13 @@ def _long_enough(secret: SecretStr) -> SecretStr:
 
 
 Secret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+def _long_enough_or_stored(secret: SecretStr) -> SecretStr:
+    return secret if secret.get_secret_value() == STORED else _long_enough(secret)
+
+
+WebhookSecret = Annotated[SecretStr, AfterValidator(_long_enough_or_stored)]
 
 
 def _signs_for(purpose: Purpose) -> AfterValidator:
@@ -116,7 +126,7 @@ class IngressSettings(StoreSettings):
     """``truto-worker ingress``. Its ``redis_url`` may name several stores, separated by spaces."""
 
     sources_file: Path | None = Field(default=None, validate_default=True)
-    truto_webhook_secret: Annotated[tuple[Secret, ...], NoDecode] = Field(default=(), validate_default=True)
+    truto_webhook_secret: Annotated[tuple[WebhookSecret, ...], NoDecode] = Field(default=(), validate_default=True)
     truto_tolerance_seconds: float | None = Field(default=None, ge=10)
     confirm_replicas: int = Field(default=0, ge=0, le=16)
     max_body_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=512 * 1024 * 1024)
@@ -167,15 +177,26 @@ class IngressSettings(StoreSettings):
 
     @field_validator("truto_webhook_secret")
     @classmethod
-    def _has_something_to_receive(cls, value: tuple[Secret, ...], info: ValidationInfo) -> tuple[Secret, ...]:
+    def _has_something_to_receive(cls, value: tuple[WebhookSecret, ...], info: ValidationInfo) -> tuple[Secret, ...]:
         if not value and info.data.get("sources_file") is None:
             raise ValueError(
-                "is not set: the secret Truto showed when the webhook was created; several, newest first, with commas "
-                "(it may be left out with a SOURCES_FILE)"
+                "is not set: the secret Truto showed when the webhook was created; several, newest first, with commas; "
+                f"`{STORED}` for the one that `truto-worker connect` puts into Redis (it may be left out with a "
+                "SOURCES_FILE)"
             )
         if len(value) > MAX_SECRETS:
             raise ValueError(f"holds more than {MAX_SECRETS} secrets, each of which costs every delivery a digest")
         return value
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        """The secrets themselves, newest first, without :data:`STORED`."""
+        return [text for secret in self.truto_webhook_secret if (text := secret.get_secret_value()) != STORED]
+
+    @property
+    def takes_stored_secret(self) -> bool:
+        """Whether the secret that ``connect`` has put into Redis counts."""
+        return _is_stored(self.truto_webhook_secret)
 
     @field_validator("admin_port", mode="before")
     @classmethod
@@ -193,6 +214,10 @@ class IngressSettings(StoreSettings):
         if value is not None and info.data.get("truto_api_token") is None:
             raise ValueError("needs TRUTO_API_TOKEN: the link-token route gets its tokens from Truto")
         return value
+
+
+def _is_stored(secrets: Iterable[SecretStr]) -> bool:
+    return any(secret.get_secret_value() == STORED for secret in secrets)
 
 
 class WorkerSettings(StoreSettings):

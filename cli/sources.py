@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cli.enrolment import SecretStanding, no_such_source
-from cli.opening import read_enrolments, with_sources_store
+from cli.opening import read_enrolments, read_stored_secret, with_sources_store
 from cli.printing import at, counted, print_json, printable
-from cli.settings import DEFAULT_SOURCES
+from cli.settings import DEFAULT_SOURCES, STORED
 from events import ConfigError, Enrolment, Store
 from ingress.errors import BadSources, CannotSign, Faults
 from ingress.sources.drafting import draft
@@ -283,7 +283,8 @@ def read_configured(name: str, file: Path | None) -> Entry:
 
 
 def _truto_secrets() -> list[str]:
-    return [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
+    given = [part.strip() for part in os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",") if part.strip()]
+    return [secret for one in given if (secret := read_stored_secret() if one == STORED else one)]
 
 
 def enrolment_of(source: Source) -> Enrolment:

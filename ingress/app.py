@@ -23,6 +23,7 @@ from ingress.health import Readiness, livez
 from ingress.limits import Limits
 from ingress.link_token import LinkTokenRoute
 from ingress.metrics import EdgeFigures, Metrics, MetricsRoute, SpoolFigures
+from ingress.probe import Prover
 from ingress.quotas import DEFAULT, Quota, Quotas
 from ingress.receive import Receiver, source_named
 from ingress.refusals import RefusalJournal
@@ -63,12 +64,14 @@ def create_app(
     spool: Spool | None = None,
     further: Sequence[Shard] = (),
     quota: Quota = DEFAULT,
+    prover: Prover | None = None,
 ) -> Starlette:
     """The app that receives deliveries for *sources* into *store*, and closes what it was given when it ends.
 
     With a *spool*, deliveries that the store cannot take wait there and are brought over when it can. With *further*
     shards, accounts are spread over them all; what sources and refusals leave behind is kept in *store*.
     *quota* is what sources other than Truto's may do that state none of their own.
+    Probes of ``connect`` and ``doctor`` are answered by the *prover*.
     The link-token route exists only with both *truto* and *link_token_key*. ``app.state.readiness.draining = True``
     makes ``/readyz`` answer 503; ``await app.state.sources.replace(…)`` exchanges the sources. ``app.state.admin`` is
     the app for the admin port: what an operator may know, and strangers may not.
@@ -90,7 +93,7 @@ def create_app(
     admin_connections = Connections(replace(limits, connections=_MAX_ADMIN_CONNECTIONS), budget, turned_away)
     metrics.registry.register(EdgeFigures(connections))
     quotas = Quotas([shard.store for shard in shards], quota)
-    receiver = Receiver(taker, table, budget, limits, metrics, journal, turned_away, quotas)
+    receiver = Receiver(taker, table, budget, limits, metrics, journal, turned_away, quotas, prover)
     if intakes:
         metrics.registry.register(SpoolFigures(intakes))
     routes = [

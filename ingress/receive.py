@@ -23,6 +23,7 @@ from ingress.budget import BodyBudget
 from ingress.errors import ClientGone
 from ingress.limits import Limits
 from ingress.metrics import Metrics
+from ingress.probe import KEPT, Prover
 from ingress.quotas import Quotas, over_pending
 from ingress.refusals import NO_SOURCE, RefusalJournal
 from ingress.responses import answer, failed, refuse
@@ -65,6 +66,7 @@ class Receiver:
         journal: RefusalJournal,
         turned_away: TurnedAway,
         quotas: Quotas,
+        prover: Prover | None = None,
     ) -> None:
         self._store = store
         self._sources = sources
@@ -74,6 +76,7 @@ class Receiver:
         self._journal = journal
         self._turned_away = turned_away
         self._quotas = quotas
+        self._prover = prover
         self._log = log.bind()  # a logger that is not bound is made anew for every line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,13 +119,24 @@ class Receiver:
             return await self._accept(source, outcome, scope, body)
         match outcome:
             case Refusal():
-                return self._refuse(source, outcome)
+                return self._answer_probe(source, delivery, outcome) or self._refuse(source, outcome)
             case Ignored():
                 self._metrics.answered(source.name, "ignored")
                 log.info("delivery", source=source.name, outcome="ignored", why=outcome.why, bytes=len(body))
                 return _taken(source, "ignored", ())
             case Handshake():
                 return self._shake(source, outcome)
+
+    def _answer_probe(self, source: Source, delivery: Delivery, refusal: Refusal) -> Response | None:
+        """The answer to what would be refused and is a probe of ours."""
+        if self._prover is None or refusal.status != 401 or not source.platform_events:
+            return None
+        account = self._sources.account(source)
+        told = self._prover.answer(delivery, account.secrets, account.context.get(KEPT), time.time())
+        if told is None:
+            return None
+        log.info("probe_answered", source=source.name)
+        return Response(told, media_type="application/json")
 
     async def _read(self, source: Source, scope: Scope, receive: Receive, most: int) -> bytes | Refusal:
         room = self._sources.room_for(source, scope["headers"], scope["method"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from events import ConfigError, Event, OrderedPattern
 from truto.backoff import Backoff
+from truto.catalogue import TEST_EVENT_TYPE
 from worker.limits import Key, Limits
 
 if TYPE_CHECKING:
@@ -124,9 +125,13 @@ class Registry:
         """The handlers that want *event*; several calls give the same order."""
         return [handler for handler in self._handlers.values() if handler.wants(event)]
 
+    def declares(self, event_type: str) -> bool:
+        """Whether events of this type were declared to need nothing done."""
+        return _any_matches(self._ignored, event_type)
+
     def ignores(self, event: Event) -> bool:
-        """Whether *event* was declared to need nothing done."""
-        return _any_matches(self._ignored, event.type)
+        """Whether *event* was declared to need nothing done. Truto's test event never does."""
+        return self.declares(event.type) or (event.platform and event.type == TEST_EVENT_TYPE)
 
     def ordered(self) -> list[OrderedPattern]:
         """The patterns of handlers with ``ordered=True``."""
@@ -135,6 +140,11 @@ class Registry:
     def get(self, name: str) -> Handler | None:
         """The handler of that name in this version of the code."""
         return self._handlers.get(name)
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """All handlers, in the order in which they were registered."""
+        return list(self._handlers.values())
 
     def __len__(self) -> int:
         return len(self._handlers)

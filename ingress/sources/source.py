@@ -18,7 +18,7 @@ from ingress.verification.evidence import LEAST_SECRET_BYTES, Verifier, required
 from ingress.verification.freshness import Freshness
 from ingress.verification.head import FROM_TRUTO, JSON, RawHeaders
 from ingress.verification.outcome import NOTHING
-from ingress.verification.references import compile_reference
+from ingress.verification.references import compile_reference, text_or_none
 from truto.errors import SignatureError
 from truto.placeholders import Template
 from truto.secret_text import wrapping
@@ -58,7 +58,8 @@ class Credentials:
 
     *templates* are joined by colons (user and password). *read* turns the text of a secret into its bytes and raises
     :class:`ValueError`. Where they are *public* keys, white space around one makes no other key of it: a PEM ends with
-    a line break.
+    a line break. With *stored*, the one template names what ``connect`` has put into the store: several with commas
+    between, in front of those that are *given*.
     """
 
     given: tuple[str, ...] = field(default=(), repr=False)
@@ -66,6 +67,7 @@ class Credentials:
     read: Callable[[str], bytes] = field(default=str.encode, repr=False)
     least_bytes: int = LEAST_SECRET_BYTES
     public: bool = False
+    stored: bool = False
 
     def secrets(self, scope: Mapping[str, Any]) -> tuple[bytes, ...]:
         """The live secrets. Raises :class:`SignatureError` when one is missing, unreadable or too short."""
@@ -73,6 +75,10 @@ class Credentials:
 
     def texts(self, scope: Mapping[str, Any]) -> tuple[str, ...]:
         """The live secrets as they are written. Raises :class:`SignatureError` when one is missing."""
+        if self.stored:
+            kept = text_or_none(self.templates[0], scope)
+            texts = tuple(dict.fromkeys((*(kept.split(",") if kept else ()), *self.given)))
+            return texts or (required(self.templates[0], scope, "secret_missing"),)
         if self.given or not self.templates:
             return self.given
         return (":".join(required(template, scope, "secret_missing") for template in self.templates),)
@@ -214,6 +220,8 @@ class Source:
     """Whether a delivery needs nothing but its proof and its events, with what is known of the source already."""
     is_bounded: bool = field(init=False, repr=False, compare=False)
     """Whether anything bounds what it may send."""
+    learns: bool = field(init=False, repr=False, compare=False)
+    """Whether something of it may be kept in the store."""
 
     def __post_init__(self) -> None:
         evaluates = self.transform is not None or self.handle is not None
@@ -228,6 +236,7 @@ class Source:
             "proves_early": proves and not makes_the_proof,
             "shakes_hands_first": proves and self.handle is not None and self._is_before("handshake", "signature"),
             "is_plain": not (evaluates or fetches or self.networks),
+            "learns": self.handle is not None or self.updates_context,
             "is_bounded": not self.platform_events or self.quota.bounds,
         }.items():
             object.__setattr__(self, name, value)
@@ -312,19 +321,21 @@ class Source:
         return any(client in network for network in self.networks)
 
 
-def truto_source(secrets: Iterable[str], *, tolerance_seconds: float | None = None) -> Source:
+def truto_source(secrets: Iterable[str], *, stored: bool = False, tolerance_seconds: float | None = None) -> Source:
     """The source behind ``/webhooks/truto``: what the preset ``truto`` describes, without reading it.
 
-    *secrets* are live at the same time, newest first. With *tolerance_seconds*, a delivery is refused whose
-    ``created_at`` is further from now than that, or missing. Raises :class:`ValueError` for secrets that are none.
+    *secrets* are live at the same time, newest first, behind the one that ``connect`` has *stored*, if that is to
+    count. With *tolerance_seconds*, a delivery is refused whose ``created_at`` is further from now than that, or
+    missing. Raises :class:`ValueError` for secrets that are none.
     """
     given = tuple(secrets)
-    if not given or not all(given):
+    if not (given or stored) or not all(given):
         raise ValueError("source 'truto' needs at least one secret, and none of them may be empty")
     secret = compile_reference(f"{{{{context.{WEBHOOK_SECRET}}}}}")
-    credentials = Credentials(given, (secret,), least_bytes=1)
+    credentials = Credentials(given, (secret,), least_bytes=1, stored=stored)
     try:
-        credentials.secrets(NOTHING)
+        if given:
+            credentials.secrets(NOTHING)
     except SignatureError as exc:
         raise ValueError(f"source 'truto': {exc}") from None
     verifier = TrutoVerifier()
@@ -340,6 +351,8 @@ def truto_source(secrets: Iterable[str], *, tolerance_seconds: float | None = No
         is_envelope=True,
         identity=Identity(tuple(map(compile_reference, BY_ID)), "body", BY_ID),
         platform_events=True,
+        updates_context=stored,
+        may_overwrite=stored,
     )
 
 

@@ -86,6 +86,10 @@ class SourceTable:
         """All sources by name."""
         return self._sources
 
+    def account(self, source: Source) -> Account:
+        """What is known of *source* now, its secrets included."""
+        return self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
+
     def _adopt(self, sources: dict[str, Source]) -> None:
         self._accounts = {
             name: self._account(source, self._kept.get(name, NOTHING)) for name, source in sources.items()
@@ -108,7 +112,7 @@ class SourceTable:
 
     async def _prepare(self, sources: Mapping[str, Source]) -> None:
         """Have contexts and keys before the first delivery wants them, if they come soon."""
-        soon = [asyncio.create_task(self._load(source)) for source in sources.values() if source.handle is not None]
+        soon = [asyncio.create_task(self._load(source)) for source in sources.values() if source.learns]
         for jwks in {source.jwks for source in sources.values() if source.jwks}:
             if jwks.url not in self._keys:
                 key_set = self._keys[jwks.url] = _KeySet(jwks)
@@ -259,8 +263,7 @@ class SourceTable:
         keys = named.keys if named is not None else NOTHING
         if source.jwks is not None and source.jwks.url in self._keys:
             keys = self._keys[source.jwks.url].keys
-        account = self._accounts.get(source.name) or source.account(self._kept.get(source.name, NOTHING))
-        return Walk(source, context_of(source, delivery, account), time.time(), keys)
+        return Walk(source, context_of(source, delivery, self.account(source)), time.time(), keys)
 
     def _share(self, source: Source, *, proven: bool = False) -> Share:
         """Where expressions of *source* are evaluated; what is *proven* has threads of its own."""
@@ -275,7 +278,7 @@ class SourceTable:
     async def _learns_more(self, source: Source) -> bool:
         """Whether another process has kept something for *source* since this one looked."""
         now = time.monotonic()
-        if source.handle is None or now - self._asked.get(source.name, -1e9) < _CONTEXT_COOLDOWN_SECONDS:
+        if not source.learns or now - self._asked.get(source.name, -1e9) < _CONTEXT_COOLDOWN_SECONDS:
             return False
         self._asked[source.name] = now
         try:

@@ -161,3 +161,28 @@ def test_it_is_made_without_yaml_presets_and_expressions() -> None:
         [sys.executable, "-c", program], cwd=Path(__file__).parents[4], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[0] == "Accepted []"
+
+
+STORED = truto_source([], stored=True)
+
+
+def test_a_stored_secret_verifies_as_one_of_the_environment_does() -> None:
+    account = STORED.account({"webhook_secret": f"{SECRET},the-one-before-it"})
+    assert (account.secrets, account.fault) == ((SECRET.encode(), b"the-one-before-it"), "")
+
+
+def test_until_a_secret_is_stored_everything_is_refused() -> None:
+    assert STORED.account({}).fault == "secret_missing"
+    assert STORED.account({"webhook_secret": ["no", "text"]}).fault != ""
+
+
+def test_secrets_of_the_environment_follow_the_stored_one() -> None:
+    source = truto_source(["of-the-environment"], stored=True)
+    assert source.account({}).secrets == (b"of-the-environment",)
+    assert source.account({"webhook_secret": SECRET}).secrets == (SECRET.encode(), b"of-the-environment")
+
+
+def test_what_is_in_redis_is_no_secret_unless_that_is_said() -> None:
+    source = truto_source(["of-the-environment"])
+    assert source.account({"webhook_secret": SECRET}).secrets == (b"of-the-environment",)
+    assert not source.learns
