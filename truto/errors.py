@@ -13,7 +13,11 @@
     ├── PlaceholderError        a template is wrong, or a field that must have a value has none
     │   └── UnusableValue       … or one that has more than one text
     ├── NotADocument            a text is not YAML
-    ├── BadWorkflow             a definition of a workflow cannot be used
+    ├── BadDefinition           a definition cannot be used
+    │   ├── BadWorkflow         … of a workflow
+    │   └── BadIntegration      … of an integration
+    ├── IntegrationFailed       a request of an integration cannot be made, or its answer cannot be read
+    │   └── RequestRefused      … because it would not be safe: nothing was sent
     ├── WorkflowFailed          a run cannot go on, and would fail again in the same way
     │   └── EvaluationFailed    … because of an expression
     └── ApiError                Truto answered with its error envelope
@@ -122,12 +126,35 @@ class NotADocument(TrutoError):
     """The text is not YAML, or holds something twice; the message names the line."""
 
 
-class BadWorkflow(TrutoError):
+class BadDefinition(TrutoError):
     """A definition cannot be used. The message has a line for each of the ``faults``."""
 
     def __init__(self, faults: Iterable[DefinitionFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(map(str, self.faults)))
+
+
+class BadWorkflow(BadDefinition):
+    """The definition of a workflow cannot be used."""
+
+
+class BadIntegration(BadDefinition):
+    """The definition of an integration cannot be used, or lacks what was asked of it."""
+
+
+class IntegrationFailed(TrutoError):
+    """A request of an integration cannot be made, or its answer cannot be read. ``at`` is the place in the definition.
+
+    Values of the account's context are in neither.
+    """
+
+    def __init__(self, message: str, *, at: str = "") -> None:
+        super().__init__(f"{at}: {message}" if at else message)
+        self.at = at
+
+
+class RequestRefused(IntegrationFailed):
+    """The request would leave the hosts of the definition, or say more than it should: nothing was sent."""
 
 
 class WorkflowFailed(TrutoError):

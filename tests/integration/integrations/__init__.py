@@ -1,0 +1,1 @@
+"""Integrations run against local servers."""

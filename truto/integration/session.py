@@ -1,0 +1,381 @@
+"""Run an integration for one account: methods, pages, records and actions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from truto.errors import IntegrationFailed, NeedsReauth, RateLimited
+from truto.expressions.tracing import TraceEntry
+from truto.integration.accounts import Account, credentials_of, scope_of, secrets_of
+from truto.integration.actions import connect_account, run_action
+from truto.integration.answers import NO_RATE, RateState, Verdict, as_records, find_result, judge, read_reply
+from truto.integration.authorizing import Authorized, authorization_of, authorize, read_fields
+from truto.integration.definition import Config, Method
+from truto.integration.expressions import evaluate
+from truto.integration.loading import Integration
+from truto.integration.masking import Masker
+from truto.integration.paging import Pager, Reply, Turn, pager_of
+from truto.integration.rendering import Scope, render_base
+from truto.integration.requests import NO_BODY, Draft, Request, Wish, build_draft, encode
+from truto.integration.tokens import Tokens
+from truto.integration.wire import Answer, Guarded, HttpWire, Wire, origin_of
+from truto.network import Allowed
+
+MAX_PAGES = 10_000
+"""The longest walk: beyond it, a pagination is taken for one without an end."""
+
+_MAX_LIMITED = 5
+"""How often one request waits for its rate limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records, and the cursors of the pages around them."""
+
+    records: list[Any] = field(repr=False)
+    next_cursor: str | None = None
+    prev_cursor: str | None = None
+    rate: RateState = NO_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a method gave: ``data`` is what ``response_path`` points at, ``body`` the whole answer."""
+
+    data: Any = field(repr=False)
+    body: Any = field(default=None, repr=False)
+    rate: RateState = NO_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchange:
+    """A request that was made, and what came of it."""
+
+    draft: Draft
+    request: Request
+    reply: Reply
+    verdict: Verdict
+    scope: Scope
+
+
+class Session:
+    """One account of an integration. Use it as an async context manager, or call :meth:`aclose`.
+
+    *allowed* opens addresses of the own network, and further hosts. A rate limit is waited for at most *wait_seconds*
+    in all for each request. *trace* is told of each request, answer and expression, secrets masked.
+
+    Methods raise :class:`truto.ApiError` (``remote``) for what the product refuses, :class:`truto.TransportError` where
+    no answer came, :class:`IntegrationFailed` and :class:`RequestRefused` for what the definition cannot do, and
+    :class:`BadIntegration` for a name that is not in it.
+    """
+
+    def __init__(
+        self,
+        integration: Integration,
+        account: Account,
+        *,
+        allowed: Allowed | None = None,
+        wire: Wire | None = None,
+        wait_seconds: float = 0.0,
+        trace: Callable[[TraceEntry], None] | None = None,
+    ) -> None:
+        self.integration = integration.over(account.integration_override)
+        self.account = account
+        self._allowed = allowed or Allowed()
+        self._wire = Guarded(wire or HttpWire(allowed=self._allowed), self._allowed)
+        self._wait_seconds = wait_seconds
+        self._trace = trace
+        self._masker: tuple[Mapping[str, Any], Masker] | None = None
+        self._tokens: Tokens | None = None
+        credentials = credentials_of(self.config, account)
+        if credentials is not None and Tokens.are_used(credentials):
+            own = self._refresh_by_action if "refresh_token" in self.config.actions else None
+            self._tokens = Tokens(self.config, credentials, account, self._send_to_token_server, own_refresh=own)
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections. A second call does nothing."""
+        await self._wire.aclose()
+
+    @property
+    def config(self) -> Config:
+        """The effective config."""
+        return self.integration.config
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """The account's OAuth 2 tokens, where its credentials have some."""
+        return self._tokens
+
+    # -- what callers ask ----------------------------------------------------------------------------------------------
+
+    async def call(self, resource: str, method: str, wish: Wish | None = None) -> Result:
+        """Run a method once."""
+        at = f"resources.{resource}.{method}"
+        return await self.run(self.integration.method(resource, method), wish or Wish(), at)
+
+    async def run(
+        self, method: Method, wish: Wish, at: str, *, extra: Mapping[str, Any] | None = None, refreshing: bool = False
+    ) -> Result:
+        """Run a method that stands at *at*, whose texts also see *extra*.
+
+        *refreshing* says that it is to get a token, and cannot need one.
+        """
+        exchange = await self._exchange(method, wish, at, extra=extra, refreshing=refreshing)
+        assert exchange is not None
+        data = await self._result(exchange, method, at)
+        return Result(data, exchange.verdict.data, exchange.verdict.rate)
+
+    async def page(self, resource: str, method: str = "list", wish: Wish | None = None) -> Page:
+        """One page; ``next_cursor`` is the *cursor* of the wish for the next one."""
+        found = self.integration.method(resource, method)
+        at = f"resources.{resource}.{method}"
+        wish = wish or Wish()
+        pager = self._pager(found, at)
+        if pager is None:
+            result = await self.run(found, replace(wish, cursor=None), at)
+            return Page(as_records(result.data), rate=result.rate)
+        turn = Turn.of(wish.cursor, wish.limit, pager.max_limit)
+        exchange = await self._exchange(found, wish, at, pager=pager, turn=turn)
+        if exchange is None:
+            return Page([])
+        records = as_records(await self._result(exchange, found, at))
+        follow = await pager.follow(exchange.draft, turn, exchange.reply, len(records), exchange.scope)
+        return Page(records, follow.next, follow.prev, exchange.verdict.rate)
+
+    async def pages(self, resource: str, method: str = "list", wish: Wish | None = None) -> AsyncIterator[Page]:
+        """All pages from the wish's cursor on, one in memory at a time.
+
+        A page that repeats an earlier one ends the walk and is not given. Raises :class:`IntegrationFailed` after
+        10,000 pages.
+        """
+        wish = wish or Wish()
+        pager = self._pager(self.integration.method(resource, method), f"resources.{resource}.{method}")
+        loop = _Loop(hashes=pager is None or pager.hashes)
+        for _ in range(MAX_PAGES):
+            page = await self.page(resource, method, wish)
+            if loop.closes_with(page):
+                self.tell({"note": "the page is one that came before: the walk ends here"})
+                return
+            yield page
+            if page.next_cursor is None:
+                return
+            wish = replace(wish, cursor=page.next_cursor)
+        raise IntegrationFailed(f"has no end after {MAX_PAGES} pages", at=f"resources.{resource}.{method}.pagination")
+
+    async def records(self, resource: str, method: str = "list", wish: Wish | None = None) -> AsyncIterator[Any]:
+        """All records, page by page."""
+        async for page in self.pages(resource, method, wish):
+            for record in page.records:
+                yield record
+
+    async def action(self, name: str, wish: Wish | None = None) -> Any:
+        """Run an action; the result of its last step."""
+        return await run_action(self, name, self.integration.action(name), wish or Wish())
+
+    async def connect(self) -> str:
+        """What happens before an account is used: its first token, ``post_install``, ``validation``; its status then.
+
+        A failure is the account's ``post_install_error`` or ``validation_error``, with ``last_error``.
+        """
+        return await connect_account(self)
+
+    # -- one request ---------------------------------------------------------------------------------------------------
+
+    def _pager(self, method: Method, at: str) -> Pager | None:
+        if method.pagination is not None:
+            return pager_of(method.pagination, f"{at}.pagination", self.tell)
+        if self.config.pagination is None or method.disables_pagination:
+            return None
+        return pager_of(self.config.pagination, "pagination", self.tell)
+
+    async def _result(self, exchange: _Exchange, method: Method, at: str) -> Any:
+        return await find_result(exchange.verdict.data, method, exchange.scope, at, self.tell)
+
+    async def _exchange(
+        self,
+        method: Method,
+        wish: Wish,
+        at: str,
+        *,
+        pager: Pager | None = None,
+        turn: Turn | None = None,
+        extra: Mapping[str, Any] | None = None,
+        refreshing: bool = False,
+    ) -> _Exchange | None:
+        """Make the request until its answer counts; ``None`` where a pagination has no such page."""
+        uses_tokens = self._tokens is not None and not refreshing and not method.no_auth
+        refreshed, waited, limited = False, 0.0, 0
+        while True:
+            if uses_tokens:
+                assert self._tokens is not None
+                await self._tokens.ensure()
+            stale = self._tokens.current if self._tokens is not None else None
+            exchange = await self._attempt(method, wish, at, pager, turn, extra or {})
+            if exchange is None:
+                return None
+            match exchange.verdict.error:
+                case None:
+                    self._is_well()
+                    return exchange
+                case NeedsReauth() as error:
+                    if uses_tokens and not refreshed and self._tokens is not None and await self._tokens.renew(stale):
+                        refreshed = True
+                        continue
+                    if not method.no_auth and not refreshing:
+                        self.account.become("needs_reauth", f"the product answered {error.status}")
+                    raise error
+                case RateLimited(retry_after=float() | int() as seconds) as error:
+                    limited += 1
+                    waited += seconds
+                    if waited > self._wait_seconds or limited > _MAX_LIMITED:
+                        raise error
+                    self.tell({"note": f"the product limits the rate: waiting {seconds:g} s"})
+                    await asyncio.sleep(seconds)
+                case error:
+                    raise error
+
+    def _is_well(self) -> None:
+        if self.account.status == "needs_reauth":
+            self.account.become("active")
+
+    async def _attempt(
+        self, method: Method, wish: Wish, at: str, pager: Pager | None, turn: Turn | None, extra: Mapping[str, Any]
+    ) -> _Exchange | None:
+        members = {**wish.members(), **extra}
+        if pager is not None and turn is not None:
+            members["pagination"] = pager.values(turn)
+        scope = scope_of(self.config, self.account, members)
+        follows = turn is not None and turn.cursor is not None
+        draft = build_draft(self.config, method, wish, scope, at, path=method.pagination_path if follows else None)
+        origin = draft.origin
+        if follows and method.ignore_body_in_pagination:
+            draft.body = NO_BODY
+        if pager is not None and turn is not None and not await pager.place(draft, turn, scope):
+            return None
+        request = encode(draft, await self._xml(draft, at))
+        authorized = await authorize(request, self.config, method, self.account, scope, at, self.tell)
+        answer = await self._send(authorized, self._origins(scope) | {origin_of(origin)}, method, at)
+        reply = await read_reply(answer, method, at, self.tell)
+        self._tell_answer(reply, answer)
+        verdict = await judge(reply, request, self.config, method, scope, at, self.tell)
+        return _Exchange(draft, request, reply, verdict, scope)
+
+    async def _xml(self, draft: Draft, at: str) -> str | None:
+        if draft.body_format != "xml" or draft.body is NO_BODY or draft.body is None:
+            return None
+        if isinstance(draft.body, str):
+            return draft.body
+        scope = {"body": draft.body, "options": {"compact": True, **draft.body_format_config}}
+        return str(await evaluate("$jsToXml(body, options)", f"{at}.body", scope, self.tell))
+
+    async def _send(self, authorized: Authorized, origins: frozenset[str], method: Method, at: str) -> Answer:
+        self._tell_request(authorized)
+        try:
+            return await self._wire.send(
+                authorized.request, origins, drops_credentials=method.ignore_credentials_on_redirect
+            )
+        except IntegrationFailed as exc:
+            raise type(exc)(str(exc), at=exc.at or at) from None
+
+    async def _send_to_token_server(self, request: Request) -> Answer:
+        self._tell_request(Authorized(request, frozenset({"authorization"})))
+        answer = await self._wire.send(request, frozenset({origin_of(request.url)}))
+        # Tokens are in it: what is told is that it came.
+        self.tell({"answer": {"status": answer.status, "from": "the token server"}})
+        return answer
+
+    async def _refresh_by_action(self) -> None:
+        await run_action(self, "refresh_token", self.config.actions["refresh_token"], Wish(), refreshing=True)
+
+    def _origins(self, scope: Scope) -> frozenset[str]:
+        """The origins that the definition names, as they are for this account."""
+        found = {self.config.base_url, *(m.base_url for each in self.config.resources.values() for m in each.values())}
+        return frozenset(_rendered_origins((each for each in found if each is not None), scope))
+
+    # -- the trace -----------------------------------------------------------------------------------------------------
+
+    @property
+    def masker(self) -> Masker:
+        """Takes the account's secrets out of what is shown; follows the context as it changes."""
+        if self._masker is None or self._masker[0] is not self.account.context:
+            authorizations = [self.config.authorization]
+            authorizations += [m.authorization for each in self.config.resources.values() for m in each.values()]
+            default, _ = authorization_of(self.config, Method(path=""), self.account, "")
+            fields = frozenset[str]().union(*map(read_fields, [*authorizations, default]))
+            known = secrets_of(self.config, self.account, fields)
+            self._masker = (self.account.context, Masker(known))
+        return self._masker[1]
+
+    def tell(self, entry: TraceEntry) -> None:
+        """Give *entry* to the trace, without secrets."""
+        if self._trace is not None:
+            self._trace(self.masker.value(entry))
+
+    def _tell_request(self, authorized: Authorized) -> None:
+        if self._trace is None:
+            return
+        request = authorized.request
+        shown = {
+            "method": request.method,
+            "url": self.masker.text(request.url),
+            "headers": self.masker.headers(request.headers, authorized.hidden),
+            "body": self.masker.value(_shown(request.content)),
+        }
+        self._trace({"request": {name: value for name, value in shown.items() if value is not None}})
+
+    def _tell_answer(self, reply: Reply, answer: Answer) -> None:
+        if self._trace is None:
+            return
+        headers = self.masker.headers(answer.headers)
+        self._trace({"answer": {"status": reply.status, "headers": headers, "body": self.masker.value(reply.data)}})
+
+
+class _Loop:
+    """Remembers pages, to notice when one comes again."""
+
+    def __init__(self, *, hashes: bool) -> None:
+        self._hashes = hashes
+        self._before = b""
+        self._seen: set[bytes] = set()
+
+    def closes_with(self, page: Page) -> bool:
+        """Whether *page* has the records of the one before (seed), or the records and the cursor of an earlier one."""
+        if not self._hashes:
+            return False
+        content = orjson.dumps(page.records, option=orjson.OPT_NON_STR_KEYS)
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        key = hashlib.blake2b((page.next_cursor or "").encode("utf-8", "surrogatepass"), key=digest, digest_size=16)
+        repeats = (bool(page.records) and digest == self._before) or key.digest() in self._seen
+        self._before = digest
+        self._seen.add(key.digest())
+        return repeats
+
+
+def _rendered_origins(bases: Iterator[str], scope: Scope) -> Iterator[str]:
+    for base in bases:
+        with suppress(IntegrationFailed):  # of another method, which this account may be unable to use
+            origin, _ = render_base(base, scope, "base_url")
+            yield origin_of(origin)
+
+
+def _shown(content: bytes) -> Any:
+    """A body for people: JSON as such, other text as text."""
+    if not content:
+        return None
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content.decode(errors="replace")
