@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -12,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
 from pydantic import SecretStr, field_validator
 
 from cli.connecting import Connector, Wish
-from cli.dev import FOLDER, interrupt
+from cli.dev_folder import FOLDER
 from cli.errors import CheckFailedError, CliError
 from cli.handling import read_handling
 from cli.opening import has_store, store_urls, with_sources_store
 from cli.printing import print_json, printable
-from cli.processes import Processes, port_is_free
+from cli.processes import Processes, end_in_order, port_is_free
 from cli.settings import STORED, WorkerSettings, read_settings
 from cli.steps import Steps
 from cli.subscription import target_of
@@ -70,9 +68,7 @@ def run_connect(options: Options) -> int:
 
     Raises ``ConfigError`` for settings, handlers and workflows that cannot be used.
     """
-    load_dotenv(Path(".env"))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    end_in_order()
     steps = Steps(quiet=options.as_json)
     try:
         with _served_here(steps) if not has_store() else _as_it_is():

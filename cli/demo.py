@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import tempfile
 import time
 import uuid
@@ -12,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import orjson
@@ -21,7 +19,7 @@ from rich.table import Table
 
 from cli.dev import SANDBOX_TOKEN, dev_environment
 from cli.errors import CliError, HopMissingError
-from cli.processes import Process, Processes, free_port
+from cli.processes import Process, Processes, end_in_order, free_port
 from events import HistoryEntry, Store
 from events.embedded import EmbeddedRedis
 from events.errors import RedisNotStarted
@@ -55,9 +53,7 @@ class Stage:
 
 def run_demo(*, as_json: bool) -> int:
     """Run the demo; returns 0 if every hop was observed, else 1 and names the missing one."""
-    # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    end_in_order()
     console = Console(highlight=False, stderr=as_json, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="truto-worker-demo-"))
     try:
@@ -198,7 +194,3 @@ def _show(hops: list[Hop], *, as_json: bool) -> None:
     for hop in hops:
         table.add_row(f"{(hop.at - start) * 1000:.0f}", hop.process, hop.what, hop.detail)
     Console(highlight=False).print(table)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

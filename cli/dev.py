@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-import signal
-import sys
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from dotenv import load_dotenv
 from rich.console import Console
 
+from cli.dev_folder import FOLDER, announced, own_secret
 from cli.errors import CliError
-from cli.processes import Process, Processes
-from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS, STORED
+from cli.listening import bind_or_refuse
+from cli.processes import Process, Processes, end_in_order
+from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS
+from events import ConfigError
+from events.connecting import check_url
 from events.embedded import EmbeddedRedis
 from events.errors import RedisNotStarted
 from truto.samples import INTEGRATION, SYNC_JOB_ID
-
-FOLDER = Path(".truto-worker")
-"""Where ``dev`` keeps its Redis data and its secret; delete it to start afresh."""
+from worker.loading import BUILT_IN, handler_folders, own_package
 
 SANDBOX_TOKEN = "sandbox-token"  # noqa: S105  the documented token of a local imitation
 TENANT_SECRET = "whsec_dHJ1dG8td29ya2VyLWRldi10ZW5hbnQtc2VjcmV0"  # noqa: S105  for the sandbox's own inbox
 
-_SECRET_FILE = "dev-secret"  # noqa: S105  a file's name
+_OF_DEPLOYMENTS = ("CONFIRM_REPLICAS", "NOTIFY_URLS", "REDIS_SHARD", "SPOOL_DIR")
 _LINK_TOKEN_KEY = "dev-link-token-key"  # noqa: S105  only on loopback, only in dev
 
 
-def run_dev(*, port: int, sandbox_port: int) -> int:
-    """Run until Ctrl-C; 0 then, 1 when a process other than the reloading worker fails."""
-    load_dotenv()
-    # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+def run_dev(*, port: int, sandbox_port: int, redis_url: str | None, verbose: bool) -> int:
+    """Run until Ctrl-C; 0 then, 1 when a process other than the reloading worker fails.
+
+    Raises ``ConfigError`` for a port in use, a Redis that cannot be one, and where the extra ``dev`` is not installed.
+    """
+    plan = _Plan(port, sandbox_port, redis_url, verbose)
+    end_in_order()
     console = Console(highlight=False, soft_wrap=True)
     try:
         with ExitStack() as stack:
-            _run(stack, console, port, sandbox_port)
+            _run(stack, console, plan)
     except KeyboardInterrupt:
         console.print("\nStopped.")
     except (CliError, RedisNotStarted) as exc:
@@ -50,112 +49,121 @@ def run_dev(*, port: int, sandbox_port: int) -> int:
     return 0
 
 
-def _run(stack: ExitStack, console: Console, port: int, sandbox_port: int) -> None:
-    redis_url = os.environ.get("REDIS_URL")
-    if not redis_url:
-        redis_url = stack.enter_context(EmbeddedRedis(FOLDER / "redis")).url
-    environment = dev_environment(redis_url, _own_secret(), port, sandbox_port)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What ``dev`` was asked for, checked."""
+
+    port: int
+    sandbox_port: int
+    redis_url: str | None
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        try:
+            importlib.import_module("watchfiles")
+        except ImportError:
+            raise ConfigError("`dev` needs what the extra `dev` installs: pip install 'truto-worker[dev]'") from None
+        if self.port == self.sandbox_port:
+            raise ConfigError("--port and --sandbox-port are the same")
+        for port, option in ((self.port, "--port"), (self.sandbox_port, "--sandbox-port")):
+            for one in bind_or_refuse("127.0.0.1", port, option):
+                one.close()
+        if self.redis_url is not None:
+            check_url(self.redis_url)
+
+
+def _run(stack: ExitStack, console: Console, plan: _Plan) -> None:
+    redis_url = plan.redis_url or stack.enter_context(EmbeddedRedis(FOLDER / "redis")).url
+    environment = dev_environment(redis_url, own_secret(), plan.port, plan.sandbox_port)
+    if plan.verbose:
+        environment["LOG_FORMAT"] = "console"
     processes = stack.enter_context(Processes())
-    ingress_url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
+    ingress_url, sandbox_url = f"http://127.0.0.1:{plan.port}", f"http://127.0.0.1:{plan.sandbox_port}"
     webhook_url = f"{ingress_url}/webhooks/truto"
     sandbox = processes.start(
-        "sandbox", ["sandbox", "--port", str(sandbox_port), "--webhook-url", webhook_url], environment
+        "sandbox", ["sandbox", "--port", str(plan.sandbox_port), "--webhook-url", webhook_url], environment
     )
     ingress = processes.start("ingress", ["ingress"], environment)
-    worker = processes.start("worker", ["worker", "--suggest"], environment)
     processes.wait_until_up(sandbox, f"{sandbox_url}/")
     processes.wait_until_up(ingress, f"{ingress_url}/readyz")
-    _say_hello(console, ingress_url, sandbox_url)
+    stack.enter_context(announced(ingress_url, sandbox_url))
+    _say_hello(console, plan, ingress_url, sandbox_url)
+    worker = processes.start("worker", ["worker", "--suggest"], environment)
     _reload_on_change(processes, worker, environment, console)
 
 
 def dev_environment(redis_url: str, secret: str, port: int, sandbox_port: int) -> dict[str, str]:
-    """The settings of a local run against the sandbox; most can be overridden by the environment."""
+    """The settings of a local run against the sandbox. Nothing of a deployment that the environment names is used."""
     sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-    defaults = {
-        "SYNC_JOBS": f"{INTEGRATION}={SYNC_JOB_ID}",
-        "LOG_FORMAT": "console",
-        "LINK_TOKEN_KEY": _LINK_TOKEN_KEY,
-        "TENANT_NOTIFY_SECRET": TENANT_SECRET,
-        "TENANT_NOTIFY_URL": f"{sandbox_url}/inbox/{{tenant_id}}",
-    }
-    fixed = {
+    defaults = {"SYNC_JOBS": f"{INTEGRATION}={SYNC_JOB_ID}", "LOG_FORMAT": "brief"}
+    return {
+        **{name: os.environ.get(name) or value for name, value in defaults.items()},
+        # An empty value counts as none: no spool, replica or operator of a deployment is meant.
+        **dict.fromkeys(_OF_DEPLOYMENTS, ""),
         "REDIS_URL": redis_url,
         "TRUTO_WEBHOOK_SECRET": secret,
         "TRUTO_API_TOKEN": SANDBOX_TOKEN,
         "TRUTO_API_URL": sandbox_url,
+        "LINK_TOKEN_KEY": _LINK_TOKEN_KEY,
+        "TENANT_NOTIFY_SECRET": TENANT_SECRET,
+        "TENANT_NOTIFY_URL": f"{sandbox_url}/inbox/{{tenant_id}}",
         "HOST": "127.0.0.1",
         "PORT": str(port),
     }
-    return {**{name: os.environ.get(name) or value for name, value in defaults.items()}, **fixed}
 
 
-def read_dev_secret(folder: Path = FOLDER) -> str | None:
-    """The webhook secret of the last ``dev`` in this folder; ``None`` when there was none."""
-    try:
-        return (folder / _SECRET_FILE).read_text().strip() or None
-    except OSError:
-        return None
-
-
-def _own_secret() -> str:
-    given = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip()
-    secret = (given if given != STORED else None) or read_dev_secret() or str(uuid.uuid4())
-    FOLDER.mkdir(exist_ok=True)
-    file = FOLDER / _SECRET_FILE
-    file.touch(mode=0o600)
-    file.write_text(secret)
-    return secret
-
-
-def _say_hello(console: Console, ingress_url: str, sandbox_url: str) -> None:
+def _say_hello(console: Console, plan: _Plan, ingress_url: str, sandbox_url: str) -> None:
+    redis = f"{plan.redis_url} (--redis)" if plan.redis_url else f"its own, with data in {FOLDER / 'redis'}"
+    if os.environ.get("REDIS_URL") and not plan.redis_url:
+        redis += "; REDIS_URL is not used (--redis)"
     console.print(
         f"""
-  ingress    {ingress_url}/webhooks/truto     (health: {ingress_url}/readyz)
-  figures    http://127.0.0.1:{DEFAULT_ADMIN_PORT}/metrics           (or where ADMIN_PORT says)
-  link token {ingress_url}/api/truto/link-token   (Authorization: Bearer {_LINK_TOKEN_KEY})
-  sandbox    {sandbox_url}/                     (a Truto of your own: accounts, runs, deliveries, tenant inbox)
+  redis      {redis}
+  ingress    {ingress_url}/webhooks/truto
+  sandbox    {sandbox_url}/          a Truto of your own: accounts, runs, deliveries, tenant inbox
+  connect    {sandbox_url}/connect   a Connect button at work; metrics: http://127.0.0.1:{DEFAULT_ADMIN_PORT}/metrics
 
   Try:  truto-worker send integrated_account:active
-        curl -X POST {sandbox_url}/sandbox/connect -H 'content-type: application/json' -d '{{"tenant_id":"acme-2"}}'
 
-  Handlers reload when you save them. Ctrl-C stops everything.
+  Handlers reload when you save them, in {own_folder()}. -v prints every log line. Ctrl-C stops everything.
 """,
         markup=False,
     )
 
 
+def own_folder() -> str:
+    """Where a team's own handlers belong, for people."""
+    return f"{own_package(_packages()).replace('.', '/')}/"
+
+
+def _packages() -> list[str]:
+    return (os.environ.get("HANDLERS") or BUILT_IN).split(",")
+
+
+def _watched() -> list[str]:
+    """The folders of handlers and workflows that exist now."""
+    workflows = Path(os.environ.get("WORKFLOWS_DIR") or DEFAULT_WORKFLOWS)
+    return [*handler_folders(_packages()), *([str(workflows)] if workflows.is_dir() else [])]
+
+
 def _reload_on_change(processes: Processes, worker: Process, environment: Mapping[str, str], console: Console) -> None:
+    while True:
+        changed = _changed(lambda: processes.check_all_but(worker))  # noqa: B023  called before the next turn
+        console.print(f"Reloading handlers: {', '.join(changed)} changed.", markup=False)
+        processes.stop(worker)
+        worker = processes.start("worker", ["worker", "--suggest"], environment)
+
+
+def _changed(check: Callable[[], None]) -> list[str]:
+    """Wait until handlers or workflows change, or a folder of them appears; the names. Calls *check* often."""
     from watchfiles import PythonFilter, watch
 
-    folders = handler_folders((os.environ.get("HANDLERS") or "handlers").split(","))
-    workflows = Path(os.environ.get("WORKFLOWS_DIR") or DEFAULT_WORKFLOWS)
-    if workflows.is_dir():
-        folders.append(str(workflows))
+    folders = _watched()
     wanted = PythonFilter(extra_extensions=[".yaml", ".yml", ".json"])
     for changes in watch(*folders, watch_filter=wanted, yield_on_timeout=True, rust_timeout=500):
+        check()
         if changes:
-            names = ", ".join(sorted({Path(path).name for _, path in changes}))
-            console.print(f"Reloading handlers: {names} changed.", markup=False)
-            processes.stop(worker)
-            worker = processes.start("worker", ["worker", "--suggest"], environment)
-        processes.check_all_but(worker)
-
-
-def handler_folders(packages: Iterable[str]) -> list[str]:
-    """The folders in which these packages' modules lie, the current directory's first. Unknown ones are left out."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    found: list[str] = []
-    for package in packages:
-        spec = importlib.util.find_spec(package.strip())
-        if spec is not None and spec.submodule_search_locations:
-            found.extend(spec.submodule_search_locations)
-        elif spec is not None and spec.origin:
-            found.append(spec.origin)
-    return found
-
-
-def interrupt(signum: int, frame: FrameType | None) -> None:
-    """End a command by a signal as Ctrl-C does."""
-    raise KeyboardInterrupt
+            return sorted({Path(path).name for _, path in changes})
+        if new := set(_watched()) - set(folders):
+            return sorted(Path(path).name for path in new)
+    return []

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from cli.opening import with_sources_store
 from cli.printing import at, counted, print_json, printable
 from events import ConfigError, Enrolment, Store
-from ingress.sources.faults import did_you_mean
 from ingress.sources.source import SecretState, Source
+from truto.faults import did_you_mean
 
 MAX_WINDOW_SECONDS = 24 * 3600
 """How long a stranger may have to be first, at most."""

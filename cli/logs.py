@@ -11,10 +11,15 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from cli.brief import BriefLine
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure_logging(level: str, style: Literal["json", "console"]) -> None:
+Style = Literal["json", "console", "brief"]
+
+
+def configure_logging(level: str, style: Style) -> None:
     """Send our records and those of libraries the same way. A second call replaces the first."""
     chain = _chain(style)
     structlog.configure(
@@ -28,10 +33,12 @@ def configure_logging(level: str, style: Literal["json", "console"]) -> None:
     _route_libraries(chain, style)
 
 
-def _chain(style: Literal["json", "console"]) -> list[Processor]:
+def _chain(style: Style) -> list[Processor]:
     """What makes a record a line."""
     if style == "json":
         return [_JsonLine()]
+    if style == "brief":
+        return [structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, _escape, BriefLine()]
     # Sender-chosen text could carry escape sequences for the terminal; JSON escapes them by itself.
     # The default prints local variables with a traceback, tokens and bodies included.
     plain = structlog.dev.plain_traceback
@@ -83,7 +90,7 @@ def _escape(logger: WrappedLogger, method: str, record: EventDict) -> EventDict:
     return record
 
 
-def _route_libraries(chain: list[Processor], style: Literal["json", "console"]) -> None:
+def _route_libraries(chain: list[Processor], style: Style) -> None:
     handler = logging.StreamHandler(sys.stderr)
     as_text = _decode if style == "json" else _as_is
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta

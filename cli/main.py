@@ -46,26 +46,27 @@ def demo(json: Json = False) -> None:
 def dev(
     port: Annotated[int, typer.Option(help="Port of the ingress.")] = 8000,
     sandbox_port: Annotated[int, typer.Option(help="Port of the sandbox.")] = 8100,
+    redis: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Work on this Redis instead of one of its own; REDIS_URL is not used."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every log line of every process.")] = False,
 ) -> None:
     """Run everything here.
 
-    Redis, sandbox, ingress, and a worker that reloads your handlers when you save them.
+    Redis, sandbox, ingress, and a worker that reloads your handlers when you save them. Prints a line for each event.
     """
     from cli.dev import run_dev
 
-    raise typer.Exit(run_dev(port=port, sandbox_port=sandbox_port))
+    raise typer.Exit(run_dev(port=port, sandbox_port=sandbox_port, redis_url=redis, verbose=verbose))
 
 
 @app.command()
-def ingress(
-    public: Annotated[
-        bool, typer.Option("--public", help="Listen on every address, unless HOST says otherwise.")
-    ] = False,
-) -> None:
+def ingress() -> None:
     """Receive deliveries. Needs REDIS_URL and TRUTO_WEBHOOK_SECRET or SOURCES_FILE; README.md lists all settings."""
     from cli.serving import run_ingress
 
-    run_ingress(public=public)
+    run_ingress()
 
 
 @app.command()
@@ -117,7 +118,10 @@ def send(
         Path | None,
         typer.Option(help="File with the payload (of Truto) or the body, `-` for standard input; default: a sample."),
     ] = None,
-    url: Annotated[str, typer.Option(help="Base URL of the ingress.")] = "http://127.0.0.1:8000",
+    url: Annotated[
+        str | None,
+        typer.Option(help="Base URL of the ingress; default: that of a `truto-worker dev` here, else port 8000."),
+    ] = None,
     source: Annotated[str, typer.Option(help="Source to deliver to.")] = "truto",
     event: Annotated[str | None, typer.Option(help="The event's type, as the argument.")] = None,
     file: SourcesPath = None,
@@ -129,7 +133,7 @@ def send(
     Signs with the first TRUTO_WEBHOOK_SECRET, else with that of a running `truto-worker dev` in this folder; for
     another source with its newest secret, in the headers its sender uses. The body of --data is sent as it is then.
     """
-    from cli.send import is_configured, list_event_types, send_event, send_to_source
+    from cli.send import ingress_here, is_configured, list_event_types, send_event, send_to_source
 
     if list_types:
         list_event_types(as_json=json)
@@ -137,6 +141,7 @@ def send(
     if event_type is not None and event is not None:
         raise typer.BadParameter("name the event type once", param_hint="--event")
     event_type = event_type or event
+    url = url or ingress_here()
     if is_configured(source, file):
         raise typer.Exit(send_to_source(source, event=event_type, data=data, url=url, file=file, as_json=json))
     if event_type is None:
@@ -295,17 +300,43 @@ app.add_typer(sources, name="sources", no_args_is_help=True)
 app.add_typer(workflows, name="workflows", no_args_is_help=True)
 
 
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib import metadata  # slow, and no other command needs it
+
+        print(f"truto-worker {metadata.version('truto-worker')}")
+        raise typer.Exit
+
+
+def _read_env_file(file: Path) -> None:
+    if not file.is_file():
+        return
+    from dotenv import load_dotenv
+
+    try:
+        load_dotenv(file)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{file.resolve()} cannot be read: {exc}") from None
+
+
 def _heading(arguments: list[str]) -> str:
     """The heading of the faults that follow."""
     groups = {group.name for group in app.registered_groups}
-    words = arguments[: 2 if arguments[0] in groups else 1]
+    words = arguments[: 2 if groups.intersection(arguments[:1]) else 1]
     command = " ".join(word for word in words if not word.startswith("-"))
     return "truto-worker cannot start:" if command in _SERVICES else f"truto-worker {command} failed:"
 
 
 def main() -> None:
-    """Run the command line; configuration errors end with code 2 and one message that names them all."""
+    """Run the command line; configuration errors end with code 2 and one message that names them all.
+
+    Settings that the environment does not have are taken from ``.env`` in the working directory.
+    """
     try:
+        _read_env_file(Path(".env"))
         app()
     except ConfigError as exc:
         print(_heading(sys.argv[1:]), file=sys.stderr)

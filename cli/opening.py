@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 
-from cli.dev import FOLDER
+from cli.dev_folder import FOLDER
 from cli.settings import StoreSettings, read_settings
 from events import Enrolment, ParkedLimit, Store, StoreUnavailable
 from events.embedded import EmbeddedRedis

@@ -13,12 +13,13 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import IO
 
 from cli.errors import ProcessFailedError
 
 _STOP_SECONDS = 15.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -55,7 +56,8 @@ class Processes:
         output: IO[bytes] | None = log.open("wb") if log else None
         try:
             popen = subprocess.Popen(  # noqa: S603  our own interpreter and our own command
-                [sys.executable, "-m", "cli", *arguments],
+                # -P: what lies in the working directory must not take the place of our packages.
+                [sys.executable, "-P", "-m", "truto_worker", *arguments],
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -134,3 +136,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def end_in_order() -> None:
+    """Turn the next SIGINT or SIGTERM into ``KeyboardInterrupt``, and ignore those that follow while all is stopped."""
+    # SIGINT too: a shell that starts us in the background has it ignored, and Python then leaves it so.
+    for number in _ENDINGS:
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    for number in _ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
+from cli.listening import bind_or_refuse
 from cli.logs import configure_logging
+from cli.settings import SandboxSettings, read_settings
 from events import ConfigError
 from ingress.wire import WholeAnswersProtocol
 from sandbox import SandboxConfig, StateFileError, create_app
@@ -33,38 +34,43 @@ def run_sandbox(
 
     Raises ``ConfigError`` for settings that do not fit together and for a state file that cannot be used.
     """
-    secret = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip() or None
+    settings = read_settings(SandboxSettings)
+    secret = settings.first_secret
     if webhook_url and not secret:
         raise ConfigError("TRUTO_WEBHOOK_SECRET is not set: --webhook-url needs a secret to sign with")
     try:
         config = SandboxConfig(
-            token=os.environ.get("TRUTO_API_TOKEN") or DEFAULT_TOKEN,
+            token=settings.truto_api_token or DEFAULT_TOKEN,
             step_seconds=step_seconds,
-            tenant_secret=os.environ.get("TENANT_NOTIFY_SECRET") or None,
+            tenant_secret=settings.tenant_notify_secret,
             webhook_url=webhook_url,
             webhook_secret=secret if webhook_url else None,
             rate_limits=rate_limits,
             state_file=state,
             link_token_url=link_token_url or default_link_token_url(webhook_url),
-            link_token_key=os.environ.get("LINK_TOKEN_KEY") or None,
+            link_token_key=settings.link_token_key,
         )
         app = create_app(config)
     except (ValueError, StateFileError) as exc:
         raise ConfigError(str(exc)) from None
-    configure_logging("info", "console")
+    sockets = bind_or_refuse(host, port, "--port")
+    configure_logging("info", settings.log_format)
     log.info(
         "sandbox_started", url=f"http://{host}:{port}", delivers_to=webhook_url, state=str(state) if state else None
     )
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        http=WholeAnswersProtocol,
-        loop="uvloop",
-        ws="none",
-        access_log=False,
-        log_config=None,
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http=WholeAnswersProtocol,
+            loop="uvloop",
+            ws="none",
+            access_log=False,
+            log_config=None,
+        )
     )
+    server.run(sockets=sockets)
+    if not server.started:
+        raise SystemExit(1)
 
 
 def default_link_token_url(webhook_url: str | None) -> str | None:

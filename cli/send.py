@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 import uuid
@@ -14,16 +13,21 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.console import Console
 
-from cli.dev import read_dev_secret
+from cli.dev_folder import read_dev_address, read_dev_secret
 from cli.opening import read_stored_secret
-from cli.settings import STORED
+from cli.settings import STORED, SenderSettings, read_settings
 from events import ConfigError
-from ingress.sources.faults import did_you_mean
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, DeliveryAnswer, deliver, delivery_client, sample_event
 from truto.delivery import post
+from truto.faults import did_you_mean
 
 if TYPE_CHECKING:  # a delivery of Truto needs none of the sources
     from ingress.sources.sampling import Sample
+
+
+def ingress_here() -> str:
+    """The base URL of the ingress to send to, where none is named."""
+    return read_dev_address("ingress") or "http://127.0.0.1:8000"
 
 
 def list_event_types(*, as_json: bool) -> None:
@@ -61,8 +65,8 @@ def send_to_source(
     except CannotSign as exc:
         raise ConfigError(f"{name}: {exc}") from None
     target = f"{url.rstrip('/')}/webhooks/{name}"
-    answer = asyncio.run(_post(target, sample))
     envelope = {"event": event or "sample", "id": event_id}
+    answer = asyncio.run(_post(target, sample, envelope))
     if as_json:
         print(orjson.dumps(_summary(envelope, target, answer)).decode())
     else:
@@ -75,7 +79,7 @@ def send_event(event_type: str, *, data: Path | None, url: str, source: str, as_
     secret = _secret()
     envelope = sample_event(event_type, data=_payload(data))
     target = f"{url.rstrip('/')}/webhooks/{source}"
-    answer = asyncio.run(_deliver(target, orjson.dumps(envelope), secret))
+    answer = asyncio.run(_deliver(target, envelope, secret))
     if as_json:
         print(orjson.dumps(_summary(envelope, target, answer)).decode())
     else:
@@ -84,18 +88,32 @@ def send_event(event_type: str, *, data: Path | None, url: str, source: str, as_
     return 0 if answer.accepted else 1
 
 
-async def _deliver(target: str, body: bytes, secret: str) -> DeliveryAnswer:
+async def _deliver(target: str, envelope: Mapping[str, Any], secret: str) -> DeliveryAnswer:
     async with delivery_client() as client:
-        return await deliver(client, target, body, secret)
+        answer = await deliver(client, target, orjson.dumps(envelope), secret)
+    await _report(envelope, target, answer)
+    return answer
 
 
-async def _post(target: str, sample: Sample) -> DeliveryAnswer:
+async def _post(target: str, sample: Sample, envelope: Mapping[str, Any]) -> DeliveryAnswer:
     async with delivery_client() as client:
-        return await post(client, target, sample.body, sample.headers)
+        answer = await post(client, target, sample.body, sample.headers)
+    await _report(envelope, target, answer)
+    return answer
+
+
+async def _report(envelope: Mapping[str, Any], target: str, answer: DeliveryAnswer) -> None:
+    """List the delivery in the sandbox of a ``dev`` in this folder. Nothing depends on it, so it may fail."""
+    if sandbox := read_dev_address("sandbox"):
+        row = {"event_id": envelope["id"], "event": envelope["event"], "target_url": target}
+        row |= {"status": answer.status, "error": answer.error, "milliseconds": round(answer.seconds * 1000)}
+        body = orjson.dumps({name: value for name, value in row.items() if value is not None})
+        async with delivery_client() as client:
+            await post(client, f"{sandbox}/sandbox/deliveries", body, {"content-type": "application/json"})
 
 
 def _secret() -> str:
-    first = os.environ.get("TRUTO_WEBHOOK_SECRET", "").split(",")[0].strip()
+    first = read_settings(SenderSettings).first_secret
     if first == STORED:
         first = read_stored_secret()
     if secret := first or read_dev_secret():

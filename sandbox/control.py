@@ -5,6 +5,8 @@ No token, local only.
 
 from __future__ import annotations
 
+import time
+
 from starlette.routing import Route
 
 from sandbox import fields
@@ -23,6 +25,15 @@ _CONNECT_FIELDS = {
     "account_id": fields.text(),
 }
 
+_DELIVERY_FIELDS = {
+    "event_id": fields.text(required=True),
+    "event": fields.text(required=True),
+    "target_url": fields.text(required=True),
+    "status": fields.number(),
+    "error": fields.text(),
+    "milliseconds": fields.number(default=0),
+}
+
 
 class Control:
     """The sandbox's own routes."""
@@ -39,6 +50,7 @@ class Control:
             Route("/sandbox/accounts/{id}/revoke", endpoint(self.revoke), methods=["POST"]),
             Route("/sandbox/accounts/{id}/heal", endpoint(self.heal), methods=["POST"]),
             Route("/sandbox/deliveries", endpoint(self.deliveries, **kept), methods=["GET"]),
+            Route("/sandbox/deliveries", endpoint(self.report, body=_DELIVERY_FIELDS), methods=["POST"]),
             Route("/sandbox/calls", endpoint(self.calls, **kept), methods=["GET"]),
             Route("/sandbox/faults", endpoint(self.faults), methods=["GET"]),
             Route("/sandbox/faults", endpoint(self.set_faults, takes=FAULTS_SCHEMA), methods=["PUT"]),
@@ -78,6 +90,14 @@ class Control:
     async def deliveries(self, _call: Call) -> Answer:
         """Every delivery attempt kept, oldest first."""
         return answer({"result": self._state.deliveries.rows()})
+
+    async def report(self, call: Call) -> Answer:
+        """201; lists a delivery that somebody else has made, as ``truto-worker send`` does."""
+        found = call.read()
+        seconds = found.pop("milliseconds") / 1000
+        row = {**found, "webhook_id": None, "attempt": 1, "at": time.time() - seconds, "seconds": seconds}
+        self._state.deliveries.add(row)
+        return answer(row, 201)
 
     async def calls(self, _call: Call) -> Answer:
         """Every call of the Truto API routes kept, oldest first."""

@@ -136,9 +136,9 @@ def _record(action: str, now: str) -> dict[str, Any]:
     return {
         "integrated_account_id": ACCOUNT_ID,
         "event_type": action,
-        "resource_type": "calendar/events",
-        "resource_id": "1001",
-        "raw": {"triggerEvent": f"BOOKING_{action.upper()}", "createdAt": now},
+        "resource_type": "crm/contacts",
+        "resource_id": "1",
+        "raw": {"triggerEvent": f"contact.{action}", "createdAt": now},
     }
 
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+_HOME = Path(__file__).resolve().parents[1]
+_NOT_OWN = (
+    *(f"{_HOME / package}{os.sep}" for package in ("cli", "events", "sandbox", "truto", "worker", "workflows")),
+    str(Path(os.__file__).parent),
+    "<frozen",
+)
+_INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]")
 _MAX_MESSAGE = 500
 _MAX_FRAMES = 12
 _CREDENTIALS = re.compile(r"(?i)(bearer|basic)\s+[\w.~+/=-]{8,}|(?<=://)[^/\s]+(?=@)|whsec_[\w+/=]+")
@@ -56,3 +65,15 @@ def _text(value: object) -> str:
         text = f"(no text: {type(exc).__name__})"
     # Lone surrogates cannot be encoded.
     return text.encode(errors="replace").decode()
+
+
+def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """The frames of *error* that are in a team's own code: neither in ours, nor in Python, nor in what is installed."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f for f in frames if not (f.filename.startswith(_NOT_OWN) or _INSTALLED.search(f.filename))]
+
+
+def shortened(file: str) -> str:
+    """The path of *file*, from the working directory where it lies below it."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

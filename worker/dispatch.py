@@ -13,12 +13,12 @@ import structlog
 from events import CorruptEvent, End, Event, Kept, Lease, Store
 from worker.cause import Describer
 from worker.context import Context
+from worker.development import Development
 from worker.errors import PutAside
 from worker.limits import Limits
 from worker.notify import Notifier
 from worker.outcome import MAX_CRASHES, Policy, end_of_attempt, end_of_poison
 from worker.registry import Handler, Registry
-from worker.suggestion import suggest_handler
 
 if TYPE_CHECKING:
     from truto import AsyncTruto
@@ -37,13 +37,14 @@ _BOUNDS = (
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _RECONNECTED = frozenset({"integrated_account:active", "integrated_account:reactivated"})
 _MAY_RECONNECT = _RECONNECTED | {"integrated_account:updated"}
+_FAILED = frozenset({"retried", "dead"})
 _EXPECTED = frozenset({"done", "discarded", "released"})
 _LOGGED_NOTES = ("why", "error", "in_seconds")
 
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Runs handlers. With *suggest*, it prints a handler to paste for each event type that has none."""
+    """Runs handlers. With *development*, it says more of them, for whoever writes them."""
 
     store: Store
     registry: Registry
@@ -51,8 +52,7 @@ class Dispatcher:
     notifier: Notifier
     policy: Policy = field(default_factory=Policy)
     describer: Describer = field(default_factory=Describer)
-    suggest: bool = False
-    _suggested: set[str] = field(default_factory=set, init=False)
+    development: Development | None = None
     _scanned_until: datetime = field(default=_BEGINNING, init=False)
     _let_go: int | None = field(default=None, init=False)
     _last_alarm: dict[str, float] = field(default_factory=dict, init=False)
@@ -154,16 +154,16 @@ class Dispatcher:
         if handlers := self.registry.matching(lease.event):
             return handlers
         if self.registry.ignores(lease.event):
+            if self.development is not None:
+                self._log_end(lease.event, "-", End("done", note={"why": "ignored"}))
             return End("done", note={"why": "ignored"})
         self._log_parked(lease.event)
         return End("parked", note={"why": NO_HANDLER})
 
     def _log_parked(self, event: Event) -> None:
         log.warning("event_parked", reason=NO_HANDLER, event_id=event.id, event_type=event.type)
-        if self.suggest and event.has_body and event.type not in self._suggested:
-            self._suggested.add(event.type)
-            log.warning("handler_suggested", hint="paste this and save: the event then runs by itself")
-            print(suggest_handler(event), flush=True)  # noqa: T201  source text to paste, not a log record
+        if self.development is not None:
+            self.development.parked(event)
 
     async def _run_within(self, limits: Limits, handler: Handler, lease: Lease) -> End | None:
         try:
@@ -183,18 +183,30 @@ class Dispatcher:
             context.log.info("run_suspended", why=str(error))
             return None
         end = end_of_attempt(error, handler, lease.attempts, policy, self.describer, account_id=event.account_id)
+        self._log_end(
+            event,
+            handler.name,
+            end,
+            attempt=context.attempt,
+            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+        )
+        if self.development is not None and end.kind in _FAILED and error is not None:
+            self.development.failed(error)
+        return end
+
+    def _log_end(self, event: Event, handler: str, end: End, **more: object) -> None:
         level = self._log.info if end.kind in _EXPECTED else self._log.warning
+        if self.development is not None:
+            more["tenant_id"] = event.tenant_id
         level(
             "event_handled",
             event_id=event.id,
             event_type=event.type,
-            handler=handler.name,
-            attempt=context.attempt,
+            handler=handler,
             outcome=end.kind,
-            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            **more,
             **{name: end.note[name] for name in _LOGGED_NOTES if end.note.get(name)},
         )
-        return end
 
     async def _call(self, handler: Handler, event: Event, context: Context) -> BaseException | None:
         limit = self.policy.timeout_of(handler)

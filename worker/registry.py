@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from events import ConfigError, Event, OrderedPattern
 from truto.backoff import Backoff
-from truto.catalogue import TEST_EVENT_TYPE
+from truto.catalogue import EVENT_FAMILIES, EVENT_TYPES, TEST_EVENT_TYPE
+from truto.faults import misspelt
 from worker.limits import Key, Limits
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Handler:
     backoff: Backoff | None = None
     limits: Limits | None = None
     when: Condition | None = None
+
+    @property
+    def file(self) -> str:
+        """The file in which its function is."""
+        return inspect.getfile(inspect.unwrap(self.function))
 
     @property
     def is_ordered(self) -> bool:
@@ -141,10 +147,22 @@ class Registry:
         """The handler of that name in this version of the code."""
         return self._handlers.get(name)
 
-    @property
-    def handlers(self) -> list[Handler]:
-        """All handlers, in the order in which they were registered."""
-        return list(self._handlers.values())
+    def names(self) -> list[str]:
+        """The names of the handlers, in the order in which they were registered."""
+        return list(self._handlers)
+
+    def remove(self, name: str) -> bool:
+        """Forget the handler of this name; whether there was one."""
+        self._ordered = [pattern for pattern in self._ordered if pattern.handler != name]
+        return self._handlers.pop(name, None) is not None
+
+    def misspelt(self) -> Iterator[tuple[Handler, str, str]]:
+        """The handlers' patterns that nothing of Truto's matches, each with what was probably meant."""
+        names = {*EVENT_TYPES, *(f"{family}:*" for family in EVENT_FAMILIES)}
+        for handler in self._handlers.values():
+            for pattern in handler.patterns if handler.source in (None, "truto") else ():
+                if meant := misspelt(pattern, names):
+                    yield handler, pattern, meant
 
     def __len__(self) -> int:
         return len(self._handlers)
@@ -188,7 +206,7 @@ def _check_patterns(patterns: tuple[object, ...]) -> None:
         raise ConfigError('@on needs at least one event type: @on("integrated_account:active")')
     for pattern in patterns:
         if not isinstance(pattern, str):  # `@on` without parentheses hands over the function
-            raise ConfigError(f'{pattern!r} is not a pattern: write @on("integrated_account:active")')
+            raise ConfigError(f'{_spoken(pattern)} is not a pattern: write @on("integrated_account:active")')
         stem = pattern.removesuffix("*")
         if "*" in stem or (pattern != "*" and pattern.endswith("*") and not stem.endswith(":")) or not pattern:
             raise ConfigError(f"{pattern!r} is not a pattern: use an exact name, `entity:*` or `*`")
@@ -196,12 +214,17 @@ def _check_patterns(patterns: tuple[object, ...]) -> None:
 
 def _name(function: HandlerFunction) -> str:
     if not inspect.iscoroutinefunction(function) or not hasattr(function, "__qualname__"):
-        raise ConfigError(f"{function!r} must be `async def handler(event, ctx)`")
+        raise ConfigError(f"{_spoken(function)} must be `async def handler(event, ctx)`")
     try:
         inspect.signature(function).bind(None, None)
     except TypeError:
         raise ConfigError(f"{function.__qualname__} must take exactly two arguments: event and ctx") from None
     return f"{function.__module__}.{function.__qualname__}"
+
+
+def _spoken(thing: object) -> str:
+    """How a person calls *thing*: by its name where it has one."""
+    return getattr(thing, "__qualname__", None) or repr(thing)
 
 
 registry = Registry()

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "workflows": {"worker", "events", "truto"},
     "handlers": {"workflows", "worker", "events", "truto"},
     "sandbox": {"truto"},
+    "truto_worker": {"cli"},
     "cli": {"ingress", "handlers", "workflows", "sandbox", "worker", "events", "truto"},
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.dev import FOLDER
+from cli.dev_folder import FOLDER
 from events import End, Store
 from events.embedded import EmbeddedRedis
 from tests.integration.cli.commands import Commands

@@ -31,7 +31,7 @@ class Service:
     def __init__(self, processes: Processes, redis_url: str) -> None:
         self.port, self.sandbox_port = free_port(), free_port()
         self.redis_url = redis_url
-        self.environment = dev_environment(redis_url, SECRET, self.port, self.sandbox_port)
+        self.environment = {**dev_environment(redis_url, SECRET, self.port, self.sandbox_port), "LOG_FORMAT": "json"}
         self.ingress_url = f"http://127.0.0.1:{self.port}"
         self.sandbox_url = f"http://127.0.0.1:{self.sandbox_port}"
         webhook = f"{self.ingress_url}/webhooks/truto"

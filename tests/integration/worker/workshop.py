@@ -18,6 +18,7 @@ from events.queue import Queue
 from truto import AsyncTruto, sample_event
 from worker import Backoff, Context
 from worker.cause import Describer
+from worker.development import Development
 from worker.dispatch import Dispatcher
 from worker.engine import Engine
 from worker.notify import Notifier
@@ -62,7 +63,15 @@ async def working(
     """A running worker; on the way out it is stopped, and what still runs is released."""
     client = truto or AsyncTruto(token="sandbox-token", transport=plain())
     notify = notifier or Notifier(transport=plain())
-    dispatcher = Dispatcher(store, registry, client, notify, policy, describer or Describer(), suggest)
+    dispatcher = Dispatcher(
+        store,
+        registry,
+        client,
+        notify,
+        policy,
+        describer or Describer(),
+        Development("handlers", set) if suggest else None,
+    )
     engine = Engine(
         store,
         dispatcher.dispatch,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from cli.sandbox import default_link_token_url
+from cli.settings import misspelt_settings
 from tests.unit.cli.conftest import Put, Run
 from truto import EVENT_TYPES
 
@@ -125,3 +129,107 @@ def test_the_link_token_route_is_looked_for_beside_the_webhook_s(webhook_url: st
 def test_the_project_is_not_left_in_the_environment() -> None:
     """The tests above must not depend on what a developer has exported."""
     assert "REDIS_URL" not in os.environ
+
+
+def test_the_version_is_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"truto-worker {metadata.version('truto-worker')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heading"),
+    [
+        (["worker"], "truto-worker cannot start:"),
+        (["send", "test"], "truto-worker send failed:"),
+        (["sources", "check"], "truto-worker sources check failed:"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_only_a_command_that_starts_something_cannot_start(
+    run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str], heading: str
+) -> None:
+    assert run(*arguments) == 2
+    assert capsys.readouterr().err.startswith(heading)
+
+
+@pytest.fixture
+def env_file(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``.env`` in the working directory; what it sets is unset afterwards."""
+    monkeypatch.setenv("REDIS_URL", "")
+    monkeypatch.delenv("REDIS_URL")
+    return elsewhere / ".env"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["ingress"], ["worker"], ["events"], ["dead-letters"], ["replay", "--all"]], ids=" ".join
+)
+def test_every_command_reads_the_env_file_of_its_folder(
+    env_file: Path, run: Run, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    env_file.write_text("REDIS_URL=nonsense://from-the-file\n")
+    assert run(*arguments) == 2
+    assert "REDIS_URL: " in capsys.readouterr().err
+
+
+def test_the_environment_wins_over_the_env_file(
+    env_file: Path, put: Put, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env_file.write_text("REDIS_URL=nonsense://from-the-file\n")
+    put({"REDIS_URL": "redis://127.0.0.1:1"})
+    assert run("events") == 1
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_an_env_file_that_is_no_text_is_named(env_file: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    env_file.write_bytes(b"REDIS_URL=\xff\xfe")
+    assert run("events") == 2
+    assert f"{env_file} cannot be read" in capsys.readouterr().err
+
+
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put({"REDIS_URI": "redis://127.0.0.1:1"})
+    assert run("worker") == 2
+    assert "REDIS_URI is set, and is no setting; did you mean REDIS_URL?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("WORKER_CONCURENCY", "WORKER_CONCURRENCY"), ("TRUTO_API_KEY", "TRUTO_API_TOKEN"), ("SYNC_JOB", "SYNC_JOBS")],
+)
+def test_a_name_that_is_nearly_a_setting_is_found(name: str, meant: str) -> None:
+    assert misspelt_settings({name: "5"}) == {name: meant}
+
+
+@pytest.mark.parametrize("name", ["HOSTNAME", "PATH", "PORTAL", "SPOOL", "TRUTO_SOMETHING_OF_ONES_OWN"])
+def test_the_names_of_other_programs_are_left_alone(name: str) -> None:
+    assert misspelt_settings({name: "5"}) == {}
+
+
+def test_a_port_in_use_stops_the_sandbox_with_code_2_and_the_option_that_helps(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = str(somebody.getsockname()[1])
+        assert run("sandbox", "--port", port) == 2
+    assert f"port {port} is in use by another process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["dev"])
+def test_a_command_without_its_extra_says_how_to_install_it(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    assert run(command) == 2
+    assert "pip install 'truto-worker[dev]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ['"token of truto"', "'token of truto'"])
+@pytest.mark.parametrize("command", [["send", "test"], ["sandbox"]], ids=" ".join)
+def test_a_secret_in_quotes_is_told_by_every_command(
+    put: Put, run: Run, capsys: pytest.CaptureFixture[str], command: list[str], value: str
+) -> None:
+    put({"TRUTO_WEBHOOK_SECRET": value})
+    assert run(*command) == 2
+    assert "TRUTO_WEBHOOK_SECRET: is in quotes" in capsys.readouterr().err

@@ -7,8 +7,9 @@ from textwrap import dedent
 
 import pytest
 
+from tests.unit.worker.samples import an_event
 from worker import ConfigError
-from worker.loading import load_handlers
+from worker.loading import BUILT_IN_FOLDER, handler_folders, load_handlers, own_package
 from worker.registry import registry
 
 Write = Callable[[str, str], None]
@@ -24,7 +25,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if name.startswith("team"):
+        if name.startswith(("team", "handlers")):
             del sys.modules[name]
 
 
@@ -147,3 +148,107 @@ def test_handlers_in_a_folder_without_init_are_loaded_where_nothing_hides_them(w
 def test_a_folder_of_the_same_name_without_modules_is_nobody_s_handlers(write: Write) -> None:
     write("team9/notes.txt", "")
     assert load_handlers(["team9"]) == ["team9", "team9.ours"]
+
+
+BOOKED = """
+    from worker import on
+
+    @on("booking:made")
+    async def book(event, ctx): ...
+"""
+
+
+@pytest.fixture
+def _built_in_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in handlers as if nobody had imported them."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "handlers"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+@pytest.mark.parametrize("init", [True, False], ids=["with-init", "without-init"])
+def test_a_folder_of_handlers_is_loaded_beside_the_built_in_ones(write: Write, *, init: bool) -> None:
+    write("handlers/booking.py", BOOKED)
+    if init:
+        write("handlers/__init__.py", "")
+    load_handlers(["handlers"])
+    assert "handlers.booking.book" in registry.names()
+    assert "handlers.integrated_account.start_first_sync" in registry.names()
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+def test_a_module_of_ones_own_takes_the_place_of_the_built_in_one_of_its_name(write: Write) -> None:
+    write("handlers/record.py", BOOKED)
+    load_handlers(["handlers"])
+    assert "handlers.record.book" in registry.names()
+    assert "handlers.record.read_record" not in registry.names()
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+def test_own_packages_come_beside_the_built_in_one(write: Write) -> None:
+    write("team10/booking.py", BOOKED)
+    load_handlers(["handlers", "team10"])
+    assert {"team10.booking.book", "handlers.record.read_record"} <= set(registry.names())
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+@pytest.mark.parametrize("off", ["-handlers.record", "-handlers.record.read_record", " - handlers.record"])
+def test_a_built_in_handler_is_switched_off_by_name(off: str) -> None:
+    load_handlers(["handlers", off])
+    assert "handlers.record.read_record" not in registry.names()
+    assert "handlers.integrated_account.start_first_sync" in registry.names()
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+def test_a_module_that_is_switched_off_ignores_no_events(write: Write) -> None:
+    load_handlers(["handlers", "-handlers.sync_job_run"])
+    assert not registry.ignores(an_event("sync_job_run:created"))
+
+
+@pytest.mark.usefixtures("_built_in_anew")
+def test_what_cannot_be_switched_off_is_named_with_what_was_meant() -> None:
+    with pytest.raises(
+        ConfigError, match=r"no handlers\.record\.red_record to switch off; did you mean handlers\.record\.r"
+    ):
+        load_handlers(["handlers", "-handlers.record.red_record"])
+
+
+def test_a_folder_below_a_folder_of_handlers_needs_no_init(write: Write) -> None:
+    write("team11/crm/contacts.py", HANDLER)
+    assert load_handlers(["team11"]) == ["team11", "team11.crm", "team11.crm.contacts"]
+
+
+def test_a_missing_variable_of_the_environment_is_named_with_its_line(write: Write) -> None:
+    write("team12/booking.py", "import os\n\nURL = os.environ['BOOKING_URL']")
+    with pytest.raises(ConfigError) as caught:
+        load_handlers(["team12"])
+    assert "the environment has no BOOKING_URL (team12/booking.py, line 3)" in str(caught.value)
+
+
+def test_an_error_at_import_names_the_line_of_the_teams_code(write: Write) -> None:
+    write("team13/booking.py", "import json\n\njson.loads('{')")
+    with pytest.raises(ConfigError, match=r"JSONDecodeError: .* \(team13/booking\.py, line 3\)"):
+        load_handlers(["team13"])
+
+
+def test_a_teams_package_that_ours_hides_is_named(write: Write, tmp_path: Path) -> None:
+    write("events/__init__.py")
+    write("events/booking.py")
+    write("team14.py", "from events.booking import Booking")
+    with pytest.raises(ConfigError, match=f"hides your {tmp_path / 'events'}: rename yours"):
+        load_handlers(["team14"])
+
+
+def test_the_watched_folders_are_those_from_which_handlers_are_loaded(write: Write, tmp_path: Path) -> None:
+    write("handlers/booking.py")
+    write("team15.py")
+    assert handler_folders(["handlers", " no_such_package", "team15", "-handlers.record"]) == [
+        str(tmp_path / "handlers"),
+        str(BUILT_IN_FOLDER),
+        str(tmp_path / "team15.py"),
+    ]
+
+
+def test_a_new_handler_belongs_into_the_first_package_of_ones_own() -> None:
+    assert own_package(["handlers", "acme"]) == "acme"
+    assert own_package(["handlers"]) == "handlers"

@@ -176,3 +176,36 @@ def test_clearing_forgets_handlers_and_ignored_types(registry: Registry) -> None
     assert len(registry) == 0
     assert not registry.ignores(an_event("a:c"))
     registry.on("a:b")(handle)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("integrated_acount:active", "integrated_account:active"),
+        ("sync_jobs_run:*", "sync_job_run:*"),
+        ("record:create", "record:created"),
+    ],
+)
+def test_a_pattern_that_is_nearly_an_event_of_truto_is_told(registry: Registry, pattern: str, meant: str) -> None:
+    registry.on(pattern)(handle)
+    assert [found[1:] for found in registry.misspelt()] == [(pattern, meant)]
+
+
+@pytest.mark.parametrize("pattern", ["record:created", "record:*", "*", "booking:made", "record:archived"])
+def test_a_pattern_of_its_own_is_no_misspelling(registry: Registry, pattern: str) -> None:
+    registry.on(pattern)(handle)
+    assert list(registry.misspelt()) == []
+
+
+def test_the_names_of_other_senders_are_their_own(registry: Registry) -> None:
+    registry.on("record:create", source="erp")(handle)
+    assert list(registry.misspelt()) == []
+
+
+def test_a_message_names_a_function_as_a_person_would(registry: Registry) -> None:
+    def plain(event: object, ctx: object) -> None: ...
+
+    with pytest.raises(ConfigError) as caught:
+        registry.on("a:b")(plain)  # type: ignore[arg-type]  # that is what is refused
+    assert "plain must be `async def" in str(caught.value)
+    assert " at 0x" not in str(caught.value)

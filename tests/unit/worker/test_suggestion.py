@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.worker.samples import an_event
 from truto import EVENT_TYPES
 from worker.registry import registry
-from worker.suggestion import suggest_handler
+from worker.suggestion import free_module, suggest_handler
+
+FILE = "handlers/booking.py"
 
 PRINTABLE = st.text(st.characters().filter(str.isprintable), min_size=1, max_size=256)
 """What the ingress lets through as an event's name."""
@@ -34,39 +36,40 @@ def pasted(source: str) -> None:
 
 @pytest.mark.parametrize("event_type", sorted(EVENT_TYPES))
 def test_the_suggestion_for_a_known_type_wants_that_type(event_type: str) -> None:
-    pasted(suggest_handler(an_event(event_type)))
+    pasted(suggest_handler(an_event(event_type), FILE))
     assert len(registry.matching(an_event(event_type))) == 1
 
 
 @given(event_type=PRINTABLE | st.builds("{}:{}".format, NAMES, NAMES))
 def test_the_suggestion_for_any_type_compiles_and_wants_that_type(event_type: str) -> None:
-    pasted(suggest_handler(an_event(event_type)))
+    pasted(suggest_handler(an_event(event_type), FILE))
     assert len(registry.matching(an_event(event_type))) == 1
 
 
 @given(payload=st.dictionaries(st.text(), st.none(), max_size=30))
 def test_no_field_name_breaks_out_of_the_comment(payload: dict[str, Any]) -> None:
-    source = suggest_handler(an_event(payload=payload))
+    source = suggest_handler(an_event(payload=payload), FILE)
     pasted(source)
-    assert len(source.splitlines()) == 9
+    assert all(line.startswith("    #") for line in source.splitlines()[7:-1])
+    assert len(source.splitlines()) < 30
     assert source.replace("\n", "").isprintable()
 
 
 def test_a_suggestion_names_its_file_and_the_payloads_fields_but_no_values() -> None:
-    source = suggest_handler(an_event("sync_job_run:record", payload={"records": ["s3cret"], "meta": {}}))
-    assert source.startswith("# handlers/sync_job_run.py\n")
+    source = suggest_handler(an_event("sync_job_run:record", payload={"records": ["s3cret"], "meta": {}}), FILE)
+    assert source.startswith("# handlers/booking.py\n")
     assert "async def record(" in source
     assert "holds: meta, records\n" in source
     assert "s3cret" not in source
 
 
 def test_a_payload_without_fields_is_said_to_have_none() -> None:
-    assert "holds: no fields" in suggest_handler(an_event(payload={}))
+    assert "holds: no fields" in suggest_handler(an_event(payload={}), FILE)
 
 
 def test_a_payload_of_endless_names_makes_a_short_suggestion() -> None:
     payload = {f"{number}" + "x" * 10_000: 1 for number in range(100)}
-    assert len(suggest_handler(an_event(payload=payload))) < 5_000
+    assert len(suggest_handler(an_event(payload=payload), FILE)) < 5_000
 
 
 @pytest.mark.parametrize(
@@ -76,16 +79,32 @@ def test_a_payload_of_endless_names_makes_a_short_suggestion() -> None:
         ("push", "push.py", "received"),
         ("::", "event.py", "received"),
         ("mail:return", "mail.py", "on_return"),
-        ("class:on", "class.py", "on_on"),
+        ("class:on", "event_class.py", "on_on"),
     ],
 )
 def test_names_are_made_fit_for_python(event_type: str, file: str, function: str) -> None:
-    source = suggest_handler(an_event(event_type))
-    assert source.startswith(f"# handlers/{file}\n")
+    assert free_module(event_type, set()) == file.removesuffix(".py")
+    source = suggest_handler(an_event(event_type), FILE)
     assert f"async def {function}(" in source
     assert "handlers.pasted" not in sys.modules
 
 
 @pytest.mark.parametrize(("event_type", "pattern"), [("a:b*", "a:*"), ("a:*", "a:*"), ("a*:b", "*"), ("a*", "*")])
 def test_a_type_with_a_star_in_it_is_asked_for_by_the_narrowest_pattern(event_type: str, pattern: str) -> None:
-    assert f'@on("{pattern}")' in suggest_handler(an_event(event_type))
+    assert f'@on("{pattern}")' in suggest_handler(an_event(event_type), FILE)
+
+
+def test_a_suggested_module_is_named_after_the_entity() -> None:
+    assert free_module("booking:created", set()) == "booking"
+
+
+def test_a_suggested_module_never_takes_the_name_of_one_that_is_there() -> None:
+    assert free_module("record:meta", {"record"}) == "record_meta"
+    assert free_module("record:meta", {"record", "record_meta"}) == "record_meta_2"
+
+
+@given(event_type=PRINTABLE)
+def test_a_suggested_module_has_a_name_that_can_be_imported(event_type: str) -> None:
+    name = free_module(event_type, {"event"})
+    assert name.isidentifier()
+    assert not keyword.iskeyword(name)

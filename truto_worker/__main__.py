@@ -1,0 +1,5 @@
+"""``python -m truto_worker``."""
+
+from truto_worker import main
+
+main()
