@@ -100,7 +100,8 @@ def test_an_unwanted_event_prints_a_handler_and_runs_when_it_is_saved(dev: Dev) 
 def test_a_port_in_use_is_told_with_the_option_that_helps(tmp_path: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = str(somebody.getsockname()[1])
-        ran = run_dev(tmp_path, option, port)
+        ports = {"--port": str(free_port()), "--sandbox-port": str(free_port()), option: port}
+        ran = run_dev(tmp_path, *(word for pair in ports.items() for word in pair))
     assert ran.returncode == 2
     assert f"port {port} is in use by another process: end that one, or choose another with {option}" in ran.stderr
 
