@@ -90,6 +90,7 @@ def create_app(config: SandboxConfig) -> Starlette:
         exception_handlers=_ANSWERS,
         lifespan=lifespan,
     )
+    app.state.sandbox = state
     app.router.redirect_slashes = False  # a redirect would be an answer outside of Truto's envelope
     return app
 

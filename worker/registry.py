@@ -147,6 +147,17 @@ class Registry:
         """The handler of that name in this version of the code."""
         return self._handlers.get(name)
 
+    def copy(self) -> Registry:
+        """A registry with the same handlers, to which more can be added."""
+        other = Registry()
+        other._handlers, other._ignored, other._ordered = {**self._handlers}, [*self._ignored], [*self._ordered]
+        return other
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """All handlers, in the order in which they were registered."""
+        return list(self._handlers.values())
+
     def names(self) -> list[str]:
         """The names of the handlers, in the order in which they were registered."""
         return list(self._handlers)

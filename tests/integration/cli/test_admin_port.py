@@ -15,8 +15,8 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from cli.listening import listen_for_operators
 from cli.processes import Process, Processes
-from cli.serving import _listen_for_operators
 from cli.settings import IngressSettings
 from events import ConfigError
 from events.embedded import EmbeddedRedis
@@ -121,7 +121,7 @@ def test_deliveries_come_before_figures_where_port_is_the_default_of_the_admin_p
     monkeypatch.delenv("ADMIN_PORT", raising=False)
     settings = IngressSettings(redis_url="redis://localhost", truto_webhook_secret=SECRET, port=8001)
     with capture_logs() as logs:
-        assert _listen_for_operators(settings) is None
+        assert listen_for_operators(settings) is None
     assert [line["event"] for line in logs] == ["admin_port_taken"]
     assert "PORT" in logs[0]["reason"]
 
@@ -129,4 +129,4 @@ def test_deliveries_come_before_figures_where_port_is_the_default_of_the_admin_p
 def test_deliveries_and_figures_cannot_be_asked_to_share_a_port() -> None:
     settings = IngressSettings(redis_url="redis://x", truto_webhook_secret=SECRET, port=9000, admin_port=9000)
     with pytest.raises(ConfigError, match=r"ADMIN_PORT: cannot listen on 127\.0\.0\.1:9000; .*PORT"):
-        _listen_for_operators(settings)
+        listen_for_operators(settings)

@@ -232,16 +232,16 @@ def test_an_error_at_import_names_the_line_of_the_teams_code(write: Write) -> No
 
 
 def test_a_teams_package_that_ours_hides_is_named(write: Write, tmp_path: Path) -> None:
-    write("events/__init__.py")
-    write("events/booking.py")
+    write("events/__init__.py", "")
+    write("events/booking.py", "")
     write("team14.py", "from events.booking import Booking")
     with pytest.raises(ConfigError, match=f"hides your {tmp_path / 'events'}: rename yours"):
         load_handlers(["team14"])
 
 
 def test_the_watched_folders_are_those_from_which_handlers_are_loaded(write: Write, tmp_path: Path) -> None:
-    write("handlers/booking.py")
-    write("team15.py")
+    write("handlers/booking.py", "")
+    write("team15.py", "")
     assert handler_folders(["handlers", " no_such_package", "team15", "-handlers.record"]) == [
         str(tmp_path / "handlers"),
         str(BUILT_IN_FOLDER),
