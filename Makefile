@@ -36,6 +36,7 @@ check: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m ingress.sources.documenting docs/presets.md
+	$(BIN)/python -m tests.unit.truto.integration.coverage docs/integration-coverage.md
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.integration_commands import integrations
 from cli.options import Json, SourcesPath
 from cli.source_commands import sources
 from cli.workflow_commands import workflows
@@ -298,6 +299,7 @@ def _selection(
 
 app.add_typer(sources, name="sources", no_args_is_help=True)
 app.add_typer(workflows, name="workflows", no_args_is_help=True)
+app.add_typer(integrations, name="integrations", no_args_is_help=True)
 
 
 @app.callback(invoke_without_command=True)

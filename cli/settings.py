@@ -289,6 +289,23 @@ class WorkerSettings(StoreSettings):
         return value
 
 
+class IntegrationSettings(ProcessSettings):
+    """What runs integrations: ``truto-worker integrations`` and ``sandbox --integration``."""
+
+    integrations_http_allow: Annotated[tuple[str, ...], NoDecode] = ()
+
+    _split_list = field_validator("integrations_http_allow", mode="before")(_split)
+
+    @field_validator("integrations_http_allow")
+    @classmethod
+    def _names_places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            from truto.network import Allowed
+
+            Allowed.parse(value)
+        return value
+
+
 class SenderSettings(ProcessSettings):
     """``truto-worker send``: the secret to sign with."""
 
@@ -300,7 +317,7 @@ class SenderSettings(ProcessSettings):
         return self.truto_webhook_secret.split(",")[0].strip() or None
 
 
-class SandboxSettings(SenderSettings):
+class SandboxSettings(SenderSettings, IntegrationSettings):
     """``truto-worker sandbox``."""
 
     log_format: Literal["json", "console", "brief"] = "console"
@@ -328,7 +345,7 @@ _SETTINGS_OF_HANDLERS = ("SYNC_JOBS",)
 
 def misspelt_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The names in *environ* that are nearly those of settings, each with the setting that was probably meant."""
-    kinds = (IngressSettings, WorkerSettings, KeySettings)
+    kinds = (IngressSettings, WorkerSettings, KeySettings, IntegrationSettings)
     known = [*_SETTINGS_OF_HANDLERS, *(name.upper() for kind in kinds for name in kind.model_fields)]
     found = {name: misspelt(name, known) for name in environ}
     return {name: meant for name, meant in found.items() if meant and meant not in environ}

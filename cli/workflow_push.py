@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import re
-import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr
-
+from cli.calling import with_truto
 from cli.printing import print_json, printable
-from cli.settings import DEFAULT_WORKFLOWS, ProcessSettings, read_settings
+from cli.settings import DEFAULT_WORKFLOWS
 from cli.workflows import read_files
 from events import ConfigError
-from truto import ApiError, AsyncTruto, TrutoError, Workflow
+from truto import AsyncTruto, Workflow
 from truto.documents import document_paths, write_document
 from truto.workflows import BadWorkflow, Definition, read_definition, truto_refusals
 from workflows.definitions import WorkflowFile
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _COMPARED = ("trigger_name", "label", "config")
-
-
-class ApiSettings(ProcessSettings):
-    """What a command that calls Truto reads."""
-
-    truto_api_token: SecretStr = Field(description="the API token of your Truto environment")
-    truto_api_url: str = "https://api.truto.one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +65,7 @@ def push_workflows(paths: list[Path], *, dry_run: bool, as_json: bool) -> int:
         _print_plan(rows, as_json=as_json, dry_run=dry_run, nameless=nameless)
         return 0
 
-    return _with_truto(push)
+    return with_truto(push)
 
 
 def _refuse_ours(files: Sequence[WorkflowFile]) -> None:
@@ -120,7 +110,7 @@ def diff_workflows(paths: list[Path], *, as_json: bool) -> int:
                 print(f"only in Truto: {printable(row.id)} {printable(_document(row).get('label') or '')}")
         return int(bool(only_there) or any(pair.action != "unchanged" for pair in pairs))
 
-    return _with_truto(diff)
+    return with_truto(diff)
 
 
 def pull_workflows(folder: Path | None, *, force: bool, as_json: bool) -> int:
@@ -141,7 +131,7 @@ def pull_workflows(folder: Path | None, *, force: bool, as_json: bool) -> int:
                 print(f"{row['action']:<10} {printable(row['file'])}  {printable(row.get('why', ''))}")
         return int(any(row["action"] in ("kept", "refused") for row in rows))
 
-    return _with_truto(pull)
+    return with_truto(pull)
 
 
 def _ids_in(folder: Path) -> dict[str, Path]:
@@ -218,21 +208,3 @@ def _compared(document: dict[str, Any]) -> dict[str, Any]:
     except BadWorkflow:
         plain = document
     return {key: plain[key] for key in ("trigger_name", "config") if key in plain}
-
-
-def _with_truto(work: Callable[[AsyncTruto], Awaitable[int]]) -> int:
-    settings = read_settings(ApiSettings)
-
-    async def run() -> int:
-        async with AsyncTruto(
-            token=settings.truto_api_token.get_secret_value(), base_url=settings.truto_api_url
-        ) as truto:
-            try:
-                return await work(truto)
-            except TrutoError as exc:
-                print(f"Truto did not do it: {printable(exc, 500)}", file=sys.stderr)
-                for line in exc.failures if isinstance(exc, ApiError) else ():
-                    print(f"  - {printable(line, 500)}", file=sys.stderr)
-                return 1
-
-    return asyncio.run(run())

@@ -156,7 +156,7 @@ def _fault(error: dict[str, Any]) -> DefinitionFault:
         if keys and keys[-1] in _DISCRIMINATED and key not in ("config", "format"):
             continue  # the tag of a union
         keys.append(key)
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should ", "must ")
     reason = {"missing": "is missing", "union_tag_not_found": "needs a `format`"}.get(error["type"], message)
     if error["type"] == "union_tag_invalid":
         reason = f"has an unknown `format`; known are {error['ctx']['expected_tags']}"

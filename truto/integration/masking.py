@@ -13,7 +13,11 @@ from truto.integration.rendering import is_secret_header
 
 MASK = "[secret]"
 
-_NAME = re.compile(r"(?i)secret|token$|^token|passw|api_?-?key|credential|authorization|private_?key|assertion")
+# Tokens of pages are none: they are shown, and a recording is played with them.
+_NAME = re.compile(
+    r"(?i)secret|passw|api_?-?key|credential|authorization|private_?key|assertion|^token$|"
+    r"(access|refresh|id|auth|bearer|session|api|client|user|bot|app|oauth|security|csrf)_?-?token$"
+)
 # Shorter values occur in any text, so that they would tell more as holes than as letters.
 _SHORTEST = 4
 

@@ -23,7 +23,9 @@ _LITERAL_SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _SEGMENT = "~:@!$&'()*+,;="
 _PATH = f"/%{_SEGMENT}"
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_SECRET_HEADER = re.compile(r"(?i)authorization|cookie|token|secret|api-?key|password|signature")
+_SECRET_HEADER = re.compile(
+    r"(?i)authorization|cookie|secret|api-?key|password|signature|^(?!.*(?:page|next|cursor|continuation)).*token"
+)
 
 Scope = Mapping[str, Any]
 

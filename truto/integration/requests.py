@@ -23,7 +23,7 @@ from truto.integration.rendering import (
     render_path,
     split_query,
 )
-from truto.placeholders import NO_VALUE
+from truto.placeholders import NO_VALUE, PLACEHOLDER
 
 USER_AGENT = "truto-worker"
 DEFAULT_ARRAYS: ArrayFormat = "repeat"
@@ -118,13 +118,21 @@ def build_draft(config: Config, method: Method, wish: Wish, scope: Scope, at: st
         verb=method.method,
         origin=origin,
         path=f"{prefix}/{rest.lstrip('/')}" if rest else prefix,
-        query={**rendered, **wish.query} if not method.add_query_to_body else rendered,
+        query=rendered if method.add_query_to_body else {**rendered, **_unused(wish.query, written)},
         headers=headers,
         body=body,
         body_format=method.body_format,
         body_format_config=method.body_format_config,
         arrays=method.query_array_format or config.query_array_format or DEFAULT_ARRAYS,
     )
+
+
+def _unused(query: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The caller's query without what the path has taken of it: many products refuse a parameter they do not know."""
+    taken = {
+        name for text in PLACEHOLDER.findall(path) for name in re.findall(r"(?:^|[|\s])query\.([A-Za-z0-9_-]+)", text)
+    }
+    return {name: value for name, value in query.items() if name not in taken}
 
 
 def _base(config: Config, method: Method, path: str, scope: Scope, at: str) -> tuple[str, str]:

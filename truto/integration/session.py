@@ -17,6 +17,7 @@ from truto.integration.accounts import Account, credentials_of, scope_of, secret
 from truto.integration.actions import connect_account, run_action
 from truto.integration.answers import NO_RATE, RateState, Verdict, as_records, find_result, judge, read_reply
 from truto.integration.authorizing import Authorized, authorization_of, authorize, read_fields
+from truto.integration.cassettes import TOKEN_SERVER
 from truto.integration.definition import Config, Method
 from truto.integration.expressions import evaluate
 from truto.integration.loading import Integration
@@ -93,6 +94,7 @@ class Session:
         self._wait_seconds = wait_seconds
         self._trace = trace
         self._masker: tuple[Mapping[str, Any], Masker] | None = None
+        self._secrets: frozenset[str] = frozenset()
         self._tokens: Tokens | None = None
         credentials = credentials_of(self.config, account)
         if credentials is not None and Tokens.are_used(credentials):
@@ -268,8 +270,8 @@ class Session:
         request = encode(draft, await self._xml(draft, at))
         authorized = await authorize(request, self.config, method, self.account, scope, at, self.tell)
         answer = await self._send(authorized, self._origins(scope) | {origin_of(origin)}, method, at)
+        self._tell_answer(answer)
         reply = await read_reply(answer, method, at, self.tell)
-        self._tell_answer(reply, answer)
         verdict = await judge(reply, request, self.config, method, scope, at, self.tell)
         return _Exchange(draft, request, reply, verdict, scope)
 
@@ -294,7 +296,7 @@ class Session:
         self._tell_request(Authorized(request, frozenset({"authorization"})))
         answer = await self._wire.send(request, frozenset({origin_of(request.url)}))
         # Tokens are in it: what is told is that it came.
-        self.tell({"answer": {"status": answer.status, "from": "the token server"}})
+        self.tell({"answer": {"status": answer.status, "from": TOKEN_SERVER}})
         return answer
 
     async def _refresh_by_action(self) -> None:
@@ -309,14 +311,14 @@ class Session:
 
     @property
     def masker(self) -> Masker:
-        """Takes the account's secrets out of what is shown; follows the context as it changes."""
+        """Takes the account's secrets out of what is shown; those that it had before as well."""
         if self._masker is None or self._masker[0] is not self.account.context:
             authorizations = [self.config.authorization]
             authorizations += [m.authorization for each in self.config.resources.values() for m in each.values()]
             default, _ = authorization_of(self.config, Method(path=""), self.account, "")
             fields = frozenset[str]().union(*map(read_fields, [*authorizations, default]))
-            known = secrets_of(self.config, self.account, fields)
-            self._masker = (self.account.context, Masker(known))
+            self._secrets |= secrets_of(self.config, self.account, fields)
+            self._masker = (self.account.context, Masker(self._secrets))
         return self._masker[1]
 
     def tell(self, entry: TraceEntry) -> None:
@@ -336,11 +338,11 @@ class Session:
         }
         self._trace({"request": {name: value for name, value in shown.items() if value is not None}})
 
-    def _tell_answer(self, reply: Reply, answer: Answer) -> None:
+    def _tell_answer(self, answer: Answer) -> None:
         if self._trace is None:
             return
-        headers = self.masker.headers(answer.headers)
-        self._trace({"answer": {"status": reply.status, "headers": headers, "body": self.masker.value(reply.data)}})
+        body = self.masker.value(_shown(answer.content))
+        self._trace({"answer": {"status": answer.status, "headers": self.masker.headers(answer.headers), "body": body}})
 
 
 class _Loop:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from events import Store
-from sandbox import SandboxConfig, create_app
 from tests.integration.cli.commands import Commands
 from tests.integration.worker.workflow_shop import Shop, flow, run_ends, say
 from tests.integration.worker.workshop import delivered, working
@@ -42,22 +39,6 @@ def workflows(tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatc
     folder.mkdir()
     (folder / "first.json").write_text(json.dumps(PLAIN))
     return folder
-
-
-@pytest.fixture
-def truto(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A sandbox in a thread, since commands have a loop of their own."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(SandboxConfig()), host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    monkeypatch.setenv("TRUTO_API_TOKEN", "sandbox-token")
-    monkeypatch.setenv("TRUTO_API_URL", f"http://127.0.0.1:{port}")
-    while not server.started:
-        thread.join(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
 
 
 def test_check_tells_what_each_is_and_where_it_can_run(commands: Commands, workflows: Path) -> None:

@@ -78,7 +78,7 @@ async def test_only_an_object_goes_into_the_context() -> None:
         await acted(steps({"type": "transform", "config": "1"}, {"type": "update_context"}))
 
 
-@pytest.mark.schema("step.form", "credentials.config.fields.required", "action.post_connect_user_form")
+@pytest.mark.schema("step.form", "action.post_connect_user_form")
 async def test_a_form_checks_what_was_filled_in() -> None:
     form = {"type": "form", "config": {"fields": [{"name": "site", "required": True, "transform": "lowercase"}]}}
     result, account, _ = await acted(steps(form, {"type": "update_context"}), Wish(body={"site": "ACME", "other": 1}))

@@ -232,3 +232,8 @@ async def test_an_account_may_override_the_integration() -> None:
         async with opened(config({}, base_url="https://never.example"), account=account) as session:
             await session.call("things", "go")
         assert upstream.last.headers["x-mine"] == "1"
+
+
+async def test_what_the_path_takes_of_the_query_is_not_sent_twice() -> None:
+    request = await sent({"path": "/sets/{{query.set?:all}}/things"}, Wish(query={"set": "s/1", "other": "o"}))
+    assert request.target == "/sets/s%2F1/things?other=o"

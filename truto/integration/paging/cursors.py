@@ -57,7 +57,7 @@ class Cursors:
             except ValueError:
                 raise RequestRefused("a link is not a URL", at=self._at) from None
             path, query = parts.path, read_query(parts.query)
-        draft.query = {**draft.query, **query}
+        draft.query = query
         if self._config.include_path and path:
             _, draft.path, _ = split_url(f"{draft.origin}/{path.lstrip('/')}")
 

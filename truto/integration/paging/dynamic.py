@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from truto.integration.paging.base import Follow, Reply, Turn
 from truto.integration.rendering import Scope, checked_header
 from truto.integration.requests import NO_BODY, Draft
 
+_JSON = re.compile(r"[\[{\"0-9-]|true$|false$|null$")
 _CURSOR_NAMES = ("next_cursor", "cursor")
 _LOOP_NAMES = ("is_loop", "loop_detected")
 
@@ -69,8 +71,9 @@ class Dynamic:
 
 
 def encode_cursor(value: Any) -> str:
-    """A cursor for the caller: base64 of its text, or of JSON."""
-    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value)
+    """A cursor for the caller: base64 of its text, or of JSON where it is no text or could be taken for JSON."""
+    plain = isinstance(value, str) and not _JSON.match(value)
+    text = value.encode("utf-8", "surrogatepass") if plain else orjson.dumps(value)
     return base64.b64encode(text).decode()
 
 
@@ -78,14 +81,9 @@ def decode_cursor(cursor: str, at: str) -> Any:
     """The cursor as it was found. Raises :class:`IntegrationFailed` for one that this list has not given."""
     try:
         text = base64.b64decode(cursor, validate=True).decode()
+        return orjson.loads(text) if _JSON.match(text) else text
     except (binascii.Error, ValueError):
         raise IntegrationFailed("the cursor is none of this list: begin again without one", at=at) from None
-    if text[:1] in ("{", "[") or text.lstrip("-").isdecimal():
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            pass
-    return text
 
 
 def _values(draft: Draft) -> dict[str, Any]:
