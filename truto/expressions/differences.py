@@ -49,6 +49,13 @@ DIFFERENCES = (
         "an expression runs beside others on a server, over data that strangers send",
     ),
     Difference(
+        "a webhook's expression before its sender is proven: a transform that makes what is signed, "
+        "`options.verified_by_expression`",
+        "ends after 2 s of CPU, however large the body: 400 `expression_failed`",
+        "anybody may send the largest body, and all sources wait for the same threads; what takes a signature out of a "
+        "header passes over any body, and what is evaluated after the proof (`options.order`) has ten times as long",
+    ),
+    Difference(
         "regular expressions",
         "RE2: no look-around, no back-references; refused when the expression is compiled",
         "RE2 takes linear time, a backtracking engine can be held for minutes by one text",

@@ -442,6 +442,44 @@ def test_a_large_delivery_whose_transform_makes_what_is_signed_is_taken() -> Non
     assert time.thread_time() - began > LIMITS.seconds
 
 
+FULL = {
+    "objects": b'{"event":"x","items":[' + b",".join([b'{"x":"7"}'] * 99_000) + b"]}",
+    "values": b'{"event":"x","items":[' + b",".join([b"7"] * 990_000) + b"]}",
+    "bytes": orjson.dumps({"event": "x", "items": [{"id": number, "text": "y" * 400} for number in range(24_000)]}),
+}
+"""Bodies that have nearly as much of something as the ingress reads."""
+OUT_OF_A_HEADER = {
+    "prefix": ("$merge([$$, {'signature': $substringAfter(headers.`x-signature`, 'v=')}])", "v="),
+    "pairs": (
+        "( $p := $split(headers.`x-signature`, ','); $g := function($k){ ($p[$trim($substringBefore($, '=')) = $k]"
+        ".$substringAfter($, '='))[0] }; $merge([$$, {'timestamp': $g('t'), 'signature': $g('v1')}]) )",
+        "t=1,v1=",
+    ),
+}
+"""As Truto's samples do it for GitHub and for Stripe."""
+
+
+@pytest.mark.processor_time
+@pytest.mark.parametrize("body", FULL.values(), ids=FULL)
+@pytest.mark.parametrize(("transform", "prefix"), OUT_OF_A_HEADER.values(), ids=OUT_OF_A_HEADER)
+def test_a_signature_is_taken_out_of_a_header_of_the_largest_delivery(transform: str, prefix: str, body: bytes) -> None:
+    check_complexity(body)
+    compared = {"format": "hmac", "config": {"compare_with": "{{signature}}", "parts": ["raw_body"]}}
+    on = source({"payload_transform": transform, "signature_verification": compared})
+    assert isinstance(verify(on, of_headers({"x-signature": prefix + digest(body)}, body)), Accepted)
+
+
+@pytest.mark.processor_time
+def test_a_look_at_each_of_many_values_is_for_the_proven() -> None:
+    event = "{'event': 'x', 'found': $count(body.items[$ > 5])}"
+    body = b'{"event":"x","items":[' + b",".join([b"7"] * 300_000) + b"]}"
+    makes_what_is_signed = source({"payload_transform": f"{{'raw_body': raw_body, 'body': {event}}}"})
+    assert cause(verify(makes_what_is_signed, of_headers(signed(body), body))) == (400, "expression_failed")
+    proven = verify(source({"payload_transform": event}, order="transform_last"), of_headers(signed(body), body))
+    assert isinstance(proven, Accepted)
+    assert orjson.loads(proven.events[0].body)["found"] == 300_000
+
+
 @pytest.mark.parametrize("order", ["truto", "transform_last"])
 def test_once_the_sender_is_proven_an_expression_has_all_its_time(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingress.verification.expressions.UNPROVEN_SECONDS", LIMITS.seconds)
