@@ -71,11 +71,34 @@ DIFFERENCES = (
         "it cannot be written as UTF-8",
     ),
     Difference(
-        "integers beyond 2^53 in the input",
-        "keep all their digits",
-        "an id must not change on its way; JavaScript rounds them",
+        "integers of more than 15 digits",
+        "keep all their digits, in `$string` too",
+        "an id must not change on its way; JSONata writes 15 of them, and JavaScript rounds beyond 2^53",
+    ),
+    Difference(
+        "numbers that are not finite (`1/0`)",
+        "`null` in the result, as in Truto; functions refuse them (`D1001`), and an infinite one is true",
+        "JSONata refuses them in some places, and in others not",
+    ),
+    Difference(
+        "`$parseInteger` of what is no number", "an error", "it would be `null`, of which nobody learns that it is none"
     ),
     Difference("dates outside the years 1 to 9999", "invalid", "Python's calendar ends there"),
+    Difference(
+        "dates: `setLocale`, `toLocaleString` with options, names of months, days and zones",
+        "English as in the United States, zones by their short name alone; such options are an error",
+        "other languages come from the machine's own tables, and change with them",
+    ),
+    Difference(
+        "dates that are invalid: `invalidReason`, `invalidExplanation`",
+        "`unparsable` or `unsupported zone`; no explanation",
+        "they are for people to read, and change with the package",
+    ),
+    Difference(
+        "`$keys` of dates, durations, URLs and graphs; `until` of a date",
+        "the documented members; the interval as ISO text",
+        "Truto gives what the packages keep inside of their objects",
+    ),
     Difference(
         "an option that a function does not know",
         "an error that names it",

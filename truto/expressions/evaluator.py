@@ -8,6 +8,7 @@ the compiled expression with a meter of its own, so that one expression can serv
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from truto.expressions.paths import PathEvaluator
 from truto.expressions.patterns import Pattern, engine
 from truto.expressions.text_form import stringify
 from truto.expressions.transform import Transform
+from truto.expressions.values import truthy
 
 _UNSET = object()
 
@@ -99,9 +101,9 @@ class Evaluator(PathEvaluator):
         """``and`` and ``or``; the library puts an error of its own in the place of whatever stops their right side."""
         if expr.value not in ("and", "or"):
             return super().evaluate_binary(expr, input, environment)
-        if self.boolize(self.eval(expr.lhs, input, environment)) is (expr.value == "or"):
+        if truthy(self.eval(expr.lhs, input, environment)) is (expr.value == "or"):
             return expr.value == "or"
-        return self.boolize(self.eval(expr.rhs, input, environment))
+        return truthy(self.eval(expr.rhs, input, environment))
 
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """Refuse a value that is not a function; the library would print it to standard output first."""
@@ -113,11 +115,14 @@ class Evaluator(PathEvaluator):
 
     def evaluate_condition(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """``a ? b : c``, and ``a ?: b`` and ``a ?? b``, of which the library evaluates the left side twice."""
-        if not repeats(expr):
-            return super().evaluate_condition(expr, input, environment)
-        value = self.eval(expr.then, input, environment)
-        holds = Jsonata.boolize(value) if expr.condition is expr.then else value is not None
-        return value if holds else self.eval(expr._else, input, environment)  # noqa: SLF001
+        other = expr._else  # noqa: SLF001
+        if repeats(expr):
+            value = self.eval(expr.then, input, environment)
+            holds = truthy(value) if expr.condition is expr.then else value is not None
+            return value if holds else self.eval(other, input, environment)
+        if truthy(self.eval(expr.condition, input, environment)):
+            return self.eval(expr.then, input, environment)
+        return None if other is None else self.eval(other, input, environment)
 
     def evaluate_transform_expression(self, expr: Any, input: Any, environment: Any) -> Any:  # noqa: A002
         """``|pattern|update|``; the library's loses every ``null``."""
@@ -153,18 +158,23 @@ class Evaluator(PathEvaluator):
         return left + right
 
     def evaluate_numeric_expression(self, lhs: Any, rhs: Any, op: str) -> Any:
-        """Arithmetic as in JavaScript, where the library cuts ``%`` to integers and fails on a division by zero."""
+        """Arithmetic as in JavaScript, where the library cuts ``%`` to integers and fails beyond the finite numbers."""
         for side, code in ((lhs, "T2001"), (rhs, "T2002")):
             if side is not None and not Utils.is_numeric(side):
                 raise JException(code, -1)
         if lhs is None or rhs is None:
             return None
         if op in "/%" and rhs == 0:
-            raise JException("D1001", -1)
+            return math.nan if op == "%" or lhs == 0 else math.copysign(math.inf, lhs) * math.copysign(1, rhs)
         if op == "%":
             remainder = abs(lhs) % abs(rhs)
             return Utils.convert_number(-remainder if lhs < 0 else remainder)
-        return super().evaluate_numeric_expression(lhs, rhs, op)
+        try:
+            return super().evaluate_numeric_expression(lhs, rhs, op)
+        except JException as error:
+            if error.error != "D1001":
+                raise
+            return -math.inf if (lhs < 0) != (op in "*/" and rhs < 0) else math.inf
 
 
 def _unwrapped(sequence: Any, expr: Any) -> Any:

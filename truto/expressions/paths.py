@@ -10,6 +10,7 @@ from typing import Any
 from truto.expressions.library import Jsonata, Utils
 from truto.expressions.limits import Meter
 from truto.expressions.shortcut import plain_path
+from truto.expressions.values import truthy
 
 
 class PathEvaluator(Jsonata):  # type: ignore[misc] # the library has no types
@@ -90,7 +91,7 @@ class PathEvaluator(Jsonata):  # type: ignore[misc] # the library has no types
             indexes = None if isinstance(found, bool) else _indexes(found)
             if indexes is not None:
                 kept.extend(item for index in indexes if _place(index, items) == place)
-            elif Jsonata.boolize(found):
+            elif truthy(found):
                 kept.append(item)
         return kept
 

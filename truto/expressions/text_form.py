@@ -26,8 +26,9 @@ def stringify(value: Any, meter: Meter, *, indent: int = 0) -> str:
     if isinstance(value, Pattern | Parser.Symbol | Jsonata.JFunctionCallable):
         return ""
     if isinstance(value, Wrapped):
+        # As JSON, in quotes: Truto's `$string` takes no date and no URL for a text.
         plain = value.to_json() if value.to_json is not None else None
-        return plain if isinstance(plain, str) else ""
+        return json.dumps(plain, ensure_ascii=False) if isinstance(plain, str) else ""
     return "".join(_pieces(value, meter, indent, "\n"))
 
 

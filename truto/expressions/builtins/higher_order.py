@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from truto.expressions.evaluator import arity, call, current
-from truto.expressions.library import NULL, JException, Jsonata, Utils
+from truto.expressions.library import NULL, JException, Utils
+from truto.expressions.values import truthy
 
 
 def map_(arg: Any, function: Any) -> Any:
@@ -21,7 +22,7 @@ def filter_(arg: Any, function: Any) -> Any:
     """``$filter(array, function)``."""
     if arg is None:
         return None
-    kept = (item for index, item in enumerate(arg) if Jsonata.boolize(call(function, item, index, arg)))
+    kept = (item for index, item in enumerate(arg) if truthy(call(function, item, index, arg)))
     return Utils.create_sequence_from_iter(kept)
 
 
@@ -31,7 +32,7 @@ def single(arg: Any, function: Any) -> Any:
         return None
     found = []
     for index, item in enumerate(arg):
-        if function is None or Jsonata.boolize(call(function, item, index, arg)):
+        if function is None or truthy(call(function, item, index, arg)):
             found.append(item)
             if len(found) > 1:
                 raise JException("D3138", -1)
@@ -67,7 +68,7 @@ def sift(arg: Any, function: Any) -> Any:
     """``$sift(object, function)``; an empty result is undefined (lib)."""
     if not isinstance(arg, dict):
         return None
-    return {key: value for key, value in arg.items() if Jsonata.boolize(call(function, value, key, arg))} or None
+    return {key: value for key, value in arg.items() if truthy(call(function, value, key, arg))} or None
 
 
 def sort(arg: Any, comparator: Any) -> Any:

@@ -11,6 +11,7 @@ from truto.errors import ExpressionError
 from truto.expressions.builtins.dates import bounded_picture, bounded_text
 from truto.expressions.builtins.number_pictures import format_by_picture, round_half_even
 from truto.expressions.library import Functions, JException
+from truto.expressions.values import truthy
 
 
 def number(arg: Any) -> Any:
@@ -74,7 +75,20 @@ def parse_integer(value: Any, picture: Any) -> Any:
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
+
+def boolean(arg: Any) -> bool | None:
+    """``$boolean(arg)``: NaN is false."""
+    return None if arg is None else truthy(arg)
+
+
+def not_(arg: Any) -> bool | None:
+    """``$not(arg)``."""
+    return None if arg is None else not truthy(arg)
+
+
 FUNCTIONS = {
+    "boolean": ("<x-:b>", boolean),
+    "not": ("<x-:b>", not_),
     "number": ("<(nsb)-:n>", number),
     "round": ("<n-n?:n>", round_),
     "formatNumber": ("<n-so?:s>", format_number),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from functools import cmp_to_key
+from itertools import pairwise
 from typing import Any
 
 from truto import javascript
@@ -218,20 +220,50 @@ def _key_list(keys: Any) -> list[str]:
     return [javascript.text(key) for key in flatten(keys)] if keys is not UNDEFINED else []
 
 
-def _put(target: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        target = target.setdefault(key, {})
-    target[path[-1]] = value
+_INDEX = re.compile(r"0|[1-9][0-9]{0,5}")
 
 
-def _drop(target: dict[str, Any], path: list[str]) -> None:
+def _put(target: Any, path: list[str], value: Any) -> None:
+    """Put *value* at *path*, making objects on the way, and arrays where a place in one is named."""
+    for key, after in pairwise(path):
+        inner = _member(target, key)
+        if not isinstance(inner, dict | list):
+            inner = [] if _INDEX.fullmatch(after) else {}
+            _set(target, key, inner)
+        target = inner
+    _set(target, path[-1], value)
+
+
+def _member(target: Any, key: str) -> Any:
+    if isinstance(target, list):
+        return target[int(key)] if _INDEX.fullmatch(key) and int(key) < len(target) else None
+    return target.get(key)
+
+
+def _set(target: Any, key: str, value: Any) -> None:
+    if not isinstance(target, list):
+        target[key] = value
+    elif _INDEX.fullmatch(key):
+        missing = int(key) + 1 - len(target)
+        if missing > 0:
+            current().meter.make_elements(missing)
+            target.extend([None] * missing)
+        target[int(key)] = value
+
+
+def _drop(target: Any, path: list[str]) -> None:
     for key in path[:-1]:
-        inner = target.get(key)
-        if not isinstance(inner, Mapping):
+        inner = _member(target, key)
+        if not isinstance(inner, Mapping | list):
             return
         # A copy on the way down: the argument itself is not ours to change.
-        target[key] = target = dict(inner)
-    if path:
+        copied = list(inner) if isinstance(inner, list) else dict(inner)
+        _set(target, key, copied)
+        target = copied
+    if isinstance(target, list):
+        if path and _member(target, path[-1]) is not None:
+            _set(target, path[-1], None)
+    elif path:
         target.pop(path[-1], None)
 
 

@@ -74,8 +74,8 @@ def fields(moment: datetime) -> dict[str, Any]:
         "weekdayShort": _DAYS[weekday - 1][:3],
         "weekdayLong": _DAYS[weekday - 1],
         "offset": offset_minutes(moment),
-        "offsetNameShort": moment.tzname(),
-        "offsetNameLong": moment.tzname(),
+        "offsetNameShort": _zone_label(moment),
+        "offsetNameLong": _zone_label(moment),
         "zoneName": zone_name(moment),
         "zone": zone_name(moment),
         "daysInMonth": calendar.monthrange(moment.year, moment.month)[1],
@@ -118,6 +118,10 @@ def _weeks_in_year(year: int) -> int:
     return datetime(min(max(year, 1), 9999), 12, 28, tzinfo=UTC).isocalendar().week
 
 
+_AMERICAN = {"UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+_AMERICAN |= {"AKST": -9, "AKDT": -8, "HST": -10}
+
+
 def iso(moment: datetime, options: Any = None) -> str:
     """ISO 8601 with milliseconds; Luxon's options ``suppress…``, ``includeOffset`` and ``format`` change that."""
     chosen = options if isinstance(options, Mapping) else {}
@@ -131,8 +135,30 @@ def iso(moment: datetime, options: Any = None) -> str:
     text = write(moment, f"{date}'T'{time}")
     if chosen.get("includeOffset") is False:
         return text
-    is_utc = zone_name(moment) == "UTC" and moment.tzinfo is not HOST
-    return text + ("Z" if is_utc else offset_text(moment, "techie" if basic else "short"))
+    return text + ("Z" if _is_utc(moment) else offset_text(moment, "techie" if basic else "short"))
+
+
+def sql(moment: datetime, form: str, options: Any = None) -> str:
+    """As SQL wants it, with the offset, or with the zone (``includeZone``), or neither (``includeOffset``)."""
+    chosen = options if isinstance(options, Mapping) else {}
+    text = write(moment, form)
+    if chosen.get("includeZone"):
+        return f"{text} {zone_name(moment)}"
+    if chosen.get("includeOffset") is False:
+        return text
+    return f"{text} {'Z' if _is_utc(moment) else offset_text(moment, 'short')}"
+
+
+def _is_utc(moment: datetime) -> bool:
+    return zone_name(moment) == "UTC" and moment.tzinfo is not HOST
+
+
+def _zone_label(moment: datetime) -> str | None:
+    """The zone's short name, where one is usual in the United States, else the hours that it is away."""
+    label, hours = moment.tzname(), offset_minutes(moment) / 60
+    if _AMERICAN.get(label or "") == hours:
+        return label
+    return "GMT" if hours == 0 else f"GMT{offset_text(moment, 'narrow')}"
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -189,7 +215,7 @@ def _writers(moment: datetime) -> dict[str, object]:
         "S": milli, "SSS": f"{milli:03}", "u": f"{milli:03}", "uu": f"{milli // 10:02}", "uuu": milli // 100,
         "a": "PM" if moment.hour >= 12 else "AM", "G": "AD", "GG": "Anno Domini", "GGGGG": "A",
         "Z": offset_text(moment, "narrow"), "ZZ": offset_text(moment, "short"), "ZZZ": offset_text(moment, "techie"),
-        "ZZZZ": moment.tzname(), "ZZZZZ": moment.tzname(), "z": zone_name(moment),
+        "ZZZZ": _zone_label(moment), "ZZZZZ": _zone_label(moment), "z": zone_name(moment),
         "X": seconds // 1000, "x": seconds, "y": moment.year, "yy": f"{moment.year % 100:02}",
         "yyyy": f"{moment.year:04}", "yyyyyy": f"{moment.year:06}", "q": (moment.month + 2) // 3,
         "qq": f"{(moment.month + 2) // 3:02}", "kk": f"{week_year % 100:02}", "kkkk": f"{week_year:04}",

@@ -21,7 +21,7 @@ CASES: list[tuple[str, Any]] = [
     ("$string([$sum])", '[""]'),
     ("$string([$toNumber('x'), {'n': $toNumber('x')}])", '[null,{"n":null}]'),
     ("$string({'a': [1, {}], 'b': []}, true)", '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'),
-    ("$string($dtFromIso('2024-01-01'))", "2024-01-01T00:00:00.000+00:00"),
+    ("$string($dtFromIso('2024-01-01'))", '"2024-01-01T00:00:00.000+00:00"'),
     ("$string([$dtFromIso('2024-01-01')])", '["2024-01-01T00:00:00.000+00:00"]'),
     ("$string($dependencyGraph([]))", ""),
     ("$string([$blob('x')])", "[null]"),

@@ -75,7 +75,7 @@ CASES: list[tuple[str, Any]] = [
     (f"{D}.[offset, zoneName, isInDST, isOffsetFixed, isValid]", [0, "UTC", False, False, True]),
     (f"{D}.zone", "UTC"),
     (f"{D}.setZone('Europe/Paris').zone", "Europe/Paris"),
-    ("$dtFromIso('2024-07-01', 'Europe/Paris').[isInDST, offset, offsetNameShort]", [True, 120, "CEST"]),
+    ("$dtFromIso('2024-07-01', 'Europe/Paris').[isInDST, offset, offsetNameShort]", [True, 120, "GMT+2"]),
     ("$dtFromIso('2020-01-01').weeksInWeekYear", 53),
     ("$dtFromIso('2023-01-01').daysInYear", 365),
     # computing
@@ -121,7 +121,7 @@ CASES: list[tuple[str, Any]] = [
     (f"{D}.toFormat(\"d LLL yy 'at' h:mm a\")", "5 Nov 24 at 12:34 PM"),
     (f"{D}.toFormat('cccc EEE c E ccccc MMMMM q qq o kkkk kk WW')", "Tuesday Tue 2 2 T N 4 04 310 2024 24 45"),
     (f"{D}.toFormat('X x u uu uuu S G Z ZZ ZZZ z')", "1730810096 1730810096789 789 78 7 789 AD +0 +00:00 +0000 UTC"),
-    (f"{D}.setZone('Asia/Kolkata').toFormat('Z ZZ ZZZ ZZZZ z')", "+5:30 +05:30 +0530 IST Asia/Kolkata"),
+    (f"{D}.setZone('Asia/Kolkata').toFormat('Z ZZ ZZZ ZZZZ z')", "+5:30 +05:30 +0530 GMT+5:30 Asia/Kolkata"),
     (
         f"{D}.toFormat('D; DD; DDD; DDDD; t; T; f; ff')",
         "11/5/2024; Nov 5, 2024; November 5, 2024; Tuesday, November 5, 2024; "

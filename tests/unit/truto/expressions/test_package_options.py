@@ -1,4 +1,6 @@
-"""Options of the packages that Truto's functions hand them to (qs 6.15, xml-js 1.6, @json2csv/plainjs 7.0).
+"""What the packages behind Truto's functions make of options, dates, paths and numbers that are none.
+
+They are qs 6.15, xml-js 1.6, @json2csv/plainjs 7.0, luxon 3.5, lodash 4.18 and jsonata 2.2.
 
 The right values are what `@truto/truto-jsonata` 3.0.6 itself gives.
 """
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.unit.truto.expressions.evaluating import evaluate, failure
+from truto.expressions import UNDEFINED
 
 READING: list[tuple[str, Any, Any]] = [
     ("$parseQuery(t)", {"t": "a=%E9&b=%C3%A9"}, {"a": "%E9", "b": "é"}),
@@ -215,3 +218,82 @@ def test_xml_is_written_as_xml_js_writes_it(text: str, scope: Any, expected: Any
 )
 def test_what_the_packages_refuse_is_refused(text: str) -> None:
     assert failure(text).code == "function"
+
+
+DATES = [
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').toSQL()", "2024-01-01 00:00:00.000 Z"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').toSQL({'includeOffset': false})", "2024-01-01 00:00:00.000"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').toSQL({'includeZone': true})", "2024-01-01 00:00:00.000 UTC"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').toSQLTime()", "00:00:00.000 Z"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('America/New_York').toSQL()", "2023-12-31 19:00:00.000 -05:00"),
+    (
+        "$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('America/New_York').toSQL({'includeZone': true})",
+        "2023-12-31 19:00:00.000 America/New_York",
+    ),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('America/New_York').offsetNameShort", "EST"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('America/Havana').offsetNameShort", "GMT-5"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('Asia/Shanghai').offsetNameShort", "GMT+8"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('Europe/London').offsetNameShort", "GMT"),
+    ("$dtFromIso('2024-07-01','Europe/London').offsetNameShort", "GMT+1"),
+    ("$dtFromIso('2024-01-01T00:00:00Z','UTC').setZone('Pacific/Honolulu').offsetNameShort", "HST"),
+    ("'x' & $dtFromIso('2024-01-01T00:00:00Z','UTC')", 'x"2024-01-01T00:00:00.000Z"'),
+    ("$string($dtFromIso('2024-01-01T00:00:00Z','UTC'), true)", '"2024-01-01T00:00:00.000Z"'),
+    ("$string({'d': $dtFromIso('2024-01-01T00:00:00Z','UTC')})", '{"d":"2024-01-01T00:00:00.000Z"}'),
+    ("$dtFromIso('2024-07-01', 'Europe/Paris').[isInDST, offset, offsetNameShort]", [True, 120, "GMT+2"]),
+    (
+        "$dtFromIso('2024-11-05T12:34:56.789Z').setZone('Asia/Kolkata').toFormat('Z ZZ ZZZ ZZZZ z')",
+        "+5:30 +05:30 +0530 GMT+5:30 Asia/Kolkata",
+    ),
+    ("$string($dtFromIso('2024-01-01'))", '"2024-01-01T00:00:00.000+00:00"'),
+]
+PICKED: list[tuple[str, Any]] = [
+    ("$pick({'a': [1, 2, {'b': 3}]}, ['a[2].b'])", {"a": [None, None, {"b": 3}]}),
+    ("$pick({'a': [1, 2]}, ['a[0]', 'a[1]'])", {"a": [1, 2]}),
+    ("$pick({'a': [1, 2]}, ['a.1'])", {"a": [None, 2]}),
+    ("$pick({'a': {'0': 'z'}}, ['a[0]'])", {"a": ["z"]}),
+    ("$pick({'a': {'b': [{'c': 1, 'd': 2}]}}, 'a.b[0].c')", {"a": {"b": [{"c": 1}]}}),
+    ("$omit({'a': [1, 2, 3]}, ['a[1]'])", {"a": [1, None, 3]}),
+    ("$omit({'a': [{'b': 1, 'c': 2}]}, 'a[0].b')", {"a": [{"c": 2}]}),
+    ("$omit({'a': [1]}, 'a[5]')", {"a": [1]}),
+]
+NOT_FINITE = [
+    ("1 / 0", None),
+    ("-1 / 0", None),
+    ("0 / 0", None),
+    ("10 % 0", None),
+    ("[1 / 0]", [None]),
+    ("{'a': 1 / 0}", {"a": None}),
+    ("10e300 * 10e100", None),
+    ("1 / 0 > 5", True),
+    ("0 / 0 = 0 / 0", False),
+    ("0 / 0 ? 'yes' : 'no'", "no"),
+    ("$boolean(0 / 0)", False),
+    ("$not(0 / 0)", True),
+    ("$toNumber('x') ? 'yes' : 'no'", "no"),
+    ("$toNumber('x') and true", False),
+    ("[1, 2][$toNumber('x')]", UNDEFINED),
+    ("$filter([1, 2], function($v) { $toNumber('x') })", UNDEFINED),
+    ("[0 / 0, 0 / 0] ? 1 : 2", 2),
+    ("$exists(1 / 0)", True),
+    ("$sum([1, 2]) / $count([])", None),
+    ("0 / 0 ?: 'none'", "none"),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), DATES, ids=str)
+def test_a_date_is_written_as_luxon_writes_it(text: str, expected: Any) -> None:
+    assert evaluate(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), PICKED, ids=str)
+def test_a_path_into_an_array_is_followed_as_lodash_follows_it(text: str, expected: Any) -> None:
+    assert evaluate(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), NOT_FINITE, ids=str)
+def test_what_is_no_finite_number_is_null_and_never_a_reason_to_go_on(text: str, expected: Any) -> None:
+    assert evaluate(text) == expected
+
+
+def test_a_far_place_in_an_array_is_bounded() -> None:
+    assert failure("$pick({'a': {'999999': 1}}, 'a.999999')").code == "limit_size"
