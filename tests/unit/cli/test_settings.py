@@ -11,7 +11,14 @@ import structlog
 from pydantic import ValidationError
 
 from cli.serving import warn_of_expired
-from cli.settings import IngressSettings, ProcessSettings, StoreSettings, WorkerSettings, read_settings
+from cli.settings import (
+    IngressSettings,
+    IntegrationSettings,
+    ProcessSettings,
+    StoreSettings,
+    WorkerSettings,
+    read_settings,
+)
 from events import ConfigError
 from tests.unit.cli.conftest import Put
 from truto.signing_keys import SigningKeys
@@ -190,7 +197,8 @@ def test_settings_cannot_be_changed_after_they_were_read(put: Put) -> None:
 def test_the_readme_lists_every_setting_and_its_default() -> None:
     rows = re.findall(r"^\| (`[A-Z_`, ]+) \| ([^|]*) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     documented = {name for names, _ in rows for name in re.findall(r"[A-Z][A-Z_]+", names)}
-    known = {name.upper() for kind in (IngressSettings, WorkerSettings) for name in kind.model_fields}
+    kinds = (IngressSettings, WorkerSettings, IntegrationSettings)
+    known = {name.upper() for kind in kinds for name in kind.model_fields}
     assert documented == known | {"SYNC_JOBS"}
 
 

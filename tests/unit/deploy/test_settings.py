@@ -14,6 +14,8 @@ from tests.unit.deploy.tree import ROOT, compose, dockerfile, env_example, of_ki
 INTERPRETER = {"PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 # Read by the built-in handlers themselves.
 HANDLERS_OWN = {"SYNC_JOBS"}
+# Read where somebody tries an integration, and by nothing that is deployed.
+OF_COMMANDS = {"INTEGRATIONS_HTTP_ALLOW"}
 # Both kinds of settings have them; the ingress does nothing with them.
 WORKERS_ALONE = {"REDIS_SHARD", "LEASE_SECONDS", "DEDUP_TTL", "HISTORY_TTL"}
 
@@ -82,7 +84,8 @@ def test_the_example_has_a_line_for_every_setting_of_the_process(process: str) -
 
 def test_the_readme_lists_every_setting_and_no_other() -> None:
     rows = re.findall(r"^\| (`[A-Z][^|]*`) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)} == READ["ingress"] | READ["worker"]
+    found = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert found == READ["ingress"] | READ["worker"] | OF_COMMANDS
 
 
 @pytest.mark.parametrize("process", PROCESSES)
