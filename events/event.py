@@ -248,9 +248,8 @@ def with_body(event: Event, body: bytes) -> Event:
 
 
 def _meta(meta: dict[str, Any]) -> dict[str, Any]:
-    if not (
-        all(isinstance(meta[name], str) for name in ("source", "type", "id")) and isinstance(meta["headers"], dict)
-    ):
+    texts = isinstance(meta["source"], str) and isinstance(meta["type"], str) and isinstance(meta["id"], str)
+    if not (texts and isinstance(meta["headers"], dict)):
         raise TypeError("a field of another kind")
     return meta
 

@@ -207,9 +207,10 @@ def _limits(
 
 
 def _any_matches(patterns: Iterable[str], event_type: str) -> bool:
-    return any(
-        event_type.startswith(pattern[:-1]) if pattern.endswith("*") else event_type == pattern for pattern in patterns
-    )
+    for pattern in patterns:  # once for each handler and event: any() would cost as much again
+        if pattern == event_type or (pattern.endswith("*") and event_type.startswith(pattern[:-1])):
+            return True
+    return False
 
 
 def _check_patterns(patterns: tuple[object, ...]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -50,10 +51,10 @@ class Slots:
 
     def start(self, lease: Lease) -> asyncio.Task[None]:
         """Run *lease* now, in the task that is returned."""
-        task = asyncio.create_task(self._work(lease), name=f"work:{lease.member}")
+        task = asyncio.get_running_loop().create_task(self._work(lease), name=f"work:{lease.member}")
         self._tasks[lease.token] = task
         self.leases[lease.token] = lease
-        task.add_done_callback(lambda _: self._done(lease))
+        task.add_done_callback(partial(self._done, lease))
         return task
 
     def start_next(self) -> None:
@@ -106,7 +107,7 @@ class Slots:
             self.freed.clear()
             await self.freed.wait()
 
-    def _done(self, lease: Lease) -> None:
+    def _done(self, lease: Lease, _: asyncio.Task[None]) -> None:
         del self._tasks[lease.token]
         self.leases.pop(lease.token, None)
         self.freed.set()

@@ -20,8 +20,9 @@ local function hand_out(event)
     local token = string.format('%s:%s:%d', worker.owner, stamp, 1e9 + time[2] * 1000 + worker.free)
     if tell(worker, token .. '\n' .. event.key .. '\n' .. event.stored) then
       if worker.free > 1 then redis.call('ZINCRBY', P .. 'idle', -1, worker.entry) else no_longer_idle(worker) end
-      lease_until(now + worker.lease, event.key, token, 1, event.order, event.source, event.bytes, event.digest)
-      begin_history(event.key, stamp, event.told, claimed_by(worker.owner))
+      local origin, shown = split_meta(event.meta)
+      lease_until(now + worker.lease, event.key, token, 1, event.order, origin)
+      begin_history(event.key, stamp, shown, claimed_by(worker.owner))
       return true
     end
     no_longer_idle(worker)
@@ -62,7 +63,7 @@ end
 -- Whether an event is what came first under its key. What an older version has kept says less: the benefit is its.
 local function is_same(event, known, over)
   if over then return over == '1' or over == (event.digest or '1') end
-  local _, _, first = read_meta(string.match(known, '\n([^\n]*)') or '')
+  local _, _, first = read_origin(string.match(known, '\n([^\n]*)') or '')
   return (first or event.digest) == event.digest and has_same_body(event.key, known, event.body, event.raw)
 end
 
@@ -75,7 +76,7 @@ local function note_conflict(key, known, meta)
   if redis.call('EXISTS', history) == 0 then
     if not known then return end
     local received, first = string.match(known, '^(%d+)\n([^\n]*)\n')
-    if received then redis.call('RPUSH', history, received .. ' received ' .. select(4, read_meta(first))) end
+    if received then redis.call('RPUSH', history, received .. ' received ' .. select(2, split_meta(first))) end
   end
   note(key, 'conflict ' .. without_headers(meta))
 end
@@ -115,7 +116,7 @@ end
 for i = first, #ARGV, 4 do
   local key, meta, body, raw = known_as(ARGV[i], ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_large = body == ''
-  local source, bytes, digest, told = read_meta(meta)
+  local source, bytes, digest = read_origin(meta)
   if redis.call('EXISTS', P .. 'event:' .. key, P .. 'done:' .. key) > 0 then
     local known = redis.call('GET', P .. 'event:' .. key)
     local over = not known and redis.call('GET', P .. 'done:' .. key)
@@ -146,10 +147,7 @@ for i = first, #ARGV, 4 do
     end
     redis.call('SET', P .. 'event:' .. key, stored)
     answers[#answers + 1] = 1
-    fresh[#fresh + 1] = {
-      key = key, told = told, stored = stored, order = order, is_large = is_large, source = source, bytes = bytes,
-      digest = digest,
-    }
+    fresh[#fresh + 1] = { key = key, meta = meta, stored = stored, order = order, is_large = is_large }
     if bytes then taken[source] = (taken[source] or 0) + EVENT + bytes end
   end
 end

@@ -9,7 +9,6 @@
 local most, lease, owner = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local suspect, wants_suspect = tonumber(ARGV[5]), ARGV[6] == '1'
 local held, max_held = tonumber(ARGV[8]), tonumber(ARGV[9])
-local MAX_INLINE_BYTES = 65536
 local queue = P .. 'queue'
 -- The limit of work that is skipped at the head of the queue: unwanted suspects, and large events without room.
 local MAX_SKIPPED = 100
@@ -17,6 +16,8 @@ even_when_full()
 redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
   wants_suspect and held == 0 and most or most + MAX_SKIPPED)
+local claimed_new = claimed_by(owner)
+local ending = string.format('%.0f', math.ceil(now + lease)) -- a number would be formatted anew for each lease
 local answer, leased, alone, crowded = { -1, math.floor(now) }, 0, false, false
 
 -- Whether an ordered handler may match this piece. Until it is decided, no later piece may start in an ordered lane.
@@ -47,13 +48,15 @@ local function look_at(key)
   local length = held > 0 and redis.call('STRLEN', P .. 'event:' .. key) or 0
   if length > 2 * MAX_INLINE_BYTES and not fits(length) then return nil end
   local stored = redis.call('GET', P .. 'event:' .. key)
-  local received, meta = string.match(stored or '', '^(%d+)\n([^\n]*)\n')
-  local bytes = 0
-  if received and #stored == #received + #meta + 2 then
+  local line = stored and string.find(stored, '\n', 1, true)
+  local head = line and string.find(stored, '\n', line + 1, true)
+  if not head then return stored, nil, '', 0 end
+  local received, meta, bytes = string.sub(stored, 1, line - 1), string.sub(stored, line + 1, head - 1), 0
+  if #stored == head then
     bytes = redis.call('STRLEN', P .. 'body:' .. key) + redis.call('STRLEN', P .. 'raw:' .. key)
-  elseif received and #stored > MAX_INLINE_BYTES + #meta then
+  elseif #stored > MAX_INLINE_BYTES + #meta then
     bytes = #stored
-    stored = string.sub(stored, 1, #received + #meta + 2)
+    stored = string.sub(stored, 1, head)
   end
   return stored, received, meta, bytes
 end
@@ -69,25 +72,26 @@ local function take(member, score, state, claims, counted)
   -- An owner may claim twice within a millisecond, but within no microsecond.
   local token = string.format('%s:%s:%d', owner, stamp, time[2] * 1000 + leased)
   local order = state[5] or score -- at the first claim, the time of its acceptance
-  local source, size, digest, told = read_meta(meta or '')
-  lease_until(now + lease, member, token, claims + counted, order, source, size, digest)
+  local origin, shown = split_meta(meta)
+  lease_until(ending, member, token, claims + counted, order, origin)
   if not state[4] and #ARGV > 9 and may_be_ordered(state[1], meta) then
     redis.call('HSET', work, 'unrouted', 1)
     redis.call('ZADD', P .. 'unrouted', order, member)
   end
-  local claimed = claimed_by(owner, state[1])
+  local claimed = state[1] and claimed_by(owner, state[1]) or claimed_new
   if received and not state[5] then
-    begin_history(key, received, told, claimed)
+    begin_history(key, received, shown, claimed)
   else
     note(key, claimed)
   end
-  answer[#answer + 1] = member
-  answer[#answer + 1] = token
-  answer[#answer + 1] = bytes > 0 and { stored, bytes } or stored
-  answer[#answer + 1] = state[1]
-  answer[#answer + 1] = tonumber(state[2]) or 0
-  answer[#answer + 1] = claims
-  answer[#answer + 1] = state[4]
+  local row = 7 * leased - 4
+  answer[row] = member
+  answer[row + 1] = token
+  answer[row + 2] = bytes > 0 and { stored, bytes } or stored
+  answer[row + 3] = state[1]
+  answer[row + 4] = tonumber(state[2]) or 0
+  answer[row + 5] = claims
+  answer[row + 6] = state[4]
   return true
 end
 

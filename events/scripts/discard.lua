@@ -6,9 +6,9 @@ local gone = 0
 for i = 6, #ARGV do
   if redis.call('ZREM', P .. set, ARGV[i]) == 1 then
     note(key_of(ARGV[i]), 'discarded ' .. detail)
-    local share = redis.call('HMGET', P .. 'work:' .. ARGV[i], 'source', 'bytes', 'digest')
-    if set == 'parked' then no_longer_unhandled(ARGV[i], share[1], share[2]) end
-    close(ARGV[i], dedup_ttl, history_ttl, share[1], share[2], share[3])
+    local origin = redis.call('HGET', P .. 'work:' .. ARGV[i], 'origin')
+    if set == 'parked' then no_longer_unhandled(ARGV[i], read_origin(origin or '')) end
+    close(ARGV[i], dedup_ttl, history_ttl, origin)
     gone = gone + 1
   end
 end

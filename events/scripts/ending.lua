@@ -21,21 +21,24 @@ local function settle()
   for source, share in pairs(over) do redis.call('HINCRBY', P .. 'usage', source .. '|pending', -share) end
 end
 
--- A piece of work is over. The event is over with its last piece, and only then is its payload removed. *source*, *bytes* and
--- *digest* are those of its work. Ends with settle().
-local function close(member, dedup_ttl, history_ttl, source, bytes, digest)
+-- A piece of work is over, whose event has this *origin* (false where an older version leased it). The event is over with its
+-- last piece, and only then is its payload removed. Ends with settle().
+local function close(member, dedup_ttl, history_ttl, origin)
   local key = key_of(member)
-  if member ~= key and redis.call('DECR', P .. 'open:' .. key) > 0 then
+  local whole = member == key
+  if not whole and redis.call('DECR', P .. 'open:' .. key) > 0 then
     redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member)
     return
   end
-  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'body:' .. key,
-    P .. 'raw:' .. key, P .. 'open:' .. key)
+  local source, bytes, digest = read_origin(origin or '')
+  redis.call('DEL', P .. 'work:' .. member, P .. 'steps:' .. member, P .. 'event:' .. key, P .. 'raw:' .. key)
+  if not whole then redis.call('DEL', P .. 'open:' .. key) end
+  if (bytes or MAX_INLINE_BYTES) >= MAX_INLINE_BYTES then redis.call('DEL', P .. 'body:' .. key) end
   -- A number stays of the event: it takes the fewest bytes in Redis.
   redis.call('SET', P .. 'done:' .. key, digest or 1, 'PX', dedup_ttl)
   redis.call('PEXPIRE', P .. 'history:' .. key, history_ttl)
-  redis.call('ZADD', P .. 'recent', now, key)
-  if source and bytes then over[source] = (over[source] or 0) + 2 ^ 40 + tonumber(bytes) end
+  redis.call('ZADD', P .. 'recent', stamp, key)
+  if source and bytes then over[source] = (over[source] or 0) + 2 ^ 40 + bytes end
 end
 
 local function forget_ended(history_ttl)

@@ -22,7 +22,7 @@ for i = 6, #ARGV, 6 do
   local member, token, ending = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local work = P .. 'work:' .. member
   local counted = ending
-  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted', 'source', 'bytes', 'digest')
+  local state = redis.call('HMGET', work, 'token', 'lane', 'unrouted', 'origin')
   if state[1] ~= token then
     answers[#answers + 1] = 0
     counted = 'stale'
@@ -33,7 +33,7 @@ for i = 6, #ARGV, 6 do
     note(key_of(member), ending .. ' ' .. detail)
     if ending == 'done' or ending == 'discarded' then
       redis.call('ZREM', queue, member)
-      close(member, dedup_ttl, history_ttl, state[4], state[5], state[6])
+      close(member, dedup_ttl, history_ttl, state[4])
     else
       redis.call('HDEL', work, 'token', 'claims')
       if handler ~= '' then redis.call('HSET', work, 'handler', handler) end
@@ -48,9 +48,12 @@ for i = 6, #ARGV, 6 do
         redis.call('ZADD', P .. ending, now, member)
         if account then
           redis.call('SADD', account_key('reconnect', account), member)
-        elseif ending == 'parked' and state[4] and read_note(detail).why == 'no_handler' then
-          park_unhandled(member, state[4], state[5], now)
-          bound_unhandled(state[4], parked_max, parked_bytes, 0, MAX_LET_GO, dedup_ttl, history_ttl)
+        elseif ending == 'parked' and read_note(detail).why == 'no_handler' then
+          local source, bytes = read_origin(state[4] or '')
+          if source then
+            park_unhandled(member, source, bytes, now)
+            bound_unhandled(source, parked_max, parked_bytes, 0, MAX_LET_GO, dedup_ttl, history_ttl)
+          end
         end
       end
     end

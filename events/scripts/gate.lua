@@ -24,8 +24,7 @@ local function supersede(member, handler, id)
   redis.call('ZREM', queue, member)
   note(key_of(member),
     'discarded {"handler":' .. cjson.encode(handler) .. ',"why":' .. cjson.encode('superseded by ' .. id) .. '}')
-  local share = redis.call('HMGET', P .. 'work:' .. member, 'source', 'bytes', 'digest')
-  close(member, dedup_ttl, history_ttl, share[1], share[2], share[3])
+  close(member, dedup_ttl, history_ttl, redis.call('HGET', P .. 'work:' .. member, 'origin'))
 end
 
 -- Whether the window of this piece has passed; else it waits for that in the queue, or is over.

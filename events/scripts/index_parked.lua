@@ -4,9 +4,9 @@
 for i = 2, #ARGV, 2 do
   local since = redis.call('ZSCORE', P .. 'parked', ARGV[i])
   if since then
-    redis.call('HSETNX', P .. 'work:' .. ARGV[i], 'source', ARGV[i + 1])
+    redis.call('HSETNX', P .. 'work:' .. ARGV[i], 'origin', '{"source":"' .. ARGV[i + 1] .. '"')
     local begun = now - (now - tonumber(since)) / 1e6
-    park_unhandled(ARGV[i], ARGV[i + 1], redis.call('HGET', P .. 'work:' .. ARGV[i], 'bytes'), begun)
+    park_unhandled(ARGV[i], ARGV[i + 1], nil, begun)
   end
 end
 return 0

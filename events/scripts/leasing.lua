@@ -1,29 +1,21 @@
 -- Leasing of work, by a claim or when it is accepted.
 
--- What the meta of an event says of its source, its bytes and its digest (nil where an older version wrote it), and the meta
--- without the digest, as histories have it. Read once for each event: the pattern has to go through all of it.
-local function read_meta(meta)
-  local head, source, bytes, digest, rest =
-    string.match(meta, '^({"source":"([^"\\]*)","bytes":(%d+),)"digest":(%d+),(.*)$')
-  if head then return source, tonumber(bytes), digest, head .. rest end
-  source, bytes = string.match(meta, '^{"source":"([^"\\]*)","bytes":(%d+),')
-  if source then return source, tonumber(bytes), nil, meta end
-  return string.match(meta, '^{"source":"([^"\\]*)"'), nil, nil, meta
+-- The origin of an event, and its meta without the digest, as histories have it.
+local function split_meta(meta)
+  local origin, shown, rest = string.match(meta, '^(({"source":"[^"\\]*","bytes":%d+,)"digest":%d+,)()')
+  if origin then return origin, shown .. string.sub(meta, rest) end
+  return string.match(meta, '^{"source":"[^"\\]*","bytes":%d+,') or string.match(meta, '^{"source":"[^"\\]*"'), meta
 end
 
--- The score of *member* moves to the *ending* of its lease. *order* is the time of its acceptance. The work knows what its
--- event counts for (*source* and *bytes*, where known) and its *digest*, so that its end need not look at the event.
-local function lease_until(ending, member, token, claims, order, source, bytes, digest)
-  local work = P .. 'work:' .. member
+-- The score of *member* moves to the *ending* of its lease. *order* is the time of its acceptance. The work has the *origin* of
+-- its event, so that its end need not look at the event.
+local function lease_until(ending, member, token, claims, order, origin)
   redis.call('ZADD', P .. 'queue', ending, member)
-  if digest then
-    redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order, 'source', source, 'bytes', bytes,
-      'digest', digest)
-    return
+  if origin then
+    redis.call('HSET', P .. 'work:' .. member, 'token', token, 'claims', claims, 'order', order, 'origin', origin)
+  else
+    redis.call('HSET', P .. 'work:' .. member, 'token', token, 'claims', claims, 'order', order)
   end
-  redis.call('HSET', work, 'token', token, 'claims', claims, 'order', order)
-  if source then redis.call('HSET', work, 'source', source) end
-  if bytes then redis.call('HSET', work, 'bytes', bytes) end
 end
 
 -- The first lease starts the history, not the accept script, which has to be fast. *meta* is without the digest.

@@ -40,12 +40,12 @@ local function tell_let_go(source, kind)
 end
 
 local function let_go(member, source, why, dedup_ttl, history_ttl)
-  local bytes, digest = unpack(redis.call('HMGET', P .. 'work:' .. member, 'bytes', 'digest'))
-  no_longer_unhandled(member, source, bytes)
+  local origin = redis.call('HGET', P .. 'work:' .. member, 'origin')
+  no_longer_unhandled(member, source, (select(2, read_origin(origin or ''))))
   if redis.call('ZREM', P .. 'parked', member) == 0 then return end
   tell_let_go(source, type_of(key_of(member)))
   note(key_of(member), 'let_go {"why":"' .. why .. '"}')
-  close(member, dedup_ttl, history_ttl, source, bytes, digest)
+  close(member, dedup_ttl, history_ttl, origin)
 end
 
 -- Drop the oldest parked work of *source*, at most *most* pieces, until no more than *events* and *bytes* are left, and

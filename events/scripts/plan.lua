@@ -3,18 +3,16 @@
 -- Answer: 1 split, 0 the lease was lost
 local key, token, ordered = ARGV[2], ARGV[3], tonumber(ARGV[4])
 even_when_full()
-local state = redis.call('HMGET', P .. 'work:' .. key, 'token', 'order', 'unrouted', 'source', 'bytes', 'digest')
+local state = redis.call('HMGET', P .. 'work:' .. key, 'token', 'order', 'unrouted', 'origin')
 if state[1] ~= token then return 0 end
-local order = state[2] or stamp
+local order, origin = state[2] or stamp, state[4]
 redis.call('ZREM', P .. 'queue', key)
 redis.call('DEL', P .. 'work:' .. key)
 redis.call('SET', P .. 'open:' .. key, #ARGV - 4)
 for i = 5, #ARGV do
   local member = key .. '|' .. ARGV[i]
   redis.call('HSET', P .. 'work:' .. member, 'handler', ARGV[i], 'order', order)
-  if state[4] then redis.call('HSET', P .. 'work:' .. member, 'source', state[4]) end
-  if state[5] then redis.call('HSET', P .. 'work:' .. member, 'bytes', state[5]) end
-  if state[6] then redis.call('HSET', P .. 'work:' .. member, 'digest', state[6]) end
+  if origin then redis.call('HSET', P .. 'work:' .. member, 'origin', origin) end
   redis.call('ZADD', P .. 'queue', now, member)
   if i - 4 <= ordered then
     redis.call('HSET', P .. 'work:' .. member, 'unrouted', 1)

@@ -31,7 +31,22 @@ local function wake()
   end
 end
 
-local function key_of(member) return string.match(member, '^[^|]+') end
+-- The body of a larger event has a key of its own.
+local MAX_INLINE_BYTES = 65536
+
+-- Source, bytes and digest in the origin of an event: the beginning of its meta. An older version wrote no digest, or none of
+-- the last two.
+local function read_origin(origin)
+  local source, bytes, digest = string.match(origin, '^{"source":"([^"\\]*)","bytes":(%d+),"digest":(%d+),')
+  if source then return source, tonumber(bytes), digest end
+  source, bytes = string.match(origin, '^{"source":"([^"\\]*)","bytes":(%d+),')
+  return source or string.match(origin, '^{"source":"([^"\\]*)"'), tonumber(bytes)
+end
+
+local function key_of(member)
+  local bar = string.find(member, '|', 1, true)
+  return bar and string.sub(member, 1, bar - 1) or member
+end
 
 -- A sender that repeats one event endlessly must not fill the memory with its history: a full history replaces its last
 -- entry, so that beginning and end are kept.

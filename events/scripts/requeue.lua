@@ -7,9 +7,9 @@ local moved = 0
 for i = 5, #ARGV do
   local member = ARGV[i]
   if redis.call('ZREM', P .. set, member) == 1 then
-    local state = redis.call('HMGET', P .. 'work:' .. member, 'note', 'source', 'bytes')
+    local state = redis.call('HMGET', P .. 'work:' .. member, 'note', 'origin')
     local account = account_of(state[1])
-    if set == 'parked' then no_longer_unhandled(member, state[2], state[3]) end
+    if set == 'parked' then no_longer_unhandled(member, read_origin(state[2] or '')) end
     if account then redis.call('SREM', account_key('reconnect', account), member) end
     redis.call('HDEL', P .. 'work:' .. member, 'attempts', 'note', 'claims', 'token')
     if afresh then redis.call('DEL', P .. 'steps:' .. member) end
