@@ -1,7 +1,8 @@
-"""Handlers that do nothing, and one that tells when it began."""
+"""Handlers that do nothing, that wait, and one that tells when it began."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
@@ -16,6 +17,18 @@ _telling = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 @on("bench:noop")
 async def noop(event: Event, ctx: Context) -> None:
     """Do nothing."""
+
+
+@on("bench:wait_10ms")
+async def wait_10ms(event: Event, ctx: Context) -> None:
+    """Wait as a short call would."""
+    await asyncio.sleep(0.01)
+
+
+@on("bench:wait_50ms")
+async def wait_50ms(event: Event, ctx: Context) -> None:
+    """Wait as an ordinary call would."""
+    await asyncio.sleep(0.05)
 
 
 @on("bench:tell")

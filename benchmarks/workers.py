@@ -37,10 +37,10 @@ def _event(number: int, kind: str = "bench:noop") -> Verified:
     return Verified("truto", kind, f"event-{number}", body)
 
 
-async def _accept(url: str, count: int) -> None:
+async def _accept(url: str, count: int, kind: str = "bench:noop") -> None:
     store = Store.connect(url)
     for start in range(0, count, 500):
-        await store.accept([_event(number) for number in range(start, min(start + 500, count))])
+        await store.accept([_event(number, kind) for number in range(start, min(start + 500, count))])
     await store.close()
 
 
@@ -158,6 +158,42 @@ def _accept_cost(url: str, admin: Redis, count: int) -> float:
     before = _redis_cpu_seconds(admin)
     uvloop.run(accept())
     return (_redis_cpu_seconds(admin) - before) / count * 1e6
+
+
+class Waiting(NamedTuple):
+    """Handlers that only wait, in a backlog: how near one worker comes to its slots divided by their time."""
+
+    handler_ms: int
+    slots: int
+    of_ceiling: float
+    cpu_percent: float
+
+
+def measure_waiting(folder: Path, *, rounds: int, seconds: float) -> list[Waiting]:
+    """Each kind of handler with 50 and 100 slots; medians of the rounds."""
+    cases = [(milliseconds, slots) for milliseconds in (10, 50) for slots in (50, 100)]
+    with redis(folder / "waiting") as server, Redis.from_url(server.url) as admin:
+        return [
+            max(
+                sorted(_wait(server.url, admin, *case, seconds=seconds) for _ in range(rounds))[: rounds // 2 + 1],
+                key=lambda found: found.of_ceiling,
+            )
+            for case in cases
+        ]
+
+
+def _wait(url: str, admin: Redis, milliseconds: int, slots: int, *, seconds: float) -> Waiting:
+    ceiling = slots / milliseconds * 1000
+    count = round(ceiling * seconds)
+    admin.flushall()
+    uvloop.run(_accept(url, count, f"bench:wait_{milliseconds}ms"))
+    settings = {**environment(url), "WORKER_CONCURRENCY": str(slots)}
+    with process(*_OURS, environment=settings) as worker:
+        first, began = until(lambda: happened(admin, "done"), count // 10)
+        before = cpu_seconds(worker.pid)
+        last, ended = until(lambda: happened(admin, "done"), count - slots)
+        busy = (cpu_seconds(worker.pid) - before) / (ended - began)
+    return Waiting(milliseconds, slots, (last - first) / (ended - began) / ceiling, busy * 100)
 
 
 class Latency(NamedTuple):

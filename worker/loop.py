@@ -28,10 +28,16 @@ _SUSPECT = MAX_CRASHES - 1
 
 
 class _PendingClaim(NamedTuple):
-    """A claim for *most* pieces, not answered yet; *ahead* if it was sent before the last leases started."""
+    """A claim for *most* pieces, not answered yet; *ahead* if it was sent before the last leases started.
+
+    *free* slots wait for it: with fewer pieces, the store counts this worker as idle. *ended* is how many tasks had
+    ended when it was sent.
+    """
 
     most: int
+    free: int
     ahead: bool
+    ended: int
     answer: asyncio.Task[Claim]
 
 
@@ -50,6 +56,8 @@ class ClaimLoop:
         self._wake = asyncio.Event()  # there may be more to claim
         self._subscription: asyncio.Task[None] | None = None
         self._credit = 0  # how many events the store may push before the next claim
+        self._ended = 0  # tasks
+        self._prefetch = 0  # the leases to have waiting when a slot becomes free: as many as end during a claim
         self._pending: _PendingClaim | None = None
         self._runs_suspect = False
         self._wants_suspect = True
@@ -69,17 +77,20 @@ class ClaimLoop:
                 await asyncio.sleep(_POLL_SECONDS)
         elif self._slots.waiting and self._free > 0:
             self._slots.start_next()
-        elif self._pending is None and self._free <= 0:
+        elif self._pending is None and self._room <= 0:
             self._slots.freed.clear()
             await self._slots.freed.wait()
         else:
             if self._pending is None:
-                self._claim_half(self._free, (), ahead=False)
+                self._claim_half((), ahead=False)
             await self._start_claimed()
 
     def _task_ended(self, lease: Lease) -> None:
+        self._ended += 1
         if lease.body_bytes:
             self._wake.set()  # a claim may have skipped large events for lack of room
+        if self._slots.waiting and self._free > 0 and not self._runs_suspect:
+            self._slots.start_next()
 
     def drain(self) -> None:
         """Stop claiming, and release the leases that wait for a slot, and events pushed until :meth:`close`."""
@@ -117,10 +128,22 @@ class ClaimLoop:
         # An unconfirmed end takes no slot, unless there are so many that Redis must be slow.
         return self._slots.capacity - max(self._slots.running, self._reporter.unconfirmed - self._slots.capacity)
 
-    def _claim_half(self, free: int, starting: Sequence[Lease], *, ahead: bool) -> None:
+    @property
+    def _room(self) -> int:
+        return self._free + self._prefetch - len(self._slots.waiting)
+
+    @property
+    def _all(self) -> int:
+        return min(self._slots.capacity, MAX_CLAIMED)
+
+    @property
+    def _half(self) -> int:
         # Half of the slots at a time: Redis leases the second half while this process works on the first.
-        most = min(free, (self._slots.capacity + 1) // 2, MAX_CLAIMED)
-        self._begin_claim(most, starting, free=most, ahead=ahead)
+        return min((self._slots.capacity + 1) // 2, MAX_CLAIMED)
+
+    def _claim_half(self, starting: Sequence[Lease], *, ahead: bool) -> None:
+        most = min(self._room - len(starting), max(self._half, self._prefetch))
+        self._begin_claim(most, starting, free=max(0, min(self._free - len(starting), most)), ahead=ahead)
 
     def _begin_claim(self, most: int, starting: Sequence[Lease], *, free: int, ahead: bool) -> None:
         self._wake.clear()
@@ -128,7 +151,7 @@ class ClaimLoop:
         wants_suspect, self._wants_suspect = self._wants_suspect, True
         held = sum(lease.body_bytes for lease in chain(self._slots.leases.values(), starting))
         answer = asyncio.create_task(self._claim(most, free, wants_suspect, held), name="claim")
-        self._pending = _PendingClaim(most, ahead, answer)
+        self._pending = _PendingClaim(most, free, ahead, self._ended, answer)
 
     async def _claim(self, most: int, free: int, wants_suspect: bool, held_bytes: int) -> Claim:
         if self._reporter.is_late:
@@ -145,7 +168,7 @@ class ClaimLoop:
 
     async def _start_claimed(self) -> None:
         assert self._pending is not None
-        most, ahead, answer = self._pending
+        most, free, ahead, ended, answer = self._pending
         try:
             leases, next_due = await asyncio.shield(answer)
         except StoreUnavailable:
@@ -154,15 +177,18 @@ class ClaimLoop:
         self._reporter.store_answered.set()
         self._pending = None  # not on cancellation: close() has to release the leases of the answer
         self._credit -= len(leases)
+        self._prefetch = min(max(self._ended - ended, self._prefetch - 1), self._all) if len(leases) == most else 0
         if self._is_draining:
             self._reporter.release(leases, SHUTDOWN)
         elif leases and leases[0].crashes == _SUSPECT:
             await self._run_suspect(leases[0])
-        elif len(leases) < most:
+        elif len(leases) < free:
             self._start_all(leases)
             if self._credit <= 0:
                 self._wake.set()
             await happens(self._wake, within=min(_POLL_SECONDS, _POLL_SECONDS if next_due is None else next_due))
+        elif len(leases) < most:
+            self._start_all(leases)
         else:
             # Send the next claim before the event loop is busy with these leases.
             self._claim_ahead(leases, waited=ahead and self._slots.running == 0)
@@ -171,10 +197,10 @@ class ClaimLoop:
     def _claim_ahead(self, starting: Sequence[Lease], *, waited: bool) -> None:
         if waited:
             # All earlier work ended before Redis answered, so claim more. Some leases may wait for a slot.
-            most = min(self._slots.capacity, MAX_CLAIMED)
-            self._begin_claim(most, starting, free=min(self._slots.capacity - len(starting), most), ahead=True)
-        elif (free := self._free - len(starting)) > 0:
-            self._claim_half(free, starting, ahead=True)
+            free = min(self._slots.capacity - len(starting), self._all)
+            self._begin_claim(self._all, starting, free=free, ahead=True)
+        elif self._room > len(starting):
+            self._claim_half(starting, ahead=True)
 
     def _start_all(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

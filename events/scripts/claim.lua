@@ -17,7 +17,7 @@ redis.call('ZADD', P .. 'workers', now, owner)
 local members = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'WITHSCORES', 'LIMIT', 0,
   wants_suspect and held == 0 and most or most + MAX_SKIPPED)
 local claimed_new = claimed_by(owner)
-local ending = string.format('%.0f', math.ceil(now + lease)) -- a number would be formatted anew for each lease
+local ending = string.format('%.0f', math.floor(now + lease)) -- a number would be formatted anew for each lease
 local answer, leased, alone, crowded = { -1, math.floor(now) }, 0, false, false
 
 -- Whether an ordered handler may match this piece. Until it is decided, no later piece may start in an ordered lane.

@@ -122,6 +122,49 @@ async def test_of_work_that_takes_its_time_no_more_is_claimed_than_can_begin(
         holding.may_end.set()
 
 
+class SlowClaims(Claimed):
+    """Claims whose answer is slow beside short handlers."""
+
+    async def claim(self, most: int, owner: str, **how: Any) -> Claim:
+        claim = await super().claim(most, owner, **how)
+        await asyncio.sleep(0.02)
+        return claim
+
+
+@pytest.fixture
+def slow(store: Store) -> SlowClaims:
+    """The queue of ``store``."""
+    queue = with_queue(store, SlowClaims)
+    queue.asked, queue.free = [], []
+    return queue
+
+
+async def is_idle(store: Store) -> bool:
+    return bool(await store.redis.zcard("tw:idle"))
+
+
+async def _wait_briefly(event: Event, ctx: Context) -> None:
+    await asyncio.sleep(0.005)
+
+
+async def test_short_work_is_claimed_before_a_slot_is_free_for_it(
+    store: Store, slow: SlowClaims, registry: Registry
+) -> None:
+    registry.on("*")(_wait_briefly)
+    await _work_off(store, registry, 100, concurrency=10)
+    assert any(free < asked for asked, free in zip(slow.asked, slow.free, strict=True))
+
+
+async def test_a_worker_that_claimed_ahead_is_idle_again_when_the_queue_is_empty(
+    store: Store, slow: SlowClaims, registry: Registry
+) -> None:
+    registry.on("*")(_wait_briefly)
+    await store.accept([delivered() for _ in range(100)])
+    async with working(store, registry, concurrency=10) as engine:
+        await eventually(lambda: engine.jobs_complete == 100)
+        await eventually(lambda: is_idle(store))
+
+
 async def test_of_what_was_claimed_ahead_no_more_runs_at_once_than_there_are_slots(
     store: Store, registry: Registry
 ) -> None:
