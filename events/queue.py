@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequ
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 
@@ -96,6 +96,7 @@ class Queue:
         self.lease_seconds = lease_seconds
         self._lease_ms = round(lease_seconds * 1000)
         self._gating = GroupCommit(self._gate_batch)
+        self._reconnecting = GroupCommit(self._reconnect)
         self._keeping = GroupCommit(self._keep_steps, size=lambda step: len(step[-1]))
         self._ordered: Callable[[], Collection[OrderedPattern]] = tuple
         self.claiming = asyncio.Lock()
@@ -264,8 +265,12 @@ class Queue:
         """Run the work that was parked until this account is connected again, and return the number of pieces.
 
         Work that is running now, and would be parked for the account within some hours, runs again too.
+        Concurrent calls share one round trip.
         """
-        return int(await self._client.run("reconnect", [account_id, _RECONNECTED_MS]))
+        return await self._reconnecting.submit(account_id)
+
+    async def _reconnect(self, account_ids: Sequence[str]) -> list[int]:
+        return cast("list[int]", await self._client.run("reconnect", [_RECONNECTED_MS, *account_ids]))
 
 
 def _read_message(message: bytes, platform_sources: Collection[str]) -> Lease | None:

@@ -214,3 +214,25 @@ async def test_a_run_of_a_workflow_waits_in_its_step_and_goes_on_there(store: St
         await run_ends(store, event, "completed")
     await shop.services.aclose()
     assert shop.log == ["once"]
+
+
+async def test_reconnects_of_many_accounts_share_round_trips(store: Store) -> None:
+    await store.queue.account_reconnected(ACCOUNT)  # loads the script
+    await store.redis.config_resetstat()
+    moved = await asyncio.gather(*(store.queue.account_reconnected(f"account-{number}") for number in range(100)))
+    assert moved == [0] * 100
+    assert (await store.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] <= 2
+
+
+async def test_each_reconnect_in_a_shared_round_trip_counts_its_own_work(store: Store, registry: Registry) -> None:
+    @registry.on("record:updated")
+    async def handle(event: Event, ctx: Context) -> None:
+        raise revoked(event.account_id)
+
+    events = [work(integrated_account_id=account) for account in (ACCOUNT, OTHER)]
+    async with working(store, registry):
+        await store.accept(events)
+        for event in events:
+            await ended(store, event, "parked")
+    accounts = (OTHER, "unknown", ACCOUNT)
+    assert await asyncio.gather(*map(store.queue.account_reconnected, accounts)) == [1, 0, 1]
