@@ -35,7 +35,8 @@ def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
         try:
             return await work(store)
         except StoreUnavailable as exc:
-            print(f"The store of REDIS_URL does not answer ({exc}). Is Redis running, and reachable?", file=sys.stderr)
+            question = "" if exc.remedy else " Is Redis running, and reachable?"
+            print(f"The store of REDIS_URL does not answer ({exc}).{question}", file=sys.stderr)
             return 1
         finally:
             await store.close()

@@ -98,7 +98,7 @@ class StoreSettings(ProcessSettings):
     parked_max_bytes: int | None = Field(default=None, ge=1024)
     parked_ttl: float = Field(default=7 * 86_400, ge=60)
     grace_seconds: int = Field(default=30, ge=1, le=3600)
-    store_check: Literal["strict", "warn", "off"] = "warn"
+    store_check: Literal["strict", "assured", "warn", "off"] = "warn"
 
     @field_validator("redis_url")
     @classmethod

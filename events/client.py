@@ -14,13 +14,15 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
+from events.checking import RIGHTS
 from events.errors import StoreUnavailable
 
 PREFIX = "tw:"
 ANSWER_SECONDS = 5.0
 
+_CLUSTER_CODES = {"MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN"}
 _BYTES_READ = 1024 * 1024  # of a long value at a time
 
 _SCRIPTS = (
@@ -133,15 +135,33 @@ async def confirmed() -> AsyncIterator[None]:
 
 
 def unconfirmed(exc: BaseException) -> StoreUnavailable:
-    """The :class:`StoreUnavailable` for a failed Redis call."""
+    """The :class:`StoreUnavailable` for a failed Redis call, with what to do where waiting will not help."""
     # The text of a Redis error can contain the whole command with its payload: only the kind of error is passed on.
-    return StoreUnavailable(f"Redis did not confirm: {type(exc).__name__}{_error_code(exc)}")
+    code = _error_code(exc)
+    remedy = _remedy(exc, code)
+    kind = f"Redis did not confirm: {type(exc).__name__}{code and ' '}{code}"
+    return StoreUnavailable(f"{kind}: {remedy}" if remedy else kind, remedy=remedy)
+
+
+def _remedy(exc: BaseException, code: str) -> str:
+    if isinstance(exc, AuthenticationError):
+        return "REDIS_URL needs another user or password (percent-encoded)"
+    if isinstance(exc, NoPermissionError) or "ACL failure in script" in str(exc):
+        return f"the user of REDIS_URL lacks a right: it needs `{RIGHTS}`"
+    if code in _CLUSTER_CODES or "in a cluster node" in str(exc):
+        return "REDIS_URL leads to a node of a Redis Cluster, which is not supported: use one master"
+    if "CERTIFICATE_VERIFY_FAILED" in str(exc):
+        return (
+            "its certificate does not prove that it is the host in REDIS_URL: give the file of your own authority with "
+            "?ssl_ca_certs=<file>, and write the host as the certificate names it"
+        )
+    return ""
 
 
 def _error_code(exc: BaseException) -> str:
     """The first word of a server's error, such as MISCONF or OOM; nothing for other errors."""
     word = str(exc).split(" ", 1)[0]
-    return f" {word}" if word.isalpha() and word.isupper() else ""
+    return word if word.isalpha() and word.isupper() else ""
 
 
 def time_of(milliseconds: float) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -68,9 +69,11 @@ def _directly(url: str, options: dict[str, Any]) -> Redis:
         if not url.startswith("unix:") and not re.fullmatch(r"(/[0-9]*)?", parts.path):
             raise ValueError("redis-py would silently take database 0")
         pool = ConnectionPool.from_url(url, **options)
+        if pool.connection_class is SSLConnection:
+            _check_names(pool.connection_kwargs)
         pool.connection_class = _OUR_CONNECTIONS[pool.connection_class]
         pool.make_connection()  # type: ignore[no-untyped-call]  # to learn now that it does not know an option
-    except (ValueError, TypeError, AttributeError, RedisError):
+    except (ValueError, TypeError, AttributeError, OSError, RedisError):
         # The text of these errors may hold what was taken for the port, and that may be a part of the password.
         fault = _tls_fault(url) or f"is not of the form redis://[user:password@]host[:port][/db]; {_ENCODE}"
         raise BadStoreURL(fault) from None
@@ -78,14 +81,32 @@ def _directly(url: str, options: dict[str, Any]) -> Redis:
     return Redis.from_pool(pool)
 
 
+def _check_names(options: dict[str, Any]) -> None:
+    """Have the server prove that it is the one in the URL, which redis-py 5 leaves out.
+
+    Raises ``OSError`` for files of certificates or keys that cannot be used.
+    """
+    options.setdefault("ssl_check_hostname", options.get("ssl_cert_reqs") != "none")
+    named = {name: options.get(f"ssl_{name}") for name in ("ca_certs", "certfile", "keyfile")}
+    if any(named.values()):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if named["ca_certs"]:
+            context.load_verify_locations(named["ca_certs"])
+        if named["certfile"]:
+            context.load_cert_chain(named["certfile"], named["keyfile"])
+
+
 def _tls_fault(url: str) -> str:
     """What is wrong with the TLS options of *url*; nothing where it is something else."""
     given = dict(parse_qsl(url.partition("?")[2]))
+    files = [name for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in given]
     if "ssl_cert_reqs" in given and not url.startswith("rediss://"):
         return "sets ssl_cert_reqs, which is for rediss:// alone"
     if given.get("ssl_cert_reqs", "none") not in ("none", "optional", "required"):
         return "sets ssl_cert_reqs to what it cannot be: none, optional or required"
-    return ""
+    return (
+        f"names files that cannot be used ({', '.join(files)}): they have to be PEM, and readable here" if files else ""
+    )
 
 
 @dataclass(frozen=True, slots=True)

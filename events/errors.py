@@ -47,7 +47,14 @@ class CorruptEvent(EventsError):
 
 
 class StoreUnavailable(EventsError):
-    """Redis did not confirm the command. It may have been carried out or not: an unknown outcome is no success."""
+    """Redis did not confirm the command. It may have been carried out or not: an unknown outcome is no success.
+
+    ``remedy`` says what to do where waiting will not help; the message ends with it.
+    """
+
+    def __init__(self, message: str = "", *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class SpoolUnavailable(EventsError):

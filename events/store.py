@@ -47,7 +47,7 @@ from typing import Any, cast
 from events.accepting import Acceptance, Acceptor
 from events.bodies import Bodies
 from events.budgets import Budgets
-from events.checking import find_faults
+from events.checking import Fault, find_faults
 from events.client import ANSWER_SECONDS, StoreClient, confirmed
 from events.connecting import connect
 from events.event import Verified
@@ -136,7 +136,7 @@ class Store:
         async with confirmed():
             await cast("Awaitable[bool]", self.redis.ping())
 
-    async def find_faults(self) -> list[str]:
+    async def find_faults(self) -> list[Fault]:
         """Reasons why this Redis could lose accepted events, each with its remedy; empty if there are none."""
         async with confirmed():
             return await find_faults(self.redis)

@@ -88,6 +88,11 @@ class Node:
         self.kill()
 
 
+def cluster_lines() -> list[str]:
+    """What makes a node one of a cluster. Its bus has a port of its own: it would be 10,000 above, and few are."""
+    return ["cluster-enabled yes", f"cluster-port {free_port()}"]
+
+
 def replica_of(master: Node, folder: Path) -> Node:
     """A node that follows *master*; not started yet."""
     return Node(folder, [f"replicaof 127.0.0.1 {master.port}"], password=master.password)

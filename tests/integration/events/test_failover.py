@@ -172,7 +172,7 @@ async def test_a_store_at_a_replica_says_so_and_finds_the_master_once_there_is_o
     async with store_at(f"redis://:{quote(PASSWORD, safe='')}@127.0.0.1:{replica.port}") as store:
         with pytest.raises(StoreUnavailable, match="READONLY"):
             await store.accept([delivered()])
-        assert "is a replica" in (await store.find_faults())[0]
+        assert "is a replica" in str((await store.find_faults())[0])
         with replica.client() as client:
             await asyncio.sleep(0.1)
             assert not [c for c in client.client_list() if c["cmd"] == "evalsha"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -35,14 +35,21 @@ def _running(command: list[str]) -> Iterator[redis.Redis]:
         process = subprocess.Popen([find_redis_server(), *flags, *here], stdout=subprocess.DEVNULL)
         client = redis.Redis(unix_socket_path=str(socket), decode_responses=True)
         try:
-            deadline = time.monotonic() + 5
-            while not socket.exists() and time.monotonic() < deadline and process.poll() is None:
-                time.sleep(0.01)
+            _wait_until_it_answers(client, process)
             yield client
         finally:
             client.close()
             process.terminate()
             process.wait()
+
+
+def _wait_until_it_answers(client: redis.Redis, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(redis.ConnectionError):
+            client.ping()
+            return
+        time.sleep(0.01)
 
 
 def _setting(client: redis.Redis, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import traceback
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -165,3 +166,29 @@ def test_a_tls_option_that_cannot_be_is_told_as_what_it_is(url: str, told: str) 
 
 def test_tls_options_that_can_be_are_taken() -> None:
     assert options_of("rediss://h/0?ssl_cert_reqs=optional")["ssl_cert_reqs"] == "optional"
+
+
+@pytest.mark.parametrize(
+    ("query", "checked"),
+    [
+        ("", True),
+        ("?ssl_cert_reqs=required", True),
+        ("?ssl_check_hostname=false", False),
+        ("?ssl_cert_reqs=none", False),
+    ],
+)
+def test_a_server_has_to_prove_its_name_unless_the_url_says_otherwise(query: str, checked: bool) -> None:
+    assert options_of(f"rediss://h/0{query}")["ssl_check_hostname"] is checked
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile"])
+@pytest.mark.parametrize("contents", [None, b"", b"no certificate"], ids=["absent", "empty", "no-pem"])
+def test_a_file_of_certificates_that_cannot_be_used_is_found_at_start(
+    tmp_path: Path, option: str, contents: bytes | None
+) -> None:
+    file = tmp_path / "hunter2.pem"
+    if contents is not None:
+        file.write_bytes(contents)
+    with pytest.raises(BadStoreURL, match=rf"files that cannot be used \({option}\)") as caught:
+        check_url(f"rediss://h/0?{option}={file}")
+    assert "hunter2" not in str(caught.value)
