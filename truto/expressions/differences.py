@@ -95,6 +95,16 @@ DIFFERENCES = (
         "they are for people to read, and change with the package",
     ),
     Difference(
+        "a predicate over nothing (`missing[…]`)",
+        "is not evaluated",
+        "JSONata evaluates it once, so that its errors show; it gives nothing either way",
+    ),
+    Difference(
+        "`$values` of what a path found",
+        "the values",
+        "Truto's have a `true` behind them, with which JSONata marks its arrays",
+    ),
+    Difference(
         "`$keys` of dates, durations, URLs and graphs; `until` of a date",
         "the documented members; the interval as ISO text",
         "Truto gives what the packages keep inside of their objects",

@@ -54,9 +54,11 @@ def uuid() -> str:
 
 
 def json_parse(value: Any = UNDEFINED) -> Any:
-    """The value behind JSON text; ``null`` for anything that is not JSON."""
+    """The value behind JSON text, or an array's text; ``null`` for anything that is not JSON."""
     try:
-        return orjson.loads(value) if isinstance(value, str) else value if isinstance(value, int | float) else None
+        if isinstance(value, str | list):
+            return orjson.loads(value if isinstance(value, str) else javascript.text(value))
+        return value if isinstance(value, int | float) else None
     except orjson.JSONDecodeError:
         return None
 

@@ -297,3 +297,16 @@ def test_what_is_no_finite_number_is_null_and_never_a_reason_to_go_on(text: str,
 
 def test_a_far_place_in_an_array_is_bounded() -> None:
     assert failure("$pick({'a': {'999999': 1}}, 'a.999999')").code == "limit_size"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("$jsonParse(['7'])", 7), ("$jsonParse([1, 2])", None), ("$jsonParse(2.5)", 2.5), ("$jsonParse({'a': 1})", None)],
+)
+def test_what_is_no_text_is_read_as_its_text(text: str, expected: Any) -> None:
+    assert evaluate(text) == expected
+
+
+@pytest.mark.parametrize("text", ["missing[1 / 'a']", "missing.x[$error('no')]"])
+def test_a_predicate_over_nothing_is_not_evaluated(text: str) -> None:
+    assert evaluate(text) is UNDEFINED
