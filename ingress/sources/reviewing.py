@@ -19,10 +19,15 @@ Path = tuple[str, ...]
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONFIGURED = frozenset({"context", "environment_variables", "env"})
 _METHOD = re.compile(r"\bmethod\s*=\s*['\"](\w+)['\"]|['\"](\w+)['\"]\s*=\s*method\b")
+_BOUND_HEADER = re.compile(r"\$headers?\s*\.\s*(?:`([^`]+)`|([A-Za-z]\w*))")
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
+_NO_SIGNATURE = frozenset({"raw_body", "method", "path", "url", "crc32", "sorted_fields"})
+_BRACES = "{} "
 _CONTENT_TYPE = re.compile(r"headers\.`content-type`\s*=\s*['\"]([^'\"]+)['\"]")
 _MISSPELT = frozenset({"headers", "body", "query", "context", "environment_variables", "signature_fields"})
 """The roots whose misspelling an expression is searched for: those that have fields, and names not easily another's."""
 _CONFIG: Path = ("webhook", "signature_verification", "config")
+_DIGESTS = frozenset({"hmac", "ed25519", "ecdsa", "rsa"})
 _EXPRESSIONS = ("payload_transform", "handle_verification")
 
 
@@ -32,6 +37,7 @@ def review(entry: Entry, source: Source) -> list[SourceFault]:
         *_in_templates(entry, source),
         *_in_expressions(entry, source),
         *_in_compare_with(entry),
+        *_in_what_is_signed(entry),
         *_in_event_type(entry),
     ]
     return [SourceFault((source.name, *path), reason) for path, reason in dict.fromkeys(found)]
@@ -82,6 +88,8 @@ def _in_expressions(entry: Entry, source: Source) -> Iterator[tuple[Path, str]]:
 def _path_faults(text: str) -> Iterator[str]:
     from ingress.verification.expressions import Step
 
+    for quoted, plain in _BOUND_HEADER.findall(text):
+        yield from _header_faults(quoted or plain)
     for root, *fields in sorted(Step(text).paths()):
         if not fields:
             continue
@@ -108,6 +116,43 @@ def _in_compare_with(entry: Entry) -> Iterator[tuple[Path, str]]:
         roots = {name.partition(".")[0] for names in template.alternatives for name in names}
         if path == (*_CONFIG, "compare_with") and roots <= _CONFIGURED:
             yield path, "names nothing of a delivery, so that no signature of a sender is ever looked at"
+        elif path == (*_CONFIG, "compare_with") and roots <= _CONFIGURED | _NO_SIGNATURE:
+            yield path, "names what is signed, and no place where a sender would put a signature"
+    yield from _beside_a_digest(entry)
+
+
+def _beside_a_digest(entry: Entry) -> Iterator[tuple[Path, str]]:
+    """Text that stands beside a digest, so that the two can never be alike."""
+    block, options = entry.webhook.signature_verification, entry.options
+    for option in ("compare_prefix", "signature_separator"):
+        if "{{" in getattr(options, option):
+            yield ("options", option), "is taken as it is written; nothing is referred to here"
+    if block is None or block.format not in _DIGESTS or options.compare_prefix or options.signature_separator:
+        return
+    text = translate_references(block.config.model_dump()["compare_with"])
+    beside = _PLACEHOLDER.sub("", text)
+    if beside and beside != text:
+        yield (
+            (*_CONFIG, "compare_with"),
+            f"has `{beside}` beside the signature, which nothing can equal then; where the sender writes it, "
+            f"say `options.compare_prefix: '{beside}'` and leave it out here",
+        )
+
+
+def _in_what_is_signed(entry: Entry) -> Iterator[tuple[Path, str]]:
+    block = entry.webhook.signature_verification
+    pieces = block.config.model_dump().get("verification_content") if block is not None else None
+    for at, piece in enumerate(pieces or ()):
+        named = piece.strip(_BRACES)
+        if "{{" not in translate_references(piece) and _looks_like_a_reference(named, bare=named == piece):
+            path = (*_CONFIG, "verification_content", str(at))
+            yield path, f"is the text itself; did you mean {{{{{named}}}}}?"
+
+
+def _looks_like_a_reference(text: str, *, bare: bool) -> bool:
+    """Without braces, only what nobody would sign as a text: ``url`` and ``method`` might be one."""
+    root, dot, _ = text.partition(".")
+    return root in ROOTS and (bool(dot) or root == "raw_body" or not bare)
 
 
 def _in_event_type(entry: Entry) -> Iterator[tuple[Path, str]]:

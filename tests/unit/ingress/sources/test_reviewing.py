@@ -68,6 +68,22 @@ def test_presets_have_nothing_that_cannot_match(sender: Sender) -> None:
             {"webhook": {"payload_transform": "$merge([$$, {'signature': headers.`X-Sig`}])"}},
             "s.webhook.payload_transform: `headers.X-Sig`: names of headers are in lower case here",
         ),
+        (
+            {"webhook": {"handle_verification": "$header.`X-Hook` = '1' ? {'type': 'meta'} : {'type': 'payload'}"}},
+            HANDLE + "`headers.X-Hook`: names of headers are in lower case here",
+        ),
+        ({"config": {"compare_with": "{{raw_body}}"}}, COMPARE + "names what is signed, and no place where"),
+        ({"config": {"compare_with": "sha256={{headers.x-s}}"}}, COMPARE + "has `sha256=` beside the signature"),
+        ({"config": {"compare_with": "v0=$header.x-s"}}, COMPARE + "has `v0=` beside the signature"),
+        ({"options": {"compare_prefix": "{{headers.x}}"}}, "s.options.compare_prefix: is taken as it is written"),
+        (
+            {"config": {"parts": None, "verification_content": ["{raw_body}"]}},
+            "s.webhook.signature_verification.config.verification_content.0: is the text itself; did you mean {{raw_b",
+        ),
+        (
+            {"config": {"parts": None, "verification_content": ["v0:", "headers.x-t", "{{raw_body}}"]}},
+            "s.webhook.signature_verification.config.verification_content.1: is the text itself; did you mean {{heade",
+        ),
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )
@@ -101,8 +117,16 @@ def test_a_misspelt_name_is_guessed(given: str, meant: str) -> None:
         {"webhook": {"handle_verification": "body.items[header.name = 'x' or content.id = 1] ? {} : {}"}},
         {"webhook": {"handle_verification": "$exists(headers.`x-hook`) ? {'type': 'meta'} : {'type': 'payload'}"}},
         {"options": {"event": {"id": "{{headers.x_id}}"}}},
+        {
+            "config": {"compare_with": "{{headers.x-a}},{{headers.x-b?:-}}"},
+            "options": {"signature_separator": ","},
+        },
+        {"config": {"parts": None, "verification_content": ["v0:", "url", ".", "{{raw_body}}", "}"]}},
     ],
-    ids=["constant", "version", "composed", "transform", "methods", "get", "predicate", "header", "underscore"],
+    ids=[
+        *("constant", "version", "composed", "transform", "methods", "get", "predicate", "header", "underscore"),
+        *("separated", "texts"),
+    ],
 )
 def test_what_can_match_is_left_alone(more: dict[str, Any]) -> None:
     faults = found(**more)
