@@ -187,6 +187,31 @@ def connect(
     raise typer.Exit(run_connect(Options(url, write, show, new_secret, json)))
 
 
+@app.command()
+def reconcile(
+    since: Annotated[str, typer.Option(help="How far to look back: 90s, 10m, 2h, at most 24h.")] = "2h",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be recovered, and change nothing.")
+    ] = False,
+    list_lost: Annotated[bool, typer.Option("--list", help="Print what could not be recovered so far.")] = False,
+    json: Json = False,
+) -> None:
+    """Get back what Truto has sent and what never arrived: compares its delivery log with what is here.
+
+    Workers do this by themselves every RECONCILE_EVERY seconds. Needs REDIS_URL and TRUTO_API_TOKEN.
+    """
+    from cli.enrolment import read_length
+    from cli.reconcile import list_unrecoverable, reconcile_now
+
+    if list_lost:
+        raise typer.Exit(list_unrecoverable(as_json=json))
+    try:
+        seconds = read_length(since)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint="--since") from None
+    raise typer.Exit(reconcile_now(since=seconds, dry_run=dry_run, as_json=json))
+
+
 Fingerprint = Annotated[str | None, typer.Option(help="Only those with this cause (see dead-letters --group).")]
 EventType = Annotated[str | None, typer.Option("--type", help="Only those of this event type.")]
 

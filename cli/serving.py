@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from cli.jobs import reconciling
 from cli.listening import bind, listen_for_operators
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, misspelt_settings, read_settings
@@ -27,7 +28,6 @@ from truto.signing_keys import SigningKeys
 
 if TYPE_CHECKING:
     from ingress import Limits, Source
-    from ingress.probe import Prover
     from ingress.sources.reloading import SourcesFile
     from ingress.sources.table import SourceTable
     from worker.cause import Describer
@@ -46,6 +46,7 @@ def run_ingress() -> None:
     import uvloop
 
     from ingress import AdminServer, Server, create_app
+    from ingress.probe import Prover
     from ingress.quotas import Quota
 
     settings = read_settings(IngressSettings)
@@ -68,10 +69,11 @@ def run_ingress() -> None:
 
     async def serve_from(shards: Sequence[Shard]) -> None:
         truto = None
-        if settings.truto_api_token is not None:
+        token = settings.truto_api_token.get_secret_value() if settings.truto_api_token else ""
+        if token:
             from truto import AsyncTruto
 
-            truto = AsyncTruto(token=settings.truto_api_token.get_secret_value(), base_url=settings.truto_api_url)
+            truto = AsyncTruto(token=token, base_url=settings.truto_api_url)
         app = create_app(
             shards[0].store,
             sources,
@@ -86,7 +88,7 @@ def run_ingress() -> None:
                 pending_events=settings.quota_pending_events,
                 pending_bytes=settings.quota_pending_bytes,
             ),
-            prover=_prover(settings),
+            prover=Prover([token] if token else (), stored=settings.takes_stored_secret),
         )
         log.info(
             "ingress_started",
@@ -106,13 +108,6 @@ def run_ingress() -> None:
 
     _settle_memory()
     uvloop.run(serve())
-
-
-def _prover(settings: IngressSettings) -> Prover:
-    from ingress.probe import Prover
-
-    token = settings.truto_api_token
-    return Prover([token.get_secret_value()] if token else (), stored=settings.takes_stored_secret)
 
 
 def _raise_descriptors() -> int:
@@ -302,7 +297,11 @@ async def _work(
             grace_seconds=settings.grace_seconds,
             sweep=dispatcher.sweep,
         )
-        async with _registered(workflows, settings, describer), checked(store, settings.store_check):
+        async with (
+            _registered(workflows, settings, describer),
+            checked(store, settings.store_check),
+            reconciling(settings, store, notifier),
+        ):
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
             warn_of_misspelt_types(registry)
             with Watchdog(_STUCK_LEASES * settings.lease_seconds):

@@ -80,7 +80,9 @@ class ProcessSettings(BaseSettings):
             raise ValueError(fault)
         return text
 
-    @field_validator("log_level", "log_format", "store_check", mode="before", check_fields=False)
+    @field_validator(
+        "log_level", "log_format", "store_check", "reconcile", "webhook_keepalive", mode="before", check_fields=False
+    )
     @classmethod
     def _in_lower_case(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -244,6 +246,9 @@ class WorkerSettings(StoreSettings):
     workflows_http_secret: HostSecret | None = None
     workflows_http_allow: Annotated[tuple[str, ...], NoDecode] = ()
     truto_sources: Annotated[tuple[str, ...], NoDecode] = ()
+    reconcile: Literal["off", "report", "recover"] = "recover"
+    reconcile_every: float = Field(default=600.0, ge=1, le=86_400)
+    webhook_keepalive: Literal["off", "notify", "reactivate"] = "reactivate"
 
     _split_lists = field_validator("handlers", "notify_urls", "workflows_http_allow", "truto_sources", mode="before")(
         _split

@@ -16,6 +16,7 @@ from events.inspection import Ended, HistoryEntry, Kept, Overview
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.queue import NEEDS_REAUTH, Claim, End, Lease, until_reconnected
+from events.recovery import Arrived, Turn
 from events.runs import Begun, Run, RunStatus, Waiting
 from events.shards import Shard, Shards, choose_shard, combine
 from events.source_notes import Enrolment, Refused
@@ -27,6 +28,7 @@ __all__ = [
     "NEEDS_REAUTH",
     "NO_LANE",
     "Acceptance",
+    "Arrived",
     "BadStoreURL",
     "Begun",
     "Budget",
@@ -60,6 +62,7 @@ __all__ = [
     "SpoolUnusable",
     "Store",
     "StoreUnavailable",
+    "Turn",
     "Verified",
     "Waiting",
     "choose_shard",

@@ -51,6 +51,8 @@ _SCRIPTS = (
     "stop_awaiting",
     "remember_arrival",
     "wake_runs",
+    "take_turn",
+    "keep_turn",
 )
 _PARTS = {
     "accept": ["leasing"],

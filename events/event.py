@@ -21,6 +21,9 @@ from truto import parse_time
 KEPT_HEADERS = ("content-type", "user-agent", "x-request-id", "traceparent", "tracestate")
 """Headers that are stored with an event, to find its delivery again. No credentials, no signatures."""
 
+RECOVERED = "x-truto-worker-recovered"
+"""The header that marks a recovered event; the ingress keeps none of that name."""
+
 MAX_INLINE_BYTES = 64 * 1024
 """Larger bodies are stored under a key of their own, and read only when they are needed."""
 
@@ -41,6 +44,7 @@ class Verified(NamedTuple):
     or JSON that had to be written anew).
     ``secret_position`` says which of the source's live secrets explained the signature, 0 being the newest.
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
+    ``about`` is the id of Truto's entity in it, where it says one: what has not arrived is found by comparing these.
     ``bytes_apart`` counts bodies that the store has been given already, by another way; ``digest_apart`` is theirs.
     """
 
@@ -54,6 +58,7 @@ class Verified(NamedTuple):
     platform: bool = False
     bytes_apart: int = 0
     digest_apart: int | None = None
+    about: str = ""
 
     def __repr__(self) -> str:
         """Source, type and id; never the content."""
@@ -105,6 +110,8 @@ class Verified(NamedTuple):
             "id": self.id,
             "headers": dict(self.headers),
         }
+        if self.about:
+            meta["about"] = self.about
         if self.platform and self.source != PLATFORM_SOURCE:
             meta["platform"] = True
         return orjson.dumps(meta)
@@ -142,6 +149,11 @@ class Event:
         """The event's name inside the store: unique per source, type and id; per source and id for Truto's own."""
         # Events of versions that ignored the type keep their key.
         return event_key(self.source, self.id, self.type if self.by_type else "")
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it was accepted by reconciling, since its delivery had not arrived. Its payload is newer then."""
+        return RECOVERED in self.headers
 
     @property
     def has_body(self) -> bool:
@@ -331,6 +343,16 @@ def own_id(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
+
+
+_MAX_ABOUT = 64
+
+
+def entity_in(envelope: Mapping[str, Any]) -> str:
+    """The id of the entity in an event of Truto's; empty where it says none."""
+    payload = envelope.get("payload")
+    found = payload.get("id") if type(payload) is dict else None
+    return found if type(found) is str and len(found) <= _MAX_ABOUT and found.isprintable() else ""
 
 
 def account_of(verified: Verified) -> str | None:

@@ -168,7 +168,7 @@ class Inspection:
                     pipe.lindex(self._client.key(f"history:{key}"), 0)
                     pipe.getrange(self._client.key(f"event:{key}"), 0, _HEAD_BYTES)
                 rows = await pipe.execute()
-            heads = [_head(first, stored) for first, stored in zip(rows[::2], rows[1::2], strict=True)]
+            heads = [head_of_event(first, stored) for first, stored in zip(rows[::2], rows[1::2], strict=True)]
             types.update(
                 str(head.get("type")) for head in heads if (head.get("source"), head.get("id")) == (source, event_id)
             )
@@ -327,7 +327,7 @@ def _history_entry(line: bytes) -> HistoryEntry:
     return HistoryEntry(time_of(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
 
 
-def _head(first: bytes | None, stored: bytes) -> dict[str, Any]:
+def head_of_event(first: bytes | None, stored: bytes) -> dict[str, Any]:
     """The meta of an event: of the first line of its history or, before there is one, of what is stored."""
     line = first.split(b" ", 2)[-1] if first else stored.split(b"\n", 2)[1] if stored.count(b"\n") > 1 else b"{}"
     try:

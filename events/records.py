@@ -66,6 +66,7 @@ def pack(events: Sequence[Verified]) -> bytes:
             "headers": dict(verified.headers),
             "secret_position": verified.secret_position,
             "platform": verified.platform,
+            "about": verified.about,
             "lengths": [len(verified.body), len(verified.raw)],
         }
         for verified in events
@@ -99,7 +100,10 @@ def _verified(head: dict[str, Any], body: bytes, raw: bytes) -> Verified:
         raise TypeError("a field of another kind")
     source, kind, event_id = words
     position = _natural(head["secret_position"])
-    return Verified(source, kind, event_id, body, headers, raw, position, head.get("platform") is True)
+    about = head.get("about", "")  # versions before did not write it
+    if not isinstance(about, str):
+        raise TypeError("a field of another kind")
+    return Verified(source, kind, event_id, body, headers, raw, position, head.get("platform") is True, about=about)
 
 
 def _natural(number: object) -> int:

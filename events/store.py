@@ -26,6 +26,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``refusals``              list of the last refused deliveries, without bodies
 ``idle``                  sorted set of idle workers, each with its lease (ms), by their free slots;
                           each is subscribed to the channel ``worker:<name>``
+``reconcile``             hash of what turns of reconciling remember, and who has the turn
 ``spent:<budget>``        list of the last starts from a budget of calls, for its period
 ``reconnect:<account>``   set of the members that are parked until the account is connected again
 ``reconnected:<account>`` when it was last connected again, for some hours
@@ -53,6 +54,7 @@ from events.connecting import connect
 from events.event import Verified
 from events.inspection import Inspection
 from events.queue import Queue, Retention
+from events.recovery import Recovery
 from events.source_notes import SourceNotes
 from events.usage import ParkedLimit, PendingLimit
 from events.workflow_runs import WorkflowRuns
@@ -62,7 +64,8 @@ class Store:
     """The events in one Redis. Create one per process; its tasks may use it concurrently.
 
     :meth:`accept` takes deliveries. The other parts: ``queue`` for workers, ``bodies`` for stored bodies,
-    ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls. Every method of
+    ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls,
+    ``recovery`` for what has not arrived. Every method of
     these raises :class:`StoreUnavailable` if Redis did not confirm. The outcome is unknown then.
     """
 
@@ -85,6 +88,7 @@ class Store:
         self.notes = SourceNotes(client)
         self.runs = WorkflowRuns(client, self.retention)
         self.budgets = Budgets(client)
+        self.recovery = Recovery(client)
         self._acceptor = Acceptor(client, confirm_replicas=confirm_replicas)
 
     @classmethod

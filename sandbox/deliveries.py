@@ -11,19 +11,24 @@ import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from sandbox.background import Background
 from sandbox.config import SandboxConfig
+from sandbox.faults import Fate
 from sandbox.state import Row, State, new_id, now_text
 from truto.delivery import DeliveryAnswer, deliver, delivery_client
 from truto.samples import ENVIRONMENT_ID
 
 # Below the client's pool of 100, so that a burst waits here and not against the client's own timeout.
 _CONCURRENT_DELIVERIES = 50
+_LOST = DeliveryAnswer(None, b"", 0.0, "lost on the way (sandbox fault)")
+
+
+_USUAL = Fate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class _Letter:
     event: str
     webhook: Row
     body: bytes
+    fate: Fate = _USUAL
 
 
 class Sender:
@@ -50,6 +56,7 @@ class Sender:
         self._client = functools.cache(delivery_client)
         self._turns = asyncio.Semaphore(_CONCURRENT_DELIVERIES)
         self._given_up: defaultdict[str, int] = defaultdict(int)
+        self._numbered = state.faults, 0
         self._observers: list[Callable[[str, Mapping[str, Any]], None]] = []
 
     def subscribe(self, observer: Callable[[str, Mapping[str, Any]], None]) -> None:
@@ -96,14 +103,28 @@ class Sender:
         named = self._state.webhooks.get(webhook_id)
         event_id, moment = new_id(), now_text()
         return [
-            _letter(event, payload, webhook, event_id, moment)
+            replace(_letter(event, payload, webhook, event_id, moment), fate=self._next_fate())
             for webhook in ([named] if named else self._state.webhooks.rows())
             if subscribes(webhook, event)
         ]
 
+    def _next_fate(self) -> Fate:
+        """What becomes of the next delivery, counted from the last change of the faults."""
+        faults, count = self._numbered
+        if faults is not self._state.faults:
+            faults, count = self._state.faults, 0
+        self._numbered = faults, count + 1
+        return faults.fate(count)
+
     async def _send(self, letter: _Letter, decisive: frozenset[int] = frozenset()) -> DeliveryAnswer:
         webhook = letter.webhook
+        if letter.fate.delay:
+            await asyncio.sleep(letter.fate.delay)
+        if letter.fate.late is not None:
+            self._background.spawn(self._arrive_late(letter, letter.fate.late))
         answer = await self._attempt(letter, 1)
+        if letter.fate.doubled:
+            await self._attempt(letter, 2)
         for attempt, delay in enumerate(self._config.retry_delays, start=2):
             if answer.accepted or answer.status in decisive:
                 break
@@ -119,13 +140,7 @@ class Sender:
         target_url = webhook["target_url"]
         async with self._turns:
             at = time.time()
-            answer = await deliver(
-                self._client(),
-                target_url,
-                letter.body,
-                webhook["secret"],
-                encoding=self._config.signature_encoding,
-            )
+            answer = _LOST if letter.fate.lost else await self._deliver(letter)
         self._state.deliveries.add(
             {
                 "event_id": letter.event_id,
@@ -140,6 +155,20 @@ class Sender:
             }
         )
         return answer
+
+    async def _deliver(self, letter: _Letter) -> DeliveryAnswer:
+        return await deliver(
+            self._client(),
+            letter.webhook["target_url"],
+            letter.body,
+            letter.webhook["secret"],
+            encoding=self._config.signature_encoding,
+        )
+
+    async def _arrive_late(self, letter: _Letter, seconds: float) -> None:
+        """What was lost comes all the same, and nobody on this side knows."""
+        await asyncio.sleep(seconds)
+        await self._deliver(letter)
 
     def _listens(self, webhook: Row) -> bool:
         return self._state.webhooks.get(webhook["id"]) is webhook and webhook["is_active"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -47,6 +49,7 @@ class Logs:
     """The five logs, oldest first, at most 100 entries a page."""
 
     def __init__(self, state: State) -> None:
+        self._state = state
         self._sources: dict[str, tuple[Journal, Callable[[Row], Row]]] = {
             "unified_proxy_api": (state.api_log, _logged),
             "rapid_bridge": (state.run_log, _logged),
@@ -65,9 +68,14 @@ class Logs:
         if log_type not in self._sources:
             raise invalid("log_type", f"must be one of {', '.join(sorted(self._sources))}")
         bounds = _window(call)
+        kept_since = time.time() - (self._state.faults.log_seconds or math.inf)
         journal, shown = self._sources[log_type]
         found = query.page(
-            [(at, shown(row)) for at, row in journal.entries() if _within(row["at"], bounds)],
+            [
+                (at, shown(row))
+                for at, row in journal.entries()
+                if row["at"] >= kept_since and _within(row["at"], bounds)
+            ],
             [(_plain_name(log_type, name), value) for name, value in call.query],
             reserved=frozenset({"log_type", *_WINDOW}),
             default_limit=_LIMIT,

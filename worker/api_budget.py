@@ -15,6 +15,7 @@ PERIOD_SECONDS = 10.0
 """Truto counts requests in windows of 10 s: 500 for an API token and 50 for an account (skill: rate limits)."""
 
 ACCOUNT_CALLS = 50
+TOKEN_CALLS = 500
 
 
 class ApiBudget:
@@ -55,3 +56,25 @@ class ApiBudget:
             raise BudgetSpent(wait)
         if wait:
             await asyncio.sleep(wait)
+
+
+class SpareBudget:
+    """Admits calls that can wait: at most a *share* of the budget of :class:`ApiBudget`, of what is left of it now."""
+
+    def __init__(self, store: Store, token: str, *, calls: int, share: float) -> None:
+        self._budgets = store.budgets
+        most = calls or TOKEN_CALLS
+        self._wanted = [Budget(f"spare:{token}", max(1, int(most * share)), PERIOD_SECONDS)]
+        if calls:
+            self._wanted.append(Budget(f"token:{token}", calls, PERIOD_SECONDS))
+        self.admitted = 0
+        """How many calls so far."""
+
+    async def admit(self, _account_id: str | None) -> None:
+        """Return when a call may start. Raises :class:`StoreUnavailable`: what can wait does not go on uncounted."""
+        while True:
+            taken, wait = await self._budgets.spend(self._wanted, longest=0.0)
+            if taken:
+                self.admitted += 1
+                return
+            await asyncio.sleep(max(wait, 0.05))

@@ -6,6 +6,7 @@
     ├── NotifyError       a tenant's endpoint did not take a notification: try again
     ├── BudgetSpent       the fleet has spent its calls of the Truto API for now (a ``RateLimited`` too)
     ├── LeaseLost         another worker has the work now: stop
+    ├── TurnLost          another process has the turn to reconcile: stop
     ├── PutAside          the work waits in Redis, without a lease: stop
     └── Outcome           raised by handlers, on purpose
         ├── Retry         run me again later
@@ -69,6 +70,10 @@ class Retry(Outcome):
         if after is not None and not math.isfinite(after):
             raise ValueError("after must be a finite number of seconds")
         self.after = after
+
+
+class TurnLost(WorkerError):
+    """Another process has the turn to reconcile by now."""
 
 
 class Postponed(Outcome):

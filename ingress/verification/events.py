@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from events import MalformedEvent, Verified
-from events.event import checked_name, event_id, event_name, own_id, read_envelope
+from events.event import checked_name, entity_in, event_id, event_name, own_id, read_envelope
 from events.naming import name_from
 from ingress.sources.source import Source
 from ingress.verification.contents import Contents, write_json
@@ -44,7 +44,17 @@ def events_of(source: Source, context: DeliveryContext, position: int, now: floa
         _check_created(envelope, source.created_within_seconds, now)
     headers = kept(delivery.headers, source.kept_headers)
     raw = b"" if body is delivery.body else delivery.body
-    event = Verified(source.name, name, known_by, body, headers, raw, position, source.platform_events)
+    event = Verified(
+        source.name,
+        name,
+        known_by,
+        body,
+        headers,
+        raw,
+        position,
+        source.platform_events,
+        about=entity_in(envelope),
+    )
     given = envelope.get("id")
     lost = type(given) is not str and given is not None and own_id(given) is None
     return Accepted([event], position, NOTHING, _UNUSABLE_ID if lost else _USABLE)

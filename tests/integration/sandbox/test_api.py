@@ -155,9 +155,8 @@ def test_no_query_can_crash_a_list(name: str, value: str) -> None:
 
 
 async def test_an_outage_answers_500_until_it_is_over(api: httpx.AsyncClient) -> None:
-    calm = {"rate_limited": False, "provider_status": None}
     shown = (await api.put("/sandbox/faults", json={"outage": True})).json()
-    assert shown == {"outage": True, "latency_seconds": 0.0, "error_rate": 0.0, **calm}
+    assert {name: value for name, value in shown.items() if value} == {"outage": True}
     assert (await api.get("/ping")).json()["statusCode"] == 500
     assert "Faults are on" in (await api.get("/")).text
     await api.put("/sandbox/faults", json={})
