@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from datetime import datetime
@@ -45,7 +46,7 @@ class Recovery:
 
         On a store where nobody has had it, it is due in *first_in* seconds.
         """
-        token = secrets.token_hex(8)
+        token = f"{os.getpid()}-{secrets.token_hex(8)}"
         asks: list[str | int] = [token, round(seconds * 1000), round(first_in * 1000), int(at_once)]
         found = await self._client.run("take_turn", asks)
         if found is None:

@@ -66,7 +66,7 @@ def cause_of(entries: Iterable[Mapping[str, Any]]) -> str:
     """Why deliveries have failed, as far as the log's last *entries* have it, oldest first."""
     failed = [entry.get("webhook_endpoint_status") for entry in entries if entry.get("status") != "success"]
     if not failed:
-        return "Truto's log has no failed delivery"
+        return "no failed delivery in Truto's log"
     last = failed[-1]
     what = f"the last one was answered with {last}" if isinstance(last, int) else "the last one was not answered"
-    return f"{len(failed)} deliveries have failed; {what}"
+    return f"{len(failed)} failed; {what}"

@@ -135,6 +135,7 @@ class Job:
         if self._plan.mode != "off":
             reconciler = Reconciler(self._stores, self._truto, dry_run=self._plan.mode == "report")
             await reconciler.run(webhook, window, turn, self._plan.turn_seconds, report)
+            _note_gap(report, window)
             switching = switching.filled(window.end.timestamp())
         if report.unrecoverable:
             await self._tell_of_lost(turn, report)
@@ -201,7 +202,7 @@ class Job:
             else "Switch it on again, or set WEBHOOK_KEEPALIVE=reactivate."
         )
         await self._notifier.send_operators(
-            "Truto has switched the webhook off", f"Webhook {webhook.id}: {cause}. {done}"
+            "Truto has switched the webhook off", f"Webhook {webhook.id}; deliveries: {cause}. {done}"
         )
 
     async def _tell_of_lost(self, turn: Turn, report: Report) -> None:
@@ -211,6 +212,17 @@ class Job:
                 f"{len(new)} events of Truto were never delivered and cannot be rebuilt: truto-worker reconcile --list"
             )
             await self._notifier.send_operators("Events of Truto are lost", text)
+
+
+def _note_gap(report: Report, window: Window) -> None:
+    """Truto has made no events while the webhook was off; what only they carry is told as a whole, once."""
+    if window.gap is None or window.gap[1] > window.end:
+        return
+    begin, end = (moment.isoformat(timespec="seconds") for moment in window.gap)
+    why = f"the webhook was off from {begin} to {end}, and Truto keeps no data of events that it has not sent"
+    where = "run the syncs of that time again, or read the records through the unified API"
+    row = {"id": f"gap-{begin}", "type": "record:*", "at": window.gap[0].isoformat(), "why": why, "where": where}
+    report.unrecoverable.append(row)
 
 
 def _log_end(report: Report) -> None:

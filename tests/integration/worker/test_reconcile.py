@@ -212,6 +212,8 @@ async def test_what_happened_while_the_webhook_was_off_is_recovered_and_it_is_on
     assert sorted(row["type"] for row in recovered) == ["integrated_account:active", "integrated_account:created"]
     assert {(row["about"], row["by"]) for row in recovered} == {(account, "list")}
     assert len(await platform.events()) == 2
+    (gap,) = (await platform.store.recovery.remembered())["unrecoverable"]
+    assert gap["why"].startswith("the webhook was off from ")
 
 
 async def test_notify_alone_leaves_the_webhook_as_it_is(platform: Platform) -> None:

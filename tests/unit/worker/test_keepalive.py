@@ -49,6 +49,6 @@ def test_the_cause_is_what_the_log_has() -> None:
     ok = {"status": "success", "webhook_endpoint_status": 200}
     failed = {"status": "failure", "webhook_endpoint_status": 503}
     silent = {"status": "failure", "webhook_endpoint_status": None}
-    assert cause_of([ok]) == "Truto's log has no failed delivery"
-    assert cause_of([failed, ok]) == "1 deliveries have failed; the last one was answered with 503"
-    assert cause_of([failed, silent]) == "2 deliveries have failed; the last one was not answered"
+    assert cause_of([ok]) == "no failed delivery in Truto's log"
+    assert cause_of([failed, ok]) == "1 failed; the last one was answered with 503"
+    assert cause_of([failed, silent]) == "2 failed; the last one was not answered"
