@@ -69,6 +69,16 @@ def read_file(path: Path) -> Any:
         raise ConfigError(f"{path}: {exc if isinstance(exc, NotADocument) else 'is not UTF-8'}") from None
 
 
+def named_document(file: IntegrationFile) -> dict[str, Any]:
+    """The definition as an environment integration with a name, whatever shape its file has."""
+    config, *override = file.integration.layers
+    return {
+        "integration": {"name": file.integration.name, "config": config},
+        "override": override[0] if override else {},
+        "unified_mappings": file.document.get("unified_mappings") or {},
+    }
+
+
 def the_only_file(path: Path | None) -> IntegrationFile:
     """The definition at *path*, else the only one in ``integrations/``. Raises ``ConfigError``."""
     if path is not None:

@@ -93,6 +93,10 @@ def sandbox(
     link_token_url: Annotated[
         str | None, typer.Option(help="Link-token route for the page /connect; default: that of --webhook-url.")
     ] = None,
+    integration: Annotated[
+        list[Path] | None,
+        typer.Option(help="Definition to install, or a folder of them: calls of its accounts go to the real product."),
+    ] = None,
 ) -> None:
     """Imitate the Truto API and deliver signed webhooks.
 
@@ -109,6 +113,7 @@ def sandbox(
         state=state,
         rate_limits=rate_limits,
         link_token_url=link_token_url,
+        integrations=integration or (),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -29,6 +31,7 @@ def run_sandbox(
     state: Path | None = None,
     rate_limits: bool = True,
     link_token_url: str | None = None,
+    integrations: Sequence[Path] = (),
 ) -> None:
     """Serve until a signal ends it.
 
@@ -49,6 +52,8 @@ def run_sandbox(
             state_file=state,
             link_token_url=link_token_url or default_link_token_url(webhook_url),
             link_token_key=settings.link_token_key,
+            integrations=_definitions(integrations),
+            integrations_allow=settings.integrations_http_allow,
         )
         app = create_app(config)
     except (ValueError, StateFileError) as exc:
@@ -71,6 +76,15 @@ def run_sandbox(
     server.run(sockets=sockets)
     if not server.started:
         raise SystemExit(1)
+
+
+def _definitions(paths: Sequence[Path]) -> tuple[Mapping[str, Any], ...]:
+    """What the files define, each with a name. Raises ``ConfigError`` naming every fault."""
+    if not paths:
+        return ()
+    from cli.integrations import named_document, read_files
+
+    return tuple(named_document(file) for file in read_files(list(paths)))
 
 
 def default_link_token_url(webhook_url: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -41,8 +41,12 @@ from sandbox.state import State
 from sandbox.statefile import StateFile
 from sandbox.sync_api import CronTriggers, RunStates, SyncJobRuns, SyncJobs
 from sandbox.webhooks_api import Webhooks
+from sandbox.wishes import Product
 from sandbox.workflow_runs import WorkflowRunner
 from sandbox.workflows_api import WorkflowRuns, Workflows
+
+if TYPE_CHECKING:
+    from sandbox.upstream import Upstream
 
 _ANSWERS: dict[int | type[Exception], Any] = {
     Refusal: answer_refusal,
@@ -56,7 +60,7 @@ def create_app(config: SandboxConfig) -> Starlette:
 
     Serve it with its lifespan: at shutdown the work in the background is cancelled and the connections are
     closed; an app that was shut down sends nothing more. Raises :class:`StateFileError` for a state file that
-    cannot be used.
+    cannot be used, and :class:`truto.BadIntegration` for an integration.
     """
     state = State.seeded(config)
     file = StateFile(config.state_file) if config.state_file else None
@@ -68,6 +72,8 @@ def create_app(config: SandboxConfig) -> Starlette:
     sender = Sender(state, config, background)
     accounts = Accounts(state, sender, background, step_seconds=config.step_seconds)
     runs = Runs(state, sender, background, step_seconds=config.step_seconds)
+    upstream = _upstream(config, state, accounts)
+    accounts.product = runs.product = upstream
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -81,11 +87,13 @@ def create_app(config: SandboxConfig) -> Starlette:
         finally:
             await background.close()
             await sender.close()
+            if upstream is not None:
+                await upstream.close()
             if file:
                 file.try_to_save(state)
 
     app = Starlette(
-        routes=_routes(config, state, sender, accounts, runs, background),
+        routes=_routes(config, state, sender, accounts, runs, background, upstream),
         middleware=[Middleware(Gate, state=state, token=config.token, limited=config.rate_limits)],
         exception_handlers=_ANSWERS,
         lifespan=lifespan,
@@ -95,11 +103,26 @@ def create_app(config: SandboxConfig) -> Starlette:
     return app
 
 
+def _upstream(config: SandboxConfig, state: State, accounts: Accounts) -> Upstream | None:
+    if not config.integrations:
+        return None
+    from sandbox.upstream import Upstream  # brings all that runs an integration
+    from truto.network import Allowed
+
+    return Upstream(state, accounts, config.integrations, Allowed.parse(config.integrations_allow))
+
+
 def _routes(
-    config: SandboxConfig, state: State, sender: Sender, accounts: Accounts, runs: Runs, background: Background
+    config: SandboxConfig,
+    state: State,
+    sender: Sender,
+    accounts: Accounts,
+    runs: Runs,
+    background: Background,
+    product: Product | None,
 ) -> list[Route]:
     endpoint = Endpoints()
-    provider = Provider(state, accounts)
+    provider = Provider(state, accounts, product)
     run_api = SyncJobRuns(state, runs)
     trigger_api = CronTriggers(state, run_api, sender)
     sender.subscribe(WorkflowRunner(state, background, run_api, trigger_api).observe)

@@ -15,9 +15,10 @@ from sandbox import fields
 from sandbox.answers import Answer, answer, invalid
 from sandbox.calls import Call, Endpoints
 from sandbox.errors import Refusal
-from sandbox.provider import FORMATS, MAX_LIMIT, Provider, Wish
+from sandbox.provider import FORMATS, MAX_LIMIT, Provider
 from sandbox.query import text_of
 from sandbox.state import Row
+from sandbox.wishes import Wish
 from truto.errors import PlaceholderError
 from truto.placeholders import compile_template
 
@@ -70,7 +71,7 @@ class Batches:
         errors: dict[str, list[Any]] = {}
         for definition in definitions:
             name = definition["name"]
-            records, failed = self._run(account, {**definition, "url": call.url}, context, errors)
+            records, failed = await self._run(account, {**definition, "url": call.url}, context, errors)
             context["resources"][name] = records
             if failed:
                 errors[name] = failed
@@ -78,7 +79,7 @@ class Batches:
                 result[name] = records
         return answer({"result": result, "errors": errors})
 
-    def _run(
+    async def _run(
         self, account: Row, definition: Definition, context: dict[str, Any], errors: Mapping[str, Any]
     ) -> tuple[list[Any], list[Any]]:
         if broken := [name for name in definition["depends_on"] if name in errors]:
@@ -91,22 +92,22 @@ class Batches:
             return [], [refusal.body()]
         for scope in scopes:
             try:
-                records += self._perform(account, definition, scope)
+                records += await self._perform(account, definition, scope)
             except Refusal as refusal:
                 failed.append(refusal.body())
             except PlaceholderError as exc:
                 failed.append(Refusal(400, str(exc)).body())
         return records, failed
 
-    def _perform(self, account: Row, definition: Definition, scope: Mapping[str, Any]) -> list[Any]:
+    async def _perform(self, account: Row, definition: Definition, scope: Mapping[str, Any]) -> list[Any]:
         wish = _wish(definition, scope)
-        found = self._provider.perform(account, wish)
+        found = (await self._provider.perform(account, wish)).body
         if wish.method != "list":
             return [found["result"] if set(found) == {"result"} else found]
         records = list(found["result"])
         while found["next_cursor"]:
             query = [*wish.query, ("next_cursor", found["next_cursor"])]
-            found = self._provider.perform(account, replace(wish, query=query))
+            found = (await self._provider.perform(account, replace(wish, query=query))).body
             records += found["result"]
         return records
 
@@ -173,4 +174,4 @@ def _wish(definition: Definition, scope: Mapping[str, Any]) -> Wish:
     query = [(name, text_of(value)) for name, value in given.items()]
     record_id = text_of(filled["id"]) if filled.get("id") else None
     api = "unified" if model else "proxy"
-    return Wish(api, resource, definition["method"], record_id, query, body, url=definition["url"])
+    return Wish(api, resource, definition["method"], record_id, query, body, url=definition["url"], model=model)

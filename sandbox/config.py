@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from truto.signing_keys import SigningKeys
@@ -21,7 +22,9 @@ class SandboxConfig:
     Without a ``tenant_secret`` (a worker's ``TENANT_NOTIFY_SECRET``) the inbox refuses everything. Each log
     keeps its last ``log_size`` entries. ``rate_limits`` switches Truto's own limits on; off, a test may ask as
     often as it likes. With a ``state_file`` the state outlives the process. ``link_token_url`` is your backend's
-    link-token route, which the page at ``/connect`` calls with ``link_token_key``.
+    link-token route, which the page at ``/connect`` calls with ``link_token_key``. The calls of accounts of
+    ``integrations`` (environment integrations) go to their real products, on hosts of the definition and public
+    addresses; ``integrations_allow`` opens others.
     """
 
     token: str = field(default="sandbox-token", repr=False)
@@ -37,6 +40,8 @@ class SandboxConfig:
     state_file: Path | None = None
     link_token_url: str | None = None
     link_token_key: str | None = field(default=None, repr=False)
+    integrations: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    integrations_allow: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.token:

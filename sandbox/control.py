@@ -23,6 +23,7 @@ _CONNECT_FIELDS = {
     "outcome": fields.choice(*OUTCOMES, REFUSED, default="active"),
     "link_token": fields.text(),
     "account_id": fields.text(),
+    "context": fields.mapping(),
 }
 
 _DELIVERY_FIELDS = {
@@ -59,8 +60,8 @@ class Control:
     async def connect(self, call: Call) -> Answer:
         """201 with the account as it is now; its lifecycle goes on in the background.
 
-        A ``link_token`` says who connects; without one, ``tenant_id`` connects anew and ``account_id`` again. The
-        outcome ``connection_error`` makes no account and answers 400.
+        A ``link_token`` says who connects; without one, ``tenant_id`` connects anew and ``account_id`` again.
+        ``context`` is what the person fills in. The outcome ``connection_error`` makes no account and answers 400.
         """
         wanted = call.read()
         if not (wanted["tenant_id"] or wanted["link_token"] or wanted["account_id"]):

@@ -15,9 +15,10 @@ from sandbox.calls import Call, Endpoints, parse_object, read_json
 from sandbox.errors import Refusal
 from sandbox.files_api import is_form, read_form, served, stored_file
 from sandbox.limits import PER_ACCOUNT, Limit
-from sandbox.provider import PARAMETERS, Provider, Wish
+from sandbox.provider import Provider
 from sandbox.query import LIST_PARAMETERS
 from sandbox.state import Row, StoredFile
+from sandbox.wishes import PARAMETERS, Wish
 
 _LIST = {**LIST_PARAMETERS, **PARAMETERS}
 _WRITE = {"anyOf": [fields.json_schema(table) for table in dataset.UNIFIED_FIELDS.values()]}
@@ -67,29 +68,33 @@ class Data:
 
     async def list(self, call: Call) -> Answer:
         """A page of records."""
-        return self._perform(call, "list")
+        return await self._perform(call, "list")
 
     async def create(self, call: Call) -> Answer:
         """A new record."""
-        return self._perform(call, "create")
+        return await self._perform(call, "create")
 
     async def one(self, call: Call) -> Answer:
         """One record: read, changed, or deleted."""
-        return self._perform(call, _METHODS["GET" if call.method == "HEAD" else call.method])
+        return await self._perform(call, _METHODS["GET" if call.method == "HEAD" else call.method])
 
     async def custom_method(self, call: Call) -> Answer:
         """``{result}`` of a method other than CRUD: ``search`` everywhere, ``close`` for tickets."""
         method = call.path["method"]
         if method in _METHODS.values() or method == "list":
             raise Refusal(404, f"{method} is not a custom method; it has a route of its own")
-        return self._perform(call, method)
+        return await self._perform(call, method)
 
     async def action(self, call: Call) -> Answer:
         """``{result}`` of a named action; the sandbox knows ``whoami``, which answers the account's identity."""
         account, headers = self._enter(call)
+        name = call.path["action"]
         with _carrying(headers):
             self._provider.check_alive(account, Wish("proxy", "_", "get"))
-            if call.path["action"] != "whoami":
+            if product := self._provider.product_of(account):
+                wish = Wish("proxy", "_", name, None, call.query, call.body, call.method, call.url)
+                return answer({"result": await product.act(account, wish)}, headers=headers)
+            if name != "whoami":
                 raise missing("Action")
         return answer({"result": {key: account[key] for key in ("id", "tenant_id", "status")}}, headers=headers)
 
@@ -100,16 +105,21 @@ class Data:
         """
         account, headers = self._enter(call)
         with _carrying(headers):
-            return answer(self._custom(account, call), headers=headers)
+            if product := self._provider.product_of(account):
+                wish = Wish("custom", "_", "custom", None, call.query, call.body, call.method, call.url)
+                self._provider.check_alive(account, wish)
+                found = await product.custom(account, wish, call.path["path"])
+                return answer({"result": found, "next_cursor": None, "prev_cursor": None}, headers=headers)
+            return answer(await self._custom(account, call), headers=headers)
 
-    def _custom(self, account: Row, call: Call) -> dict[str, Any]:
+    async def _custom(self, account: Row, call: Call) -> dict[str, Any]:
         query = [(name, value) for name, value in call.query if name != "integrated_account_id"]
         body = {name: value for name, value in call.body.items() if name != "methodConfig"}
         resource, _, record_id = call.path["path"].partition("/")
         if resource in dataset.RESOURCES and call.method != "PUT":
             verb = _custom_verb(call.method, record_id)
             wish = Wish("custom", resource, verb, record_id or None, query, body, call.method, call.url)
-            found = self._provider.perform(account, wish)
+            found = (await self._provider.perform(account, wish)).body
             if wish.method == "list":
                 return {key: found[key] for key in ("result", "next_cursor", "prev_cursor")}
         else:
@@ -124,16 +134,26 @@ class Data:
         account = self._provider.account(call.account_id or call.param("integrated_account_id"))
         return account, self._limit.take(account["id"]) if self._limit else {}
 
-    def _perform(self, call: Call, method: str) -> Answer:
+    async def _perform(self, call: Call, method: str) -> Answer:
         account, headers = self._enter(call)
         api = "unified" if "model" in call.path else "proxy"
         wish = Wish(
-            api, call.path["resource"], method, call.path.get("id"), call.query, call.body, call.method, call.url
+            api,
+            call.path["resource"],
+            method,
+            call.path.get("id"),
+            call.query,
+            call.body,
+            call.method,
+            call.url,
+            call.path.get("model", ""),
         )
         with _carrying(headers):
-            if (api, wish.resource, method) == ("proxy", dataset.FILES, "get"):
+            is_real = self._provider.product_of(account) is not None
+            if (api, wish.resource, method) == ("proxy", dataset.FILES, "get") and not is_real:
                 return served(self._provider.content(account, wish), headers)
-            return answer(self._provider.perform(account, wish), headers=headers)
+            found = await self._provider.perform(account, wish)
+            return answer(found.body, headers={**headers, **found.headers})
 
 
 def _described(value: Any) -> Any:

@@ -25,7 +25,7 @@ class Refusal(SandboxError):
     """The request cannot be done; answered as ``{statusCode, error, message}`` (docs: errors).
 
     *failures* become ``details.failures[]`` (skill: error-and-evidence-model). *remote* marks the provider's
-    own refusal with ``truto_is_remote_error``; *insight* is what the unified API says about it.
+    own refusal with ``truto_is_remote_error``; *insight* is what the unified API says about it, *raw* its own answer.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Refusal(SandboxError):
         remote: bool = False,
         insight: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        raw: Any = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -45,6 +46,7 @@ class Refusal(SandboxError):
         self.remote = remote
         self.insight = insight
         self.headers = headers
+        self.raw = raw
 
     def response(self) -> Response:
         """The error envelope."""
@@ -61,7 +63,7 @@ class Refusal(SandboxError):
             body["details"] = {"failures": list(self.failures)}
         if self.remote:
             body["truto_is_remote_error"] = True
-            body["raw_response"] = {"message": self.message}
+            body["raw_response"] = {"message": self.message} if self.raw is None else self.raw
         if self.insight:
             body["truto_error_insight"] = dict(self.insight)
         return body

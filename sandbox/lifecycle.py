@@ -17,6 +17,7 @@ from sandbox.background import Background
 from sandbox.deliveries import Sender
 from sandbox.errors import Refusal
 from sandbox.state import LINK_TOKEN_SECONDS, LinkToken, Row, State, new_id, now_text, touch, without_credentials
+from sandbox.wishes import Product
 
 OUTCOMES = {
     "active": None,
@@ -38,12 +39,15 @@ class Connecting:
     outcome: str
     link_token: str | None
     account_id: str | None = None
+    context: Mapping[str, Any] | None = None
 
 
 class Accounts:
     """Moves accounts through their statuses and publishes what Truto would at each."""
 
     def __init__(self, state: State, sender: Sender, background: Background, *, step_seconds: float) -> None:
+        self.product: Product | None = None
+        """Checks the credentials of new accounts, where their product is no imitation."""
         self._state = state
         self._sender = sender
         self._background = background
@@ -89,14 +93,15 @@ class Accounts:
         account = self._state.add_account(tenant_id, wish.integration)
         if token:
             touch(account, {"region": token.region, "context": {**account["context"], **token.context}})
+        if wish.context:
+            touch(account, {"context": {**account["context"], **wish.context}})
         self._publish("created", account)
         self._settle_later(account, wish.outcome)
         return account
 
-    def revoke(self, account: Row) -> None:
+    def revoke(self, account: Row, reason: str = "The provider answered 401 (revoked at the sandbox)") -> None:
         """The provider stops accepting the credentials: ``needs_reauth`` and ``authentication_error``."""
         self._attempts.pop(account["id"], None)
-        reason = "The provider answered 401 (revoked at the sandbox)"
         touch(account, {"status": "needs_reauth", "last_error": reason})
         self._publish("authentication_error", account)
 
@@ -181,11 +186,14 @@ class Accounts:
 
     async def _settle(self, account: Row, outcome: str, mark: object) -> None:
         await asyncio.sleep(self._step_seconds)
+        error = OUTCOMES[outcome]
+        if outcome == "active" and self.product is not None and self.product.serves(account):
+            outcome, error = await self.product.connect(account)
         if self._attempts.get(account["id"]) is not mark:
             return
         del self._attempts[account["id"]]
-        touch(account, {"status": outcome, "last_error": OUTCOMES[outcome]})
-        self._publish(outcome, account)
+        touch(account, {"status": outcome, "last_error": error})
+        self._publish("authentication_error" if outcome == "needs_reauth" else outcome, account)
 
     def _publish(self, action: str, account: Row) -> None:
         self._sender.publish(f"integrated_account:{action}", without_credentials(account))

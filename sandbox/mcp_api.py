@@ -17,8 +17,9 @@ from sandbox.calls import Call, Endpoints, parse_object, read_nothing
 from sandbox.collection import Collection
 from sandbox.errors import Refusal
 from sandbox.fields import Field
-from sandbox.provider import Provider, Wish, http_fields
+from sandbox.provider import Provider, http_fields
 from sandbox.state import Row, State, new_id, touch
+from sandbox.wishes import Wish
 
 PROTOCOL_VERSION = "2024-11-05"
 _LEAST_SECONDS = 60
@@ -139,7 +140,7 @@ class McpServer:
         started = time.time()
         url = f"{call.base_url}/mcp/…"  # a token is in it
         params = params if isinstance(params, dict) else {}
-        found = self._dispatch(row, method, params, url)
+        found = await self._dispatch(row, method, params, url)
         self._state.mcp_log.add(
             {
                 "mcp_server_id": row["id"],
@@ -166,7 +167,7 @@ class McpServer:
                 raise Refusal(401, "This MCP token also wants the API token")
         return row
 
-    def _dispatch(self, row: Row, method: str, params: dict[str, Any], url: str) -> dict[str, Any]:
+    async def _dispatch(self, row: Row, method: str, params: dict[str, Any], url: str) -> dict[str, Any]:
         if method == "initialize":
             about = {"name": "truto-sandbox", "version": "1"}
             return _result({"protocolVersion": PROTOCOL_VERSION, "capabilities": {"tools": {}}, "serverInfo": about})
@@ -179,10 +180,10 @@ class McpServer:
             ]
             return _result({"tools": listed})
         if method == "tools/call":
-            return self._call(row, params, url)
+            return await self._call(row, params, url)
         return {"error": {"code": _UNKNOWN_METHOD, "message": "Method not found"}}
 
-    def _call(self, row: Row, params: dict[str, Any], url: str) -> dict[str, Any]:
+    async def _call(self, row: Row, params: dict[str, Any], url: str) -> dict[str, Any]:
         tool = next((each for each in tools_of(row["config"]) if each.name == params.get("name")), None)
         arguments = params.get("arguments", {})
         if tool is None or not isinstance(arguments, dict):
@@ -195,7 +196,7 @@ class McpServer:
         body = arguments if tool.method == "close" else {key: arguments[key] for key in arguments if key not in asked}
         try:
             wish = Wish("proxy", tool.resource, tool.method, record_id, queried, body, url=url)
-            found = self._provider.perform(account, wish)
+            found = (await self._provider.perform(account, wish)).body
         except Refusal as refusal:
             return _result(_content(refusal.body(), is_error=True))
         return _result(_content(found, is_error=False))

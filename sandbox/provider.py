@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sandbox import dataset, fields, query
@@ -17,6 +18,7 @@ from sandbox.errors import Refusal
 from sandbox.files_api import keep_file
 from sandbox.lifecycle import Accounts
 from sandbox.state import Row, State, StoredFile, now_text
+from sandbox.wishes import PARAMETERS, Performed, Product, Wish
 
 # No source states the real sizes. Small, so that code which forgets next_cursor is found out.
 DEFAULT_LIMIT = 10
@@ -25,48 +27,16 @@ READS = frozenset({"list", "get", "search"})
 WRITES = frozenset({"create", "update", "delete"})
 FORMATS = ("unified", "raw", "normalized")
 
-PARAMETERS: Mapping[str, str] = {
-    "integrated_account_id": "The account whose data is meant; an integrated account token implies it.",
-    "truto_ignore_remote_data": "`true` leaves `remote_data` out.",
-    "truto_exclude_fields": "Fields to leave out, with commas.",
-    "truto_response_format": "`unified`, `raw` (as the provider writes it) or `normalized` (without `remote_data`).",
-    "truto_key_by": "The field by whose value the records of a list are keyed.",
-    "truto_body_passthrough": "`true` sends the body to the provider as it came.",
-    "truto_super_query": "Region of the synced data, `apac` or `wnam`; allows `sort_by`.",
-    "sort_by": "The field to sort by, with `truto_super_query`.",
-}
-"""The special query parameters (skill: unified-api)."""
-
 _REGIONS = ("apac", "wnam")
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One operation: *method* of *resource*, in unified words or (``api`` proxy) in the provider's own.
-
-    *verb* and *url* are those of the HTTP request that asked for it.
-    """
-
-    api: str
-    resource: str
-    method: str
-    record_id: str | None = None
-    query: Sequence[tuple[str, str]] = ()
-    body: Mapping[str, Any] = field(default_factory=dict)
-    verb: str = "POST"
-    url: str = ""
-
-    def param(self, name: str) -> str | None:
-        """The last value of a query parameter."""
-        return next((value for key, value in reversed(self.query) if key == name), None)
 
 
 class Provider:
     """Performs wishes, refuses as provider or platform would, and writes them into ``unified_proxy_api`` logs."""
 
-    def __init__(self, state: State, accounts: Accounts) -> None:
+    def __init__(self, state: State, accounts: Accounts, product: Product | None = None) -> None:
         self._state = state
         self._accounts = accounts
+        self._product = product
 
     def account(self, account_id: str | None) -> Row:
         """The account of a call; 400 where none is named, 404 for one that is unknown."""
@@ -77,12 +47,33 @@ class Provider:
             raise missing("Integrated account")
         return account
 
-    def perform(self, account: Row, wish: Wish) -> dict[str, Any]:
-        """The JSON answer to *wish*. Raises a :class:`Refusal`; either way the log has an entry afterwards."""
+    async def perform(self, account: Row, wish: Wish) -> Performed:
+        """The answer to *wish*. Raises a :class:`Refusal`; either way the log has an entry afterwards."""
+        product = self.product_of(account)
+        if product is None:
+            return Performed(self._perform_noted(account, wish))
+        with self._noted(account, wish):
+            self.check_alive(account, wish)
+            found = await product.perform(account, wish)
+            if wish.method == "list":
+                shown = [_reduced(wish, each) if isinstance(each, dict) else each for each in found.body["result"]]
+                return Performed({**found.body, "result": shown}, found.headers)
+            return Performed(_reduced(wish, found.body), found.headers)
+
+    def product_of(self, account: Row) -> Product | None:
+        """Who answers for *account* in the place of the imitation."""
+        return self._product if self._product is not None and self._product.serves(account) else None
+
+    def _perform_noted(self, account: Row, wish: Wish) -> dict[str, Any]:
+        with self._noted(account, wish):
+            return self._perform(account, wish)
+
+    @contextmanager
+    def _noted(self, account: Row, wish: Wish) -> Iterator[None]:
         started = time.time()
         status = 200
         try:
-            return self._perform(account, wish)
+            yield
         except Refusal as refusal:
             status = refusal.status
             raise
@@ -139,7 +130,7 @@ class Provider:
 
     def content(self, account: Row, wish: Wish) -> StoredFile:
         """The file that *wish* gets. Raises a :class:`Refusal` as :meth:`perform` does."""
-        stored = self._state.files.get(self.perform(account, wish)["blobId"])
+        stored = self._state.files.get(self._perform_noted(account, wish)["blobId"])
         if stored is None:
             raise missing("File")
         return stored

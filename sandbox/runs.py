@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from typing import Any
 
 from sandbox.background import Background
 from sandbox.dataset import RESOURCES, batches, to_unified
 from sandbox.deliveries import Sender
+from sandbox.errors import Refusal
 from sandbox.state import Row, State, now_text, touch
+from sandbox.wishes import Product
 
 _STOP = frozenset({400})
 _TOO_MANY = 429
@@ -31,6 +34,8 @@ class Runs:
     """
 
     def __init__(self, state: State, sender: Sender, background: Background, *, step_seconds: float) -> None:
+        self.product: Product | None = None
+        """Has the records of accounts whose product is no imitation."""
         self._state = state
         self._sender = sender
         self._background = background
@@ -96,7 +101,7 @@ class Runs:
         """Why the run fails, or ``None``."""
         job = self._state.sync_jobs.get(run["sync_job_id"]) or {}
         for name in resource_names(run["resources"] or job.get("resources")) or _DEFAULT_RESOURCES:
-            if name.rpartition("/")[2] not in RESOURCES:
+            if self._product_of(run) is None and name.rpartition("/")[2] not in RESOURCES:
                 self._report_unknown(run, name)
                 if run["error_handling"] != "ignore":
                     return f"The integration has no resource {name}"
@@ -105,21 +110,43 @@ class Runs:
         return None
 
     async def _send_records(self, run: Row, name: str) -> str | None:
+        try:
+            async for records in self._portions(run, name):
+                if why := await self._send_portion(run, name, records):
+                    return why
+        except Refusal as refusal:
+            self._report(run, name, refusal.message)
+            return None if run["error_handling"] == "ignore" else f"{name}: {refusal.message}"
+        return None
+
+    def _product_of(self, run: Row) -> Product | None:
+        account = self._state.accounts.get(run["integrated_account_id"])
+        product = self.product
+        return product if product is not None and account is not None and product.serves(account) else None
+
+    async def _portions(self, run: Row, name: str) -> AsyncIterator[list[Any]]:
+        if product := self._product_of(run):
+            account = self._state.accounts.get(run["integrated_account_id"])
+            assert account is not None
+            async for records in product.batches(account, name):
+                yield records
+            return
         resource = name.rpartition("/")[2]
         native = self._state.records.all(run["integrated_account_id"], resource)
         for records in batches([to_unified(resource, each) for each in native]):
-            await self._wait_for_the_provider(run)
-            if run["status"] != "running" or not self._account_is_active(run):
-                return "The account is no longer active"
-            run["resource_stats"][name] = run["resource_stats"].get(name, 0) + len(records)
-            if not _wants(run, "sync_job_run:record"):
-                continue
-            self._log(run, "record")
-            payload = {"resource": name, "records": records, "meta": _meta(run)}
-            answers = await self._sender.converse("sync_job_run:record", payload, webhook_id=run["webhook_id"])
-            if not all(answer.accepted for answer in answers):
-                return f"A batch of {name} was not accepted"
-        return None
+            yield records
+
+    async def _send_portion(self, run: Row, name: str, records: list[Any]) -> str | None:
+        await self._wait_for_the_provider(run)
+        if run["status"] != "running" or not self._account_is_active(run):
+            return "The account is no longer active"
+        run["resource_stats"][name] = run["resource_stats"].get(name, 0) + len(records)
+        if not _wants(run, "sync_job_run:record"):
+            return None
+        self._log(run, "record")
+        payload = {"resource": name, "records": records, "meta": _meta(run)}
+        answers = await self._sender.converse("sync_job_run:record", payload, webhook_id=run["webhook_id"])
+        return None if all(answer.accepted for answer in answers) else f"A batch of {name} was not accepted"
 
     async def _wait_for_the_provider(self, run: Row) -> None:
         """A run that is limited by its provider says so once, and resumes by itself (skill: sync-jobs)."""
@@ -138,7 +165,9 @@ class Runs:
         return run["status"] == "rate_limited" and self._state.faults.provider_status == _TOO_MANY
 
     def _report_unknown(self, run: Row, name: str) -> None:
-        message = f"The integration has no resource {name}"
+        self._report(run, name, f"The integration has no resource {name}")
+
+    def _report(self, run: Row, name: str, message: str) -> None:
         payload = {"resource": name, "method": "list", "error": {"message": message}, "meta": _meta(run)}
         if _wants(run, "sync_job_run:record_error"):
             self._sender.publish("sync_job_run:record_error", payload)

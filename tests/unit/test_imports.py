@@ -34,6 +34,7 @@ ONLY_IN = {
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},
     "pydantic": {
+        "sandbox.upstream",
         "truto",
         "ingress",
         "cli",

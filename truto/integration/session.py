@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from truto.errors import IntegrationFailed, NeedsReauth, RateLimited
+from truto.errors import ApiError, IntegrationFailed, NeedsReauth, RateLimited
 from truto.expressions.tracing import TraceEntry
 from truto.integration.accounts import Account, credentials_of, scope_of, secrets_of
 from truto.integration.actions import connect_account, run_action
@@ -228,26 +228,40 @@ class Session:
             exchange = await self._attempt(method, wish, at, pager, turn, extra or {})
             if exchange is None:
                 return None
-            match exchange.verdict.error:
-                case None:
-                    self._is_well()
-                    return exchange
-                case NeedsReauth() as error:
+            if exchange.verdict.error is None:
+                self._is_well()
+                return exchange
+            error = self._without_secrets(exchange.verdict.error)
+            match error:
+                case NeedsReauth():
                     if uses_tokens and not refreshed and self._tokens is not None and await self._tokens.renew(stale):
                         refreshed = True
                         continue
                     if not method.no_auth and not refreshing:
-                        self.account.become("needs_reauth", f"the product answered {error.status}")
+                        self.account.become("needs_reauth", f"the product answered {error.status}: {error.message}")
                     raise error
-                case RateLimited(retry_after=float() | int() as seconds) as error:
+                case RateLimited(retry_after=float() | int() as seconds):
                     limited += 1
                     waited += seconds
                     if waited > self._wait_seconds or limited > _MAX_LIMITED:
                         raise error
                     self.tell({"note": f"the product limits the rate: waiting {seconds:g} s"})
                     await asyncio.sleep(seconds)
-                case error:
+                case _:
                     raise error
+
+    def _without_secrets(self, error: ApiError) -> ApiError:
+        """The same error, whose message ends up in logs; products like to repeat what they were sent."""
+        return type(error)(
+            status=error.status,
+            message=self.masker.text(error.message),
+            method=error.method,
+            path=self.masker.text(error.path),
+            remote=True,
+            retry_after=error.retry_after,
+            body=self.masker.value(error.body),
+            integrated_account_id=self.account.id,
+        )
 
     def _is_well(self) -> None:
         if self.account.status == "needs_reauth":

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.processes import Processes
+from cli.sandbox import run_sandbox
+from events import ConfigError
 from tests.servers import free_port
 
 CALL = b"GET /ping HTTP/1.1\r\nHost: sandbox\r\nAuthorization: Bearer sandbox-token\r\n\r\n"
@@ -44,3 +46,19 @@ def test_a_token_is_limited_unless_told_otherwise(tmp_path: Path, options: tuple
 def test_an_answer_is_one_packet(tmp_path: Path) -> None:
     with connected(tmp_path, "--no-rate-limits") as connection:
         assert {ask(connection) for _ in range(200)} == {(200, b'{"success":true}')}
+
+
+def test_an_integration_of_a_file_is_installed(tmp_path: Path) -> None:
+    file = tmp_path / "acme.yaml"
+    file.write_text("base_url: https://api.acme.example\nresources: {users: {list: {path: /users}}}\n")
+    call = CALL.replace(b"/ping", b"/environment-integration")
+    with connected(tmp_path, "--integration", str(file)) as connection:
+        connection.sendall(call)
+        assert b'"base_url":"https://api.acme.example"' in connection.recv(65536)
+
+
+def test_an_integration_with_faults_does_not_start(tmp_path: Path) -> None:
+    file = tmp_path / "acme.yaml"
+    file.write_text("base_url: https://api.acme.example\nresourcs: {}\n")
+    with pytest.raises(ConfigError, match=r"acme\.yaml: resourcs: is not known here; did you mean resources\?"):
+        run_sandbox(host="127.0.0.1", port=free_port(), webhook_url=None, step_seconds=0.1, integrations=[file])

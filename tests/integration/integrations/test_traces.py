@@ -140,3 +140,17 @@ async def test_neither_account_nor_session_nor_error_shows_a_secret() -> None:
     async with opened({"base_url": "http://127.0.0.1:1", "resources": {}}, account=account) as session:
         assert SECRET not in repr(session)
         assert "secret" not in repr(session.config.secret_environment_variables)
+
+
+async def test_an_error_of_the_product_repeats_no_secret() -> None:
+    def echo(request: Arrived) -> Any:
+        return Give({"message": f"{request.headers['authorization']} is not valid", "you": request.target}, 400)
+
+    given = {"base_url": "", "authorization": {"format": "bearer", "config": {"value": "{{password}}"}}}
+    async with serving(echo) as upstream:
+        given["base_url"] = upstream.url
+        config = {**given, "resources": {"a": {"get": {"path": "/{{password}}"}}}}
+        async with opened(config, account=Account(EVERYTHING)) as session:
+            with pytest.raises(ApiError) as caught:
+                await session.call("a", "get")
+    assert "pass-word-1" not in f"{caught.value} {caught.value.path} {caught.value.body}"
