@@ -11,7 +11,7 @@ UV := $(shell command -v uv)
 INSTALL = $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check) \
   --quiet -c constraints.txt
 
-.PHONY: demo dev test coverage test-carried test-unit test-pythons wheels check docs bench faults faults-long clean
+.PHONY: demo dev test coverage test-carried test-memory test-unit test-pythons wheels check docs bench faults faults-long clean
 
 demo: $(STAMP)
 	@$(BIN)/truto-worker demo
@@ -28,6 +28,12 @@ coverage: test
 # What depends on Redis, with the server that comes along, whatever is on PATH.
 test-carried: $(STAMP)
 	$(BIN)/pytest -n 3 --dist loadscope --redis-server carried tests/integration/events tests/integration/worker
+
+# What the store promises, on the store of the test kit: the same scenarios that `make test` runs on Redis.
+CONFORMANCE := $(addprefix tests/integration/events/test_,$(addsuffix .py,leasing accepting conflicts keeping lanes \
+  large_bodies looking spending usage waking enrolling)) tests/integration/worker/test_dispatch.py
+test-memory: $(STAMP)
+	$(BIN)/pytest -n 3 --dist loadscope --store memory $(CONFORMANCE)
 
 test-unit: $(STAMP)
 	$(BIN)/pytest -n 2 tests/unit

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from io import BytesIO
 from typing import Any, cast
@@ -122,6 +123,7 @@ class StoreClient:
         return seconds + micro / 1e6
 
 
+@cache  # a test kit opens a store for each test
 def _source(name: str) -> str:
     folder = resources.files("events") / "scripts"
     return "".join((folder / f"{part}.lua").read_text() for part in ("prelude", *_PARTS.get(name, ()), name))

@@ -144,6 +144,24 @@ class Event:
     platform: bool = False
     by_type: bool = field(default=False, repr=False)
 
+    @classmethod
+    def sample(cls, event_type: str, **changes: Any) -> Event:
+        """An event of Truto's of this type, as the catalogue's sample has it, for tests.
+
+        *changes* replace fields of the event; ``payload`` replaces the sample's, and the account and tenant follow it.
+        Raises ``ValueError`` for a type that misspells one of Truto's.
+        """
+        # For tests alone: no process of ours loads the samples for this.
+        from truto.catalogue import EVENT_TYPES
+        from truto.faults import misspelt
+        from truto.samples import sample_event
+
+        if meant := misspelt(event_type, EVENT_TYPES):
+            raise ValueError(f"Truto sends no {event_type}; did you mean {meant}?")
+        envelope = sample_event(event_type, data=changes.pop("payload", None))
+        meta = {"source": PLATFORM_SOURCE, "type": event_type, "id": envelope["id"], "headers": {}}
+        return replace(_event(meta, envelope, orjson.dumps(envelope), received_at=datetime.now(UTC)), **changes)
+
     @property
     def key(self) -> str:
         """The event's name inside the store: unique per source, type and id; per source and id for Truto's own."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from redis import Redis
 
 from events import ParkedLimit, Store
 from events.embedded import EmbeddedRedis, carried_redis_server, find_redis_server
+from tests.memory_stores import STORES
 from tests.servers import quick_redis
 
 # How long an example takes says more about the machine than about the code.
@@ -27,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--redis-server",
         metavar="PATH",
         help="the redis-server to test with, `carried` for the one that comes with the package; else the one on PATH",
+    )
+
+    parser.addoption(
+        "--store",
+        choices=["redis", *STORES],
+        default="redis",
+        help="where the `store` of a test lies: in a real redis-server, in the test kit's, or in one that is wrong",
     )
 
 
@@ -42,6 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     (Path(folder.name) / "redis-server").symlink_to(Path(server).absolute())
     os.environ["PATH"] = f"{folder.name}{os.pathsep}{os.environ['PATH']}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With another store than Redis, leave out what looks into Redis itself."""
+    if config.getoption("--store") == "redis":
+        return
+    looks_inside = [item for item in items if item.get_closest_marker("redis_only")]
+    config.hook.pytest_deselected(items=looks_inside)
+    items[:] = [item for item in items if item not in looks_inside]
 
 
 def pytest_report_header() -> str:
@@ -77,20 +95,26 @@ def own_redis() -> Iterator[EmbeddedRedis]:
 
 
 @pytest.fixture
-async def make_store(redis_server: EmbeddedRedis) -> AsyncIterator[MakeStore]:
+async def make_store(request: pytest.FixtureRequest) -> AsyncIterator[MakeStore]:
     """Make any number of stores on the run's server, emptied once before; all are closed when the test ends."""
-    with Redis.from_url(redis_server.url) as admin:
-        admin.flushall()
+    kind = request.config.getoption("--store")
+    connect = STORES[kind]() if kind in STORES else _emptied(request.getfixturevalue("redis_server"))
     stores: list[Store] = []
 
     def make(**options: Any) -> Store:
-        store = Store.connect(redis_server.url, **options)
+        store = connect(**options)
         stores.append(store)
         return store
 
     yield make
     for store in stores:
         await store.close()
+
+
+def _emptied(server: EmbeddedRedis) -> Callable[..., Store]:
+    with Redis.from_url(server.url) as admin:
+        admin.flushall()
+    return functools.partial(Store.connect, server.url)
 
 
 @pytest.fixture

@@ -19,9 +19,13 @@ MAY_IMPORT = {
     "workflows": {"worker", "events", "truto"},
     "handlers": {"workflows", "worker", "events", "truto"},
     "sandbox": {"truto"},
-    "truto_worker": {"cli"},
+    "truto_worker": {"cli", "worker"},
     "cli": {"ingress", "handlers", "workflows", "sandbox", "worker", "events", "truto"},
 }
+
+TEST_KIT = "worker.testing"
+"""It puts a whole installation together, so it lies above the rest of its package."""
+TEST_KIT_MAY_IMPORT = {"ingress", "sandbox", "worker", "events", "truto"}
 
 ONLY_IN = {
     "apprise": {"worker.notify"},
@@ -30,7 +34,8 @@ ONLY_IN = {
     "cryptography": {"ingress.verification.asymmetric", "ingress.verification.certificates", "truto"},
     "httptools": {"ingress"},
     "httpcore": {"truto.network"},
-    "httpx": {"cli.notify_key", "truto", "worker.notify", "workflows"},
+    "fakeredis": {"events.memory"},
+    "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.testing", "workflows"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
     "prometheus_client": {"ingress"},
     "pydantic": {
@@ -85,17 +90,24 @@ def imported(module: str, source: str, *, is_package: bool = False) -> Iterator[
 
 def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:
     """What *module* imports and must not."""
-    package = module.partition(".")[0]
+    package, in_kit = module.partition(".")[0], _is_in_kit(module)
+    allowed = TEST_KIT_MAY_IMPORT if in_kit else {package, *MAY_IMPORT[package]}
     found = []
     for target, name in imported(module, source, is_package=is_package):
         top = target.partition(".")[0]
-        if top in MAY_IMPORT and top != package and top not in MAY_IMPORT[package]:
+        if top in MAY_IMPORT and top not in allowed:
             found.append(f"{module} imports {target}")
-        if top in ONLY_IN and not {package, module} & ONLY_IN[top]:
+        if _is_in_kit(target) and not in_kit and package != "truto_worker":
+            found.append(f"{module} imports {target}")
+        if top in ONLY_IN and not {package, module, *([TEST_KIT] if in_kit else ())} & ONLY_IN[top]:
             found.append(f"{module} imports {target}")
         if package == "handlers" and top in MAY_IMPORT["handlers"] and not _is_public(target, name):
             found.append(f"{module} imports {target}.{name}")
     return found
+
+
+def _is_in_kit(module: str) -> bool:
+    return module == TEST_KIT or module.startswith(f"{TEST_KIT}.")
 
 
 def _is_public(target: str, name: str | None) -> bool:
@@ -140,6 +152,8 @@ def test_arq_is_imported_by_exactly_one_module() -> None:
         ("worker.dispatch", "from arq import Retry"),
         ("worker.dispatch", "import redis.asyncio"),
         ("worker.dispatch", "import httpx"),
+        ("worker.dispatch", "from worker.testing import TrutoKit"),
+        ("worker.testing.kit", "from cli.settings import read_settings"),
         ("worker.dispatch", "from starlette.requests import Request"),
         ("events.store", "def read():\n    import httpx"),
         ("ingress.app", "if TYPE_CHECKING:\n    from worker import Context"),
@@ -160,6 +174,8 @@ def test_the_check_finds_a_forbidden_import(module: str, source: str) -> None:
         ("handlers.record", "from workflows import StepContext, action"),
         ("worker.engine", "from arq.worker import Worker\nfrom events import Lease\nfrom .outcome import Policy"),
         ("worker.notify", "import httpx"),
+        ("worker.testing.kit", "import httpx\nfrom ingress import create_app\nfrom worker.registry import Registry"),
+        ("truto_worker.plugin", "from worker.testing import TrutoKit"),
         ("cli.dev", "from worker.loading import load_handlers\nimport asyncio"),
     ],
     ids=lambda text: str(text).replace("\n", " "),

@@ -62,6 +62,7 @@ async def test_concurrent_deliveries_get_their_own_answers(store: Store) -> None
     assert answers == [[ACCEPTED] if n % 2 else [DUPLICATE] for n in range(200)]
 
 
+@pytest.mark.redis_only
 async def test_concurrent_deliveries_share_round_trips(store: Store) -> None:
     await accept(store, delivered("first"))
     await store.redis.config_resetstat()
@@ -69,6 +70,7 @@ async def test_concurrent_deliveries_share_round_trips(store: Store) -> None:
     assert (await store.redis.info("commandstats"))["cmdstat_evalsha"]["calls"] <= 2
 
 
+@pytest.mark.redis_only
 @pytest.mark.parametrize(("body", "raw"), [(b"x" * 3_000_000, b""), (b"{}", b"x" * 3_000_000)], ids=["body", "raw"])
 async def test_what_is_sent_at_once_is_bounded_in_bytes(store: Store, body: bytes, raw: bytes) -> None:
     await accept(store, delivered("first"))

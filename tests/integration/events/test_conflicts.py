@@ -109,6 +109,7 @@ async def test_what_the_guard_keeps_goes_with_it(make_store: MakeStore) -> None:
     assert await accept(store, delivered(n=2)) == [ACCEPTED]
 
 
+@pytest.mark.redis_only
 async def test_the_guard_of_a_handled_event_takes_redis_no_more_than_a_number(store: Store) -> None:
     await accept(store)
     await store.queue.finish(await claim_one(store), DONE)

@@ -89,6 +89,7 @@ async def test_what_cannot_be_read_hides_nothing_else(store: Store) -> None:
     assert await store.notes.source_context("s") == {"team": 1, "webhook_secret": None}
 
 
+@pytest.mark.redis_only
 async def test_thousands_of_sources_are_asked_for_in_small_pieces(store: Store) -> None:
     """Redis does nothing else during a piece, and neither does whoever asks."""
     names = [f"s{number}" for number in range(1050)]

@@ -433,6 +433,7 @@ async def test_work_that_waits_is_given_back_by_a_version_with_other_limits(stor
     assert {lease.event.id for lease in await claim_all(store)} == {"b", "c", "d"}
 
 
+@pytest.mark.redis_only
 async def test_the_commands_for_an_event_do_not_grow_with_the_number_that_wait(store: Store) -> None:
     assert await _commands_per_event(store, 600) < 1.1 * await _commands_per_event(store, 60)
 

@@ -79,6 +79,7 @@ async def test_a_small_body_comes_with_its_claim_and_counts_nothing(store: Store
     assert await store.bodies.whole(lease.event) is lease.event
 
 
+@pytest.mark.redis_only
 async def test_no_size_of_a_small_event_is_asked_for(store: Store) -> None:
     await store.redis.config_resetstat()
     await accept(store, *(delivered(str(number)) for number in range(20)))
@@ -184,6 +185,7 @@ async def test_an_event_whose_large_body_is_gone_by_then_is_not_accepted_nor_wha
     assert await store.redis.keys("*") == []
 
 
+@pytest.mark.redis_only
 async def test_a_large_body_whose_ingress_dies_before_the_accept_expires(redis_server: EmbeddedRedis) -> None:
     async with cutting_proxy(redis_server.url) as proxy:
         measured, other = Store.connect(proxy.url), Store.connect(redis_server.url)
@@ -202,6 +204,7 @@ async def test_a_large_body_whose_ingress_dies_before_the_accept_expires(redis_s
             await store.close()
 
 
+@pytest.mark.redis_only
 async def test_what_was_offered_in_vain_is_gone_after_a_while(redis_server: EmbeddedRedis, store: Store) -> None:
     hasty = Store.connect(redis_server.url, answer_seconds=0.1)
     await store.redis.set("tw:queue", "spoiled")
@@ -213,6 +216,7 @@ async def test_what_was_offered_in_vain_is_gone_after_a_while(redis_server: Embe
     assert await keys_of(store, "body") == 0
 
 
+@pytest.mark.redis_only
 async def test_a_full_redis_takes_no_large_body_in(store: Store) -> None:
     await store.redis.config_set("maxmemory", "1")
     try:

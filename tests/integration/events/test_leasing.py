@@ -205,6 +205,7 @@ async def test_an_end_that_cannot_be_written_harms_nobody_else(store: Store, bad
     assert results[1] is True
 
 
+@pytest.mark.redis_only
 async def test_many_ends_at_once_share_a_round_trip(store: Store) -> None:
     await accept(store, *(delivered(str(n)) for n in range(50)))
     await asyncio.sleep(0.001)
@@ -269,6 +270,7 @@ async def test_work_with_any_score_in_the_past_is_due(store: Store, score: str) 
     assert (await claim_one(store)).event.id == event.id
 
 
+@pytest.mark.redis_only
 async def test_an_answer_that_lay_unread_until_its_leases_were_lost_brings_none(
     make_store: MakeStore, redis_server: EmbeddedRedis
 ) -> None:

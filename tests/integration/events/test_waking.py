@@ -332,6 +332,7 @@ async def test_a_message_that_says_nothing_is_only_a_reason_to_look(store: Store
         assert await asyncio.wait_for(told.get(), 5) is None
 
 
+@pytest.mark.redis_only
 async def test_a_redis_user_who_may_not_publish_has_events_accepted_and_due(
     store: Store, redis_server: EmbeddedRedis
 ) -> None:
