@@ -81,6 +81,6 @@ def test_without_its_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
 def test_a_store_that_is_wrong_does_not_conform(store: str, scenarios: str) -> None:
     file = f"tests/integration/events/test_{scenarios}.py"
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--store", store, file]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 1, ended.stdout[-500:]
     assert "1 failed" in ended.stdout
