@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from cli.settings import STORED, SenderSettings, read_settings
+from cli.sandbox_settings import SenderSettings
+from cli.settings import STORED, read_settings
 
 FOLDER = Path(".truto-worker")
 """Where ``dev`` keeps its Redis data and its secret; delete it to start afresh."""

@@ -12,7 +12,8 @@ import uvicorn
 
 from cli.listening import bind_or_refuse
 from cli.logs import configure_logging
-from cli.settings import SandboxSettings, read_settings
+from cli.sandbox_settings import SandboxSettings
+from cli.settings import read_settings
 from events import ConfigError
 from ingress.wire import WholeAnswersProtocol
 from sandbox import SandboxConfig, StateFileError, create_app
@@ -43,7 +44,7 @@ def run_sandbox(
         raise ConfigError("TRUTO_WEBHOOK_SECRET is not set: --webhook-url needs a secret to sign with")
     try:
         config = SandboxConfig(
-            token=settings.truto_api_token or DEFAULT_TOKEN,
+            token=settings.truto_api_token.get_secret_value() if settings.truto_api_token else DEFAULT_TOKEN,
             step_seconds=step_seconds,
             tenant_secret=settings.tenant_notify_secret,
             webhook_url=webhook_url,

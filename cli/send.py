@@ -15,7 +15,8 @@ from rich.console import Console
 
 from cli.dev_folder import read_dev_address, read_dev_secret
 from cli.opening import read_stored_secret
-from cli.settings import STORED, SenderSettings, read_settings
+from cli.sandbox_settings import SenderSettings
+from cli.settings import STORED, read_settings
 from events import ConfigError
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, DeliveryAnswer, deliver, delivery_client, sample_event
 from truto.delivery import post

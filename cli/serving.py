@@ -22,6 +22,7 @@ from cli.listening import bind, listen_for_operators
 from cli.logs import configure_logging
 from cli.settings import IngressSettings, StoreSettings, WorkerSettings, misspelt_settings, read_settings
 from cli.store_check import checked
+from cli.token_check import accepted_token
 from events import ConfigError, ParkedLimit, Shard, Spool, SpoolUnusable, Store
 from events.background import background
 from truto.signing_keys import SigningKeys
@@ -305,7 +306,8 @@ async def _work(
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
             warn_of_misspelt_types(registry)
             with Watchdog(_STUCK_LEASES * settings.lease_seconds):
-                await engine.run_until_stopped()
+                async with accepted_token(truto, engine.stop):
+                    await engine.run_until_stopped()
     finally:
         await notifier.aclose()
         await truto.aclose()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -79,6 +80,22 @@ class ProcessSettings(BaseSettings):
         if fault := wrapping(text):
             raise ValueError(fault)
         return text
+
+    @field_validator("truto_api_token", check_fields=False)
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if not (text.isascii() and (text.isprintable())) or " " in text:
+            raise ValueError("holds a space or a character that no API token has: copy it again")
+        return value
+
+    @field_validator("truto_api_url", check_fields=False)
+    @classmethod
+    def _leads_somewhere(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+            raise ValueError("is not of the form https://host, with neither user nor query")
+        return value
 
     @field_validator(
         "log_level", "log_format", "store_check", "reconcile", "webhook_keepalive", mode="before", check_fields=False
@@ -309,26 +326,6 @@ class IntegrationSettings(ProcessSettings):
 
             Allowed.parse(value)
         return value
-
-
-class SenderSettings(ProcessSettings):
-    """``truto-worker send``: the secret to sign with."""
-
-    truto_webhook_secret: str = Field(default="", repr=False)
-
-    @property
-    def first_secret(self) -> str | None:
-        """The newest secret, which signs."""
-        return self.truto_webhook_secret.split(",")[0].strip() or None
-
-
-class SandboxSettings(SenderSettings, IntegrationSettings):
-    """``truto-worker sandbox``."""
-
-    log_format: Literal["json", "console", "brief"] = "console"
-    truto_api_token: str | None = Field(default=None, repr=False)
-    tenant_notify_secret: str | None = Field(default=None, repr=False)
-    link_token_key: str | None = Field(default=None, repr=False)
 
 
 class KeySettings(ProcessSettings):

@@ -9,30 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from sandbox import fields
-from sandbox.answers import Answer, answer, invalid
+from sandbox.answers import Answer, answer, missing
 from sandbox.calls import Call, Endpoints
 from sandbox.errors import Refusal
 from sandbox.page import document, integration_options, outcome_options
 from sandbox.page_parts import HEADERS
 from sandbox.state import State
 
-_FIELDS = {"tenantId": fields.text(), "integratedAccountId": fields.text()}
+_FIELDS = {"integratedAccountId": fields.text()}
+_SIGN_IN = {"tenantId": fields.text(required=True)}
+_TENANT = "tenant-123"
+_COOKIE = "sandbox_session"
+_MAX_SESSIONS = 1000
 _TIMEOUT_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024
 _PASSED_ON = (400, 401, 404, 502, 503)
 
 _CODE = """// New connection
-const linkToken = await getLinkToken({ tenantId: "tenant-123" });
+const linkToken = await getLinkToken({}); // your backend knows the tenant: from its session
 await openTrutoLink(linkToken);
 
 // Reconnect an existing account
@@ -45,8 +51,11 @@ _LINK = """<dialog id="link"><form>
 <label>The account<select name="outcome">{outcomes}</select></label>
 <div class="row"><button type="button" data-close>Close</button><button>Connect</button></div>
 </form></dialog>"""
-_FORMS = """<form class="card" data-link><h2>Connect</h2>
-<label>Tenant<input name="tenantId" value="tenant-123" required maxlength="200" autocomplete="off"></label>
+_FORMS = """<form class="card" data-sign-in><h2>Sign in</h2>
+<p>Your product's login, played: the tenant is kept in a session, and no later request names it.</p>
+<label>Tenant<input name="tenantId" value="{tenant}" required maxlength="200" autocomplete="off"></label>
+<button>Sign in</button></form>
+<form class="card" data-link><h2>Connect</h2><p>As {tenant}.</p>
 <button>Connect an account</button></form>
 <form class="card" data-link><h2>Reconnect</h2>
 <label>Account<select name="integratedAccountId" required>{accounts}</select></label>
@@ -64,39 +73,56 @@ class ConnectPage:
         self._state = state
         self._url = url
         self._key = key
+        self._sessions: dict[str, str] = {}
 
     def routes(self, endpoint: Endpoints) -> list[Route]:
         """Both routes."""
         return [
             Route("/connect", self.show, methods=["GET"]),
+            Route("/connect/sign-in", endpoint(self.sign_in, body=_SIGN_IN), methods=["POST"]),
             Route("/connect/link-token", endpoint(self.link_token, body=_FIELDS), methods=["POST"]),
         ]
 
-    async def show(self, _request: Request) -> Response:
+    async def show(self, request: Request) -> Response:
         """The page with the Connect button."""
-        return HTMLResponse(self.render(), headers=HEADERS)
+        return HTMLResponse(self.render(self._tenant(request.headers)), headers=HEADERS)
 
-    def render(self) -> str:
-        """The page as HTML; every value on it is escaped."""
+    def _tenant(self, headers: Mapping[str, str]) -> str:
+        """Who is signed in; a session that is not known is that of the sample's tenant."""
+        return self._sessions.get(cookie_parser(headers.get("cookie", "")).get(_COOKIE, ""), _TENANT)
+
+    def render(self, tenant: str) -> str:
+        """The page as HTML for *tenant*; every value on it is escaped."""
         accounts = "".join(
             f'<option value="{escape(row["id"])}">{escape(row["tenant_id"])}, {escape(row["integration"]["name"])}, '
             f"{escape(row['status'])}</option>"
             for row in self._state.accounts.rows()
+            if row["tenant_id"] == tenant
         )
         known = "" if self._url and self._key else _NO_ROUTE
         return document(
             "Connect as a tenant",
             "Your product's settings page: the same calls, with the sandbox in the place of your backend and of Truto.",
             known
-            + _FORMS.format(accounts=accounts, code=escape(_CODE))
+            + _FORMS.format(accounts=accounts, tenant=escape(tenant), code=escape(_CODE))
             + _LINK.format(names=integration_options(self._state), outcomes=outcome_options()),
         )
 
+    async def sign_in(self, call: Call) -> Answer:
+        """``{tenantId}``, with the cookie of a session: the login of your product, played."""
+        session, tenant = secrets.token_urlsafe(16), call.read()["tenantId"]
+        if len(self._sessions) >= _MAX_SESSIONS:
+            self._sessions.pop(next(iter(self._sessions)))
+        self._sessions[session] = tenant
+        cookie = f"{_COOKIE}={session}; Path=/connect; HttpOnly; SameSite=Strict"
+        return answer({"tenantId": tenant}, headers={"Set-Cookie": cookie})
+
     async def link_token(self, call: Call) -> Answer:
-        """``{linkToken}``, from the link-token route: what your own backend would do with its key."""
-        wanted = {name: value for name, value in call.read().items() if value}
-        if not wanted:
-            raise invalid("tenantId", "is required, or integratedAccountId to reconnect")
+        """``{linkToken}`` for the tenant of the session, from the link-token route: what your own backend would do."""
+        tenant, account_id = self._tenant(call.headers), call.read()["integratedAccountId"]
+        if account_id and (self._state.accounts.get(account_id) or {}).get("tenant_id") != tenant:
+            raise missing("Integrated account")
+        wanted = {"integratedAccountId": account_id} if account_id else {"tenantId": tenant}
         if not (self._url and self._key):
             raise Refusal(503, "The sandbox was started without link_token_url and link_token_key")
         return answer(await asyncio.to_thread(ask, self._url, self._key, wanted))

@@ -117,6 +117,13 @@ async function openTrutoLink(linkToken) {
   const result = await authenticate(linkToken);
   say(`Connected: ${result.integrated_account_id}. Its way to active is on the overview.`);
 }
+document.querySelectorAll("form[data-sign-in]").forEach((form) => {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    await post("/connect/sign-in", Object.fromEntries(new FormData(form)));
+    location.reload();
+  });
+});
 document.querySelectorAll("form[data-link]").forEach((form) => {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from events import End, until_reconnected
 from truto.backoff import Backoff
-from truto.errors import NeedsReauth, RateLimited
+from truto.errors import NeedsReauth, RateLimited, Unauthorized
 from worker.cause import Describer
 from worker.errors import DeadLetter, Discard, LeaseLost, Postponed, Retry
 from worker.registry import Handler
@@ -14,7 +14,10 @@ from worker.registry import Handler
 MAX_CRASHES = 3
 """Work with so many unfinished claims becomes a dead letter: it brings the worker down each time."""
 
+TOKEN_REFUSED = "api_token_refused"  # noqa: S105  a reason, no token
+
 _MAX_RATE_LIMIT_SECONDS = 60.0
+_TOKEN_SECONDS = 60.0
 _MAX_DELAY_SECONDS = 366 * 86_400.0
 
 
@@ -69,6 +72,9 @@ def end_of_attempt(
             # The limit is shared by the fleet and not the fault of this handler, so no attempt is used up.
             delay = min(max(error.retry_after or 0.0, 1.0), _MAX_RATE_LIMIT_SECONDS)
             return End("released", handler.name, delay, {"why": "rate_limited", "in_seconds": delay})
+        case Unauthorized():
+            # Our own token, so no handler's fault, and no attempt passes before somebody has set another one.
+            return End("released", handler.name, _TOKEN_SECONDS, {"why": TOKEN_REFUSED, "in_seconds": _TOKEN_SECONDS})
         case NeedsReauth() if account := error.integrated_account_id or account_id:
             return until_reconnected(handler.name, account, describer.mask(str(error)))
     return _failed(error, handler, attempts + 1, policy, describer)

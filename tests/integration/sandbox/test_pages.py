@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from tests.integration.sandbox.conftest import Receiver, open_sandbox
 from tests.servers import free_port, serve
-from truto.samples import ACCOUNT_ID
+from truto.samples import ACCOUNT_ID, TENANT_ID
 
 EVIL = '"><script>alert(1)</script>'
 ROUTE = "/api/truto/link-token"
@@ -35,7 +35,7 @@ async def test_every_address_on_the_page_exists(api: httpx.AsyncClient) -> None:
     page = (await api.get("/")).text + (await api.get("/connect")).text
     for path in set(re.findall(r'href="([^"]+)"', page)):
         assert (await api.get(path)).status_code == 200
-    for path in set(re.findall(r'data-post="([^"]+)"', page)) | {"/connect/link-token"}:
+    for path in set(re.findall(r'data-post="([^"]+)"', page)) | {"/connect/sign-in"}:
         assert (await api.post(path, json={})).status_code in (200, 400)
 
 
@@ -104,20 +104,42 @@ def backend() -> Starlette:
     return Starlette(routes=[Route(ROUTE, seen, methods=["POST"])])
 
 
-async def ask(url: str | None, key: str | None, body: dict[str, Any]) -> httpx.Response:
+async def ask(url: str | None, key: str | None, body: dict[str, Any], *, tenant: str = TENANT_ID) -> httpx.Response:
+    """What the page's backend answers to *body*, for somebody who is signed in as *tenant*."""
     async with open_sandbox(link_token_url=url, link_token_key=key) as api:
-        return await api.post("/connect/link-token", json=body)
+        signed_in = await api.post("/connect/sign-in", json={"tenantId": tenant})
+        headers = {"Cookie": signed_in.headers["set-cookie"].partition(";")[0]}
+        return await api.post("/connect/link-token", json=body, headers=headers)
 
 
 @pytest.mark.parametrize(
-    "body", [{"tenantId": "tenant-123"}, {"integratedAccountId": ACCOUNT_ID}], ids=["new", "again"]
+    ("body", "asked"),
+    [({}, {"tenantId": TENANT_ID}), ({"integratedAccountId": ACCOUNT_ID}, {"integratedAccountId": ACCOUNT_ID})],
+    ids=["new", "again"],
 )
 async def test_the_connect_page_asks_the_link_token_route_with_its_key(
-    backend: Starlette, body: dict[str, str]
+    backend: Starlette, body: dict[str, str], asked: dict[str, str]
 ) -> None:
     async with serve(backend) as url:
         answer = await ask(url + ROUTE, KEY, body)
-    assert answer.json() == {"linkToken": f"for {body}"}
+    assert answer.json() == {"linkToken": f"for {asked}"}
+
+
+async def test_the_connect_page_takes_no_tenant_from_the_browser(backend: Starlette) -> None:
+    async with serve(backend) as url:
+        answer = await ask(url + ROUTE, KEY, {"tenantId": "somebody-else"})
+    assert answer.json() == {"linkToken": f"for { ({'tenantId': TENANT_ID}) }"}
+
+
+async def test_an_account_of_another_tenant_is_not_found_by_the_connect_page(backend: Starlette) -> None:
+    async with serve(backend) as url:
+        answer = await ask(url + ROUTE, KEY, {"integratedAccountId": ACCOUNT_ID}, tenant="somebody-else")
+    assert answer.status_code == 404
+
+
+async def test_the_session_of_the_connect_page_is_for_no_script_and_no_other_site(api: httpx.AsyncClient) -> None:
+    cookie = (await api.post("/connect/sign-in", json={"tenantId": "t"})).headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
 
 
 @pytest.mark.parametrize(
@@ -126,25 +148,27 @@ async def test_the_connect_page_asks_the_link_token_route_with_its_key(
 )
 async def test_what_the_route_refuses_is_told(backend: Starlette, key: str, tenant: str, status: int) -> None:
     async with serve(backend) as url:
-        answer = await ask(url + ROUTE, key, {"tenantId": tenant})
+        answer = await ask(url + ROUTE, key, {}, tenant=tenant)
     assert (answer.status_code, bool(answer.json()["message"])) == (status, True)
     assert KEY not in answer.text
 
 
 async def test_a_route_that_does_not_answer_is_named() -> None:
     url = f"http://127.0.0.1:{free_port()}{ROUTE}"
-    answer = await ask(url, KEY, {"tenantId": "t"})
+    answer = await ask(url, KEY, {})
     assert (answer.status_code, url in answer.json()["message"]) == (502, True)
 
 
-@pytest.mark.parametrize(("body", "status"), [({"tenantId": "t"}, 503), ({}, 400), ({"tenantId": 7}, 400)])
-async def test_without_a_route_or_a_tenant_there_is_no_token(body: dict[str, Any], status: int) -> None:
+@pytest.mark.parametrize(("body", "status"), [({}, 503), ({"integratedAccountId": 7}, 400)])
+async def test_without_a_route_or_a_usable_account_there_is_no_token(body: dict[str, Any], status: int) -> None:
     assert (await ask(None, None, body)).status_code == status
 
 
 async def test_the_connect_page_says_what_it_needs_and_lists_accounts() -> None:
     async with open_sandbox() as api:
-        page = (await api.get("/connect")).text
+        signed_in = await api.post("/connect/sign-in", json={"tenantId": TENANT_ID})
+        headers = {"Cookie": signed_in.headers["set-cookie"].partition(";")[0]}
+        page = (await api.get("/connect", headers=headers)).text
         assert "LINK_TOKEN_KEY" in page
         assert f'value="{ACCOUNT_ID}"' in page
     async with open_sandbox(link_token_url="http://127.0.0.1:1/x", link_token_key=KEY) as api:

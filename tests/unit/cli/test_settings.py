@@ -343,3 +343,20 @@ def test_memory_for_bodies_has_to_hold_two_of_the_largest(put: Put) -> None:
 def test_memory_for_bodies_may_be_just_enough(put: Put) -> None:
     put({**INGRESS, "MAX_BODY_BYTES": "10485760", "MAX_BUFFERED_BYTES": "20971520"})
     assert read_settings(IngressSettings).max_buffered_bytes == 20_971_520
+
+
+@pytest.mark.parametrize("token", ["two words", "tökén", "a\nb"], ids=ascii)
+def test_a_token_that_no_header_can_carry_is_named_and_not_repeated(put: Put, token: str) -> None:
+    put({**WORKER, "TRUTO_API_TOKEN": token})
+    with pytest.raises(ConfigError, match="TRUTO_API_TOKEN: holds a space or a character") as caught:
+        read_settings(WorkerSettings)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["api.truto.one", "ftp://api.truto.one", "https://", "https://u:p@host", "https://[::1"]
+)
+def test_an_address_of_the_api_that_is_none_is_named(put: Put, url: str) -> None:
+    put({**WORKER, "TRUTO_API_URL": url})
+    with pytest.raises(ConfigError, match="TRUTO_API_URL: "):
+        read_settings(WorkerSettings)

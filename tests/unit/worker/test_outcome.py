@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import Event
-from truto import RateLimited, TransportError
+from truto import RateLimited, TransportError, Unauthorized
 from worker import Backoff, Context, DeadLetter, Discard, NotifyError, Retry
 from worker.cause import Describer
 from worker.outcome import Policy, end_of_attempt, end_of_poison
@@ -53,6 +53,7 @@ def rate_limited(retry_after: float | None) -> RateLimited:
         (TimeoutError("slow"), 2, "dead"),
         (NotifyError("the tenant's endpoint answered 500"), 0, "retried"),
         (TransportError("lost"), 0, "retried"),
+        (Unauthorized(status=401, message="no", method="GET", path="/x"), 99, "released"),
         (rate_limited(10), 0, "released"),
         (rate_limited(10), 2, "released"),
         (rate_limited(10), 99, "released"),
