@@ -38,7 +38,8 @@ class RateState:
         """The ``RateLimit-*`` headers that Truto forwards (seed)."""
         reset = None if self.reset is None else round(self.reset)
         found = {"RateLimit-Limit": self.limit, "RateLimit-Remaining": self.remaining, "RateLimit-Reset": reset}
-        return {name: javascript.text(value) for name, value in found.items() if value is not None}
+        texts = {name: javascript.text(value) for name, value in found.items() if value is not None}
+        return {name: text for name, text in texts.items() if text.isascii() and text.isprintable() and len(text) < 100}
 
 
 NO_RATE = RateState()
@@ -67,11 +68,15 @@ async def read_reply(answer: Answer, method: Method, at: str, tell: Tell) -> Rep
     try:
         match kind:
             case "json":
-                return Reply(answer.status, answer.headers, orjson.loads(answer.content))
+                data = orjson.loads(answer.content)
+                orjson.dumps(data)  # what cannot be written again is nested deeper than anything that is done with it
+                return Reply(answer.status, answer.headers, data)
             case "xml":
                 options = method.body_format_config if method.body_format == "xml" else {}
                 scope = {"text": text, "options": {"compact": True, **options}}
                 return Reply(answer.status, answer.headers, await evaluate("$xmlToJs(text, options)", at, scope, tell))
+    except orjson.JSONEncodeError:
+        raise IntegrationFailed(f"the answer ({answer.status}) is nested too deeply", at=at) from None
     except (orjson.JSONDecodeError, IntegrationFailed):
         if method.throw_error_on_parse_error:
             raise IntegrationFailed(f"the answer ({answer.status}) is not {kind}", at=at) from None

@@ -56,8 +56,9 @@ class Integration:
 
 
 def _missing(at: str, name: str, known: Mapping[str, Any]) -> BadIntegration:
-    listed = f"there are {', '.join(sorted(known)[:20])}" if known else "it has none"
-    return BadIntegration([DefinitionFault(at, f"has no {name!r}{did_you_mean(name, known)}; {listed}")])
+    near = did_you_mean(name, known)
+    listed = ", ".join(sorted(known)[:20]) or "none"
+    return BadIntegration([DefinitionFault(at, f"has no {name!r}{f'{near} It' if near else '; it'} has {listed}")])
 
 
 def read_integration(document: object, *, name: str = "") -> Integration:

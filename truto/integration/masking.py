@@ -20,6 +20,7 @@ _NAME = re.compile(
 )
 # Shorter values occur in any text, so that they would tell more as holes than as letters.
 _SHORTEST = 4
+_DEEPEST = 250
 
 
 class Masker:
@@ -35,22 +36,22 @@ class Masker:
         """*text* without secrets."""
         return text if self._pattern is None else self._pattern.sub(MASK, text)
 
-    def value(self, value: Any) -> Any:
-        """JSON without secrets, and without what stands under a name such as ``access_token``."""
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """JSON without secrets, without what stands under a name such as ``access_token``, and no deeper than 250."""
+        if depth > _DEEPEST and isinstance(value, Mapping | list | tuple):
+            return "…"
         match value:
             case str():
                 return self.text(value)
             case Mapping():
-                return {
-                    self.text(str(key)): MASK
-                    if _NAME.search(str(key)) and isinstance(each, str) and each
-                    else self.value(each)
-                    for key, each in value.items()
-                }
+                return {self.text(str(key)): self._member(str(key), each, depth) for key, each in value.items()}
             case list() | tuple():
-                return [self.value(each) for each in value]
+                return [self.value(each, depth + 1) for each in value]
             case _:
                 return value
+
+    def _member(self, key: str, value: Any, depth: int) -> Any:
+        return MASK if _NAME.search(key) and isinstance(value, str) and value else self.value(value, depth + 1)
 
     def headers(self, headers: Mapping[str, str], hidden: frozenset[str] = frozenset()) -> dict[str, str]:
         """*headers* without those that authorize: by their name, or because an authorization has set them."""

@@ -149,6 +149,8 @@ def checked_header(name: str, value: str, at: str) -> str:
     """*value* if a header can carry it; :class:`RequestRefused` where it would begin another header or request."""
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise RequestRefused("is not the name of a header", at=at)
+    if re.search(r"[\ud800-\udfff]", value):
+        raise RequestRefused("a value has half of a character", at=at)
     if _UNPRINTABLE.search(value):
         raise RequestRefused("a value has a line break or another control character", at=at)
     if name.lower() in ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"):

@@ -22,6 +22,7 @@ from truto.integration.definition import Config, Method
 from truto.integration.expressions import evaluate
 from truto.integration.loading import Integration
 from truto.integration.masking import Masker
+from truto.integration.oauth1_flow import OAuth1Flow
 from truto.integration.paging import Pager, Reply, Turn, pager_of
 from truto.integration.rendering import Scope, render_base
 from truto.integration.requests import NO_BODY, Draft, Request, Wish, build_draft, encode
@@ -121,6 +122,14 @@ class Session:
         """The account's OAuth 2 tokens, where its credentials have some."""
         return self._tokens
 
+    @property
+    def oauth1(self) -> OAuth1Flow | None:
+        """Connects the account by OAuth 1.0a, where its credentials are of this kind."""
+        credentials = credentials_of(self.config, self.account)
+        if credentials is None or credentials.format != "oauth":
+            return None
+        return OAuth1Flow(self.config, credentials.config, self.account, self._send_to_token_server)
+
     # -- what callers ask ----------------------------------------------------------------------------------------------
 
     async def call(self, resource: str, method: str, wish: Wish | None = None) -> Result:
@@ -153,8 +162,13 @@ class Session:
         exchange = await self._exchange(found, wish, at, pager=pager, turn=turn)
         if exchange is None:
             return Page([])
-        records = as_records(await self._result(exchange, found, at))
-        follow = await pager.follow(exchange.draft, turn, exchange.reply, len(records), exchange.scope)
+        value = await self._result(exchange, found, at)
+        records = as_records(value)
+        # What is no list says nothing of how far it goes: counted as a record, it would be asked for without an end.
+        count = len(records) if isinstance(value, list) else 0
+        if value is not None and not isinstance(value, list):
+            self.tell({"note": f"{at}: response_path points at no list, which is taken for one record"})
+        follow = await pager.follow(exchange.draft, turn, exchange.reply, count, exchange.scope)
         return Page(records, follow.next, follow.prev, exchange.verdict.rate)
 
     async def pages(self, resource: str, method: str = "list", wish: Wish | None = None) -> AsyncIterator[Page]:
@@ -274,20 +288,33 @@ class Session:
         if pager is not None and turn is not None:
             members["pagination"] = pager.values(turn)
         scope = scope_of(self.config, self.account, members)
-        follows = turn is not None and turn.cursor is not None
-        draft = build_draft(self.config, method, wish, scope, at, path=method.pagination_path if follows else None)
-        origin = draft.origin
-        if follows and method.ignore_body_in_pagination:
-            draft.body = NO_BODY
-        if pager is not None and turn is not None and not await pager.place(draft, turn, scope):
-            return None
-        request = encode(draft, await self._xml(draft, at))
-        authorized = await authorize(request, self.config, method, self.account, scope, at, self.tell)
-        answer = await self._send(authorized, self._origins(scope) | {origin_of(origin)}, method, at)
+        try:
+            drafted = await self._draft(method, wish, at, pager, turn, scope)
+            if drafted is None:
+                return None
+            draft, origin = drafted
+            request = encode(draft, await self._xml(draft, at))
+            authorized = await authorize(request, self.config, method, self.account, scope, at, self.tell)
+        except UnicodeError:
+            raise IntegrationFailed("a value is no text that can be sent: it has half of a character", at=at) from None
+        answer = await self._send(authorized, self._origins(scope) | {origin}, method, at)
         self._tell_answer(answer)
         reply = await read_reply(answer, method, at, self.tell)
         verdict = await judge(reply, request, self.config, method, scope, at, self.tell)
         return _Exchange(draft, request, reply, verdict, scope)
+
+    async def _draft(
+        self, method: Method, wish: Wish, at: str, pager: Pager | None, turn: Turn | None, scope: Scope
+    ) -> tuple[Draft, str] | None:
+        """The request before it is authorized, and the origin that the definition gave it."""
+        follows = turn is not None and turn.cursor is not None
+        draft = build_draft(self.config, method, wish, scope, at, path=method.pagination_path if follows else None)
+        origin = origin_of(draft.origin)
+        if follows and method.ignore_body_in_pagination:
+            draft.body = NO_BODY
+        if pager is not None and turn is not None and not await pager.place(draft, turn, scope):
+            return None
+        return draft, origin
 
     async def _xml(self, draft: Draft, at: str) -> str | None:
         if draft.body_format != "xml" or draft.body is NO_BODY or draft.body is None:

@@ -205,7 +205,7 @@ def test_a_refusal_of_the_product_is_told_without_secrets(folder: Path, run: Run
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["user", "list"], "integrations/acme.json: resources: has no 'user'; did you mean users?; there are users"),
+        (["user", "list"], "integrations/acme.json: resources: has no 'user'; did you mean users? It has users"),
         (["_", "pong"], "actions: has no 'pong'; did you mean ping?"),
         (["users", "create", "--body", "{"], "--body: is not JSON"),
         (["users", "list", "--query", "x"], "--query x: must be NAME=VALUE"),

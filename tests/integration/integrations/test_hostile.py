@@ -251,3 +251,50 @@ async def test_an_answer_that_is_no_json_is_text(scene: Scene, body: bytes) -> N
 async def test_hostile_headers_of_links_are_read_quickly(scene: Scene) -> None:
     header = "<>;a" + " " * 8000 + "<" * 4000 + ";rel=" * 500
     await scene.attack({"pagination": {"format": "link_header"}}, lambda _: Give([1], headers={"Link": header}))
+
+
+@pytest.mark.parametrize("depth", [200, 300, 900])
+@pytest.mark.parametrize("status", [200, 400])
+async def test_an_answer_may_be_nested_but_not_without_an_end(depth: int, status: int) -> None:
+    entries: list[Any] = []
+    body = b'{"a":' * depth + b"1" + b"}" * depth
+    async with (
+        serving(lambda _: Give(body, status, {"Content-Type": "application/json"})) as upstream,
+        opened(one({}, base_url=upstream.url), {"api_key": KEY}, trace=entries.append) as session,
+    ):
+        if depth == 200 and status == 200:
+            assert len(await records_of(session)) == 1
+        else:
+            with pytest.raises(TrutoError):
+                await records_of(session)
+    assert len(entries) >= 2
+
+
+@pytest.mark.parametrize("place", ["path", "query", "header", "body", "raw", "form", "auth"])
+async def test_half_a_character_is_sent_nowhere_and_breaks_nothing(place: str) -> None:
+    methods: dict[str, dict[str, Any]] = {
+        "path": {"path": "/{{evil}}"},
+        "query": {"query": {"a": "{{evil}}"}},
+        "header": {"headers": {"X-A": "{{evil}}"}},
+        "body": {"method": "post", "body": {"a": "{{evil}}"}},
+        "raw": {"method": "post", "body_format": "raw", "body": "{{evil}}"},
+        "form": {"method": "post", "body_format": "form", "body": {"a": "{{evil}}"}},
+        "auth": {"authorization": {"format": "basic", "config": {"username": "{{evil}}"}}},
+    }
+    async with (
+        serving(lambda _: []) as upstream,
+        opened(one(methods[place], base_url=upstream.url), {"evil": "a\ud800b"}) as session,
+    ):
+        with suppress(TrutoError):
+            await records_of(session)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: y", "é", "x" * 5000])
+async def test_the_window_of_a_limit_becomes_no_other_header(value: str) -> None:
+    limit = {"rate_limit_header_expression": "{'limit': data.v, 'remaining': 1}"}
+    async with (
+        serving(lambda _: {"v": value}) as upstream,
+        opened(one({}, base_url=upstream.url, rate_limit=limit)) as session,
+    ):
+        page = await session.page("things")
+    assert page.rate.headers() == {"RateLimit-Remaining": "1"}

@@ -659,3 +659,10 @@ async def test_ten_thousand_records_take_the_memory_of_a_page() -> None:
 @pytest.mark.parametrize("given", ["abc", "0123", "-5", "{x", '"q"', "true", "ü", 7, 1.5, {"a": [1]}, ["x"]], ids=repr)
 def test_a_dynamic_cursor_comes_back_as_it_was(given: Any) -> None:
     assert decode_cursor(encode_cursor(given), "at") == given
+
+
+@pytest.mark.parametrize("kind", ["page", "offset", "range"])
+async def test_pages_that_are_no_lists_are_not_asked_for_without_an_end(kind: str) -> None:
+    answers = iter(range(1000))
+    found, upstream = await walk({"format": kind}, lambda _: {"items": {"at": next(answers)}})
+    assert (found, len(upstream.arrived)) == ([{"at": 0}], 1)
