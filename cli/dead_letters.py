@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from cli.acting import act_on
 from cli.opening import with_store
 from cli.printing import at, counted, print_json, printable
-from cli.selection import NO_FINGERPRINT, Selection, cause_of, described, fingerprint_of, name_of, select
+from cli.selection import MAX_PAGE, NO_FINGERPRINT, Selection, cause_of, described, fingerprint_of, name_of, select
 from events import Kept, Store
-
-_CHUNK = 100
+from events.causes import Cause
 
 
 def list_dead_letters(*, limit: int, as_json: bool) -> int:
@@ -21,18 +21,20 @@ def list_dead_letters(*, limit: int, as_json: bool) -> int:
 
     async def work(store: Store) -> int:
         letters: list[dict[str, Any]] = []
-        async for kept in store.inspection.each_kept("dead"):
-            if limit and len(letters) >= limit:
+        shown = 0
+        async for members in store.inspection.pages("dead").read(min(limit or MAX_PAGE, MAX_PAGE)):
+            for kept in await store.inspection.glance(members[: limit - shown if limit else None]):
+                shown += 1
+                if as_json:
+                    letters.append(described(kept))
+                else:
+                    print_kept(kept)
+            if limit and shown >= limit:
                 break
-            if as_json:
-                letters.append(described(kept))
-            else:
-                letters.append({})
-                print_kept(kept)
         if as_json:
             print_json(letters)
         else:
-            _print_rest(len(letters), (await store.inspection.overview()).dead)
+            _print_rest(shown, (await store.inspection.overview()).dead)
         return 0
 
     return with_store(work)
@@ -42,14 +44,11 @@ def group_dead_letters(*, as_json: bool) -> int:
     """Print the causes of all dead letters, the most frequent first."""
 
     async def work(store: Store) -> int:
-        groups: dict[str, Group] = {}
-        async for kept in store.inspection.each_kept("dead"):
-            groups.setdefault(fingerprint_of(kept), Group()).add(kept)
-        ordered = sorted(groups.items(), key=lambda item: item[1].count, reverse=True)
+        causes = await store.causes.all()
         if as_json:
-            print_json([{"fingerprint": fingerprint, **group.described()} for fingerprint, group in ordered])
+            print_json([asdict(cause) for cause in causes])
         else:
-            _print_groups(ordered)
+            _print_causes(causes)
         return 0
 
     return with_store(work)
@@ -59,55 +58,22 @@ def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> in
     """Discard the dead letters of *selection*; returns 0 if there were any, and every named one was found."""
 
     async def work(store: Store) -> int:
-        letters = await select(store, "dead", selection)
-        members = [kept.member for kept in letters]
-        gone = 0
-        for start in range(0, len(members), _CHUNK):
-            gone += await store.inspection.discard(members[start : start + _CHUNK], why)
-        missing = selection.missing(letters)
+        chosen = await select(store, "dead", selection)
+        acted = await act_on(chosen, partial(store.inspection.discard, why=why), "Discarding")
+        missing = selection.missing(chosen.names)
         if as_json:
-            print_json({"discarded": gone, "missing": missing})
+            interrupted = {"interrupted": True} if acted.stopped else {}
+            print_json({"discarded": acted.done, "missing": missing, **interrupted})
         else:
-            print(f"Discarded {counted(gone, 'dead letter')}.")
-        if missing or not letters:
+            print(f"Discarded {counted(acted.done, 'dead letter')}.")
+        if acted.stopped:
+            print_stopped()
+            return 1
+        if missing or not acted.chosen:
             print_missing(missing, "dead letter")
-        return 1 if missing or not letters else 0
+        return 1 if missing or not acted.chosen else 0
 
     return with_store(work)
-
-
-@dataclass(slots=True)
-class Group:
-    """Dead letters with one cause."""
-
-    count: int = 0
-    handlers: set[str] = field(default_factory=set)
-    types: set[str] = field(default_factory=set)
-    error: str = ""
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def add(self, kept: Kept) -> None:
-        """Count *kept* in. The newest comes first."""
-        self.count += 1
-        self.first = kept.since
-        if self.last is None:
-            self.last, self.error = kept.since, cause_of(kept)
-        if kept.handler:
-            self.handlers.add(kept.handler)
-        if kept.event:
-            self.types.add(kept.event.type)
-
-    def described(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {
-            "count": self.count,
-            "handlers": sorted(self.handlers),
-            "types": sorted(self.types),
-            "error": self.error,
-            "first": self.first,
-            "last": self.last,
-        }
 
 
 def print_kept(kept: Kept) -> None:
@@ -132,6 +98,11 @@ def print_missing(missing: Iterable[str], what: str) -> None:
         print(f"No {what} fits.", file=sys.stderr)
 
 
+def print_stopped() -> None:
+    """Print that a command was stopped, and how to go on."""
+    print("Stopped. What was done stays done; run the same command again for the rest.", file=sys.stderr)
+
+
 def _print_rest(shown: int, dead: int) -> None:
     if not dead and not shown:
         print("No dead letters.")
@@ -139,16 +110,15 @@ def _print_rest(shown: int, dead: int) -> None:
         print(f"… and {dead - shown} more: --limit 0 shows all, --group their causes.")
 
 
-def _print_groups(groups: list[tuple[str, Group]]) -> None:
-    for fingerprint, group in groups:
-        handlers = ", ".join(map(printable, sorted(group.handlers))) or "no handler"
-        print(f"{group.count:>6} x  [{printable(fingerprint)}]  {handlers}")
-        print(f"          {printable(group.error)}")
-        assert group.first is not None
-        assert group.last is not None
-        print(f"          first {at(group.first)}, last {at(group.last)}")
-        print(f"          {printable(', '.join(sorted(group.types)) or 'unreadable events')}")
-    if groups:
+def _print_causes(causes: Sequence[Cause]) -> None:
+    for cause in causes:
+        more = ["…"] if cause.more else []
+        handlers = ", ".join([*map(printable, cause.handlers), *more]) or "no handler"
+        print(f"{cause.count:>6} x  [{printable(cause.fingerprint)}]  {handlers}")
+        print(f"          {printable(cause.error)}")
+        print(f"          first {at(cause.first)}, last {at(cause.last)}")
+        print(f"          {printable(', '.join([*cause.types, *more]) or 'unreadable events')}")
+    if causes:
         print("Run a group again: truto-worker replay --fingerprint <the word in brackets>")
     else:
         print("No dead letters.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,22 @@ from typing import Any
 def print_json(value: Any) -> None:
     """Print *value* for programs, on one line, in ASCII; times become RFC 3339."""
     print(json.dumps(value, default=datetime.isoformat))
+
+
+async def print_json_rows(
+    name: str, rows: AsyncIterator[Mapping[str, Any]], rest: Callable[[], Mapping[str, Any]]
+) -> int:
+    """Print one JSON object as :func:`print_json` does, row by row: a list of any length under *name*, then the *rest*.
+
+    Returns the number of rows.
+    """
+    number = 0
+    print(f"{{{json.dumps(name)}: [", end="")
+    async for row in rows:
+        print(", " * bool(number) + json.dumps(row, default=datetime.isoformat), end="")
+        number += 1
+    print("], " + json.dumps(rest(), default=datetime.isoformat)[1:])
+    return number
 
 
 def printable(text: object, most: int = 200) -> str:

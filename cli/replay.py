@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from rich.console import Console
-from rich.progress import Progress
-
-from cli.dead_letters import print_kept, print_missing
+from cli.acting import Acted, act_on
+from cli.dead_letters import print_kept, print_missing, print_stopped
 from cli.opening import with_store
-from cli.printing import counted, print_json
-from cli.selection import Selection, Shelf, described, select
-from events import Kept, Store
+from cli.printing import counted, print_json, print_json_rows
+from cli.selection import Selected, Selection, Shelf, described, select
+from events import Store
 
-_CHUNK = 100
-_STEPS_PER_SECOND = 10
+_MAX_SHOWN = 100
 
 
 def replay(
@@ -33,16 +28,17 @@ def replay(
 
     async def work(store: Store) -> int:
         chosen = await select(store, shelf, selection)
-        missing = selection.missing(chosen)
         if dry_run:
-            _print_plan(chosen, missing, noun, as_json=as_json)
+            number = await (_print_plan_json if as_json else _print_plan)(chosen, selection, noun)
+            acted = Acted(number, number, stopped=False)
         else:
             requeue = store.inspection.unpark if parked else partial(store.inspection.replay, afresh=afresh)
-            # Oldest first: the order in which they came.
-            members = [kept.member for kept in reversed(chosen)]
-            done = await _paced(requeue, members, rate)
-            _print_done(done, len(members), missing, noun, as_json=as_json)
-        if missing or not (chosen or selection.everything):
+            acted = await act_on(chosen, requeue, "Running again", rate)
+            _print_done(acted, selection.missing(chosen.names), noun, as_json=as_json)
+        missing = selection.missing(chosen.names)
+        if acted.stopped:
+            return 1
+        if missing or not (acted.chosen or selection.everything):
             print_missing(missing, noun)
             return 1
         return 0
@@ -50,41 +46,39 @@ def replay(
     return with_store(work)
 
 
-def chunk_size(rate: float | None) -> int:
-    """The size of a batch, so that *rate* is even but needs few round trips."""
-    return _CHUNK if rate is None else min(_CHUNK, max(1, round(rate / _STEPS_PER_SECOND)))
+async def _print_plan_json(chosen: Selected, selection: Selection, noun: str) -> int:
+    del noun
+    rows = (described(kept) async for page in chosen.kept(newest_first=True) for kept in page)
+    return await print_json_rows("would_run", rows, lambda: {"missing": selection.missing(chosen.names)})
 
 
-async def _paced(requeue: Callable[[Sequence[str]], Awaitable[int]], members: Sequence[str], rate: float | None) -> int:
-    size, started, done = chunk_size(rate), time.monotonic(), 0
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("Running again", total=len(members))
-        for start in range(0, len(members), size):
-            if rate is not None:
-                await asyncio.sleep(max(0.0, started + start / rate - time.monotonic()))
-            chunk = members[start : start + size]
-            done += await requeue(chunk)
-            progress.advance(bar, len(chunk))
-    return done
+async def _print_plan(chosen: Selected, selection: Selection, noun: str) -> int:
+    """The newest that would run, and how many there are: they are not read where their number is known."""
+    del selection
+    number = 0
+    async for page in chosen.kept(newest_first=True):
+        for kept in page[: max(0, _MAX_SHOWN - number)]:
+            print_kept(kept)
+        number += len(page)
+        if number >= _MAX_SHOWN and chosen.takes_all:
+            number = chosen.total
+            break
+    if number > _MAX_SHOWN:
+        print(f"… and {number - _MAX_SHOWN} more: --json lists all.")
+    print(f"Would run {counted(number, noun)} again. Nothing was changed.")
+    return number
 
 
-def _print_plan(chosen: Sequence[Kept], missing: Sequence[str], noun: str, *, as_json: bool) -> None:
+def _print_done(acted: Acted, missing: Sequence[str], noun: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"would_run": [described(kept) for kept in chosen], "missing": missing})
+        interrupted = {"interrupted": True} if acted.stopped else {}
+        print_json({"running": acted.done, "selected": acted.chosen, "missing": missing, **interrupted})
         return
-    for kept in chosen:
-        print_kept(kept)
-    print(f"Would run {counted(len(chosen), noun)} again. Nothing was changed.")
-
-
-def _print_done(done: int, chosen: int, missing: Sequence[str], noun: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"running": done, "selected": chosen, "missing": missing})
-        return
-    if not chosen:
+    if not acted.chosen and not acted.stopped:
         print("Nothing to run again.")
         return
-    print(f"{counted(done, noun)} will run again, with all attempts.")
-    if done < chosen:
-        print(f"{chosen - done} were taken by somebody else meanwhile.", file=sys.stderr)
+    print(f"{counted(acted.done, noun)} will run again, with all attempts.")
+    if acted.done < acted.chosen:
+        print(f"{acted.chosen - acted.done} were taken by somebody else meanwhile.", file=sys.stderr)
+    if acted.stopped:
+        print_stopped()

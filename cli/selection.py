@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from events import Kept, Store
+from events.causes import error_of
+from events.pages import Pages
 
 Shelf = Literal["dead", "parked"]
 
 NO_FINGERPRINT = "none"
 """The fingerprint of work that has none, such as an unreadable event."""
+
+MAX_PAGE = 250
+"""A script needs some milliseconds for so many, and nothing else runs in Redis meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +43,72 @@ class Selection:
     def wants(self, kept: Kept) -> bool:
         """Whether *kept* is selected."""
         if self.names:
-            return not {kept.member, _key(kept), kept.event.id if kept.event else ""}.isdisjoint(self.names)
+            return not _names_of(kept).isdisjoint(self.names)
         return (
             self.fingerprint in (None, fingerprint_of(kept))
             and self.type in (None, kept.event.type if kept.event else "")
             and self.handler in (None, kept.handler or "")
         )
 
-    def missing(self, found: Sequence[Kept]) -> list[str]:
-        """The names that none of *found* has."""
-        known = {n for kept in found for n in (kept.member, _key(kept), kept.event.id if kept.event else "")}
-        return [name for name in self.names if name not in known]
+    def missing(self, found: Collection[str]) -> list[str]:
+        """The names that are not among those *found*."""
+        return [name for name in self.names if name not in found]
+
+    def without_fingerprint(self) -> Selection:
+        """What is left to look at where the fingerprint fits."""
+        everything = self.type is None and self.handler is None
+        return replace(self, fingerprint=None, everything=everything)
 
 
-async def select(store: Store, shelf: Shelf, selection: Selection) -> list[Kept]:
-    """The current members of *selection* on this *shelf*, newest first, without payloads."""
-    return [_light(kept) async for kept in store.inspection.each_kept(shelf) if selection.wants(kept)]
+class Selected:
+    """What a selection is about, as it was when :func:`select` was called, read a page at a time.
+
+    ``walked`` counts what was looked at so far, of ``total``; ``names`` are those that were found.
+    """
+
+    def __init__(self, store: Store, place: Pages, selection: Selection, total: int, until: float) -> None:
+        self._store = store
+        self._place = place
+        self._selection = selection
+        self._until = until
+        self.total = total
+        self.walked = 0
+        self.names: set[str] = set()
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether everything that is walked is selected, so that ``total`` are."""
+        return self._selection.everything
+
+    async def kept(self, *, newest_first: bool = False) -> AsyncIterator[list[Kept]]:
+        """What is selected, without payloads, in pages that may be empty."""
+        async for page in self._place.read(MAX_PAGE, newest_first=newest_first, until=self._until):
+            kept = [one for one in await self._store.inspection.glance(page) if self._selection.wants(one)]
+            self.walked += len(page)
+            for one in kept:
+                self.names |= _names_of(one)
+            yield kept
+
+    async def members(self, size: int) -> AsyncIterator[list[str]]:
+        """The members alone, oldest first, at most *size* at once. Where all are selected, nothing else is read."""
+        if self.takes_all:
+            async for page in self._place.read(min(size, MAX_PAGE), newest_first=False, until=self._until):
+                self.walked += len(page)
+                yield [member.decode() for member, _ in page]
+            return
+        async for kept in self.kept():
+            for start in range(0, len(kept), size):
+                yield [one.member for one in kept[start : start + size]]
+
+
+async def select(store: Store, shelf: Shelf, selection: Selection) -> Selected:
+    """What *selection* is about on this *shelf* now. What is added later is left out, also what fails again."""
+    place = store.inspection.pages(shelf)
+    if shelf == "dead" and selection.fingerprint is not None:
+        place, is_apart = await store.causes.place_of(selection.fingerprint)
+        if is_apart:
+            selection = selection.without_fingerprint()
+    return Selected(store, place, selection, await place.count(), await store.now() * 1000)
 
 
 def fingerprint_of(kept: Kept) -> str:
@@ -63,7 +118,7 @@ def fingerprint_of(kept: Kept) -> str:
 
 def cause_of(kept: Kept) -> str:
     """The cause, in one line."""
-    return str(kept.note.get("error") or kept.note.get("why") or "unknown")
+    return error_of(kept.note)
 
 
 def name_of(kept: Kept) -> str:
@@ -88,10 +143,5 @@ def described(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _light(kept: Kept) -> Kept:
-    event = kept.event and replace(kept.event, payload={}, raw=b"")
-    return replace(kept, event=event, stored=b"")
-
-
-def _key(kept: Kept) -> str:
-    return kept.member.partition("|")[0]
+def _names_of(kept: Kept) -> set[str]:
+    return {kept.member, kept.member.partition("|")[0], kept.event.id if kept.event else ""}

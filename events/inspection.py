@@ -15,6 +15,7 @@ from events.bodies import Bodies
 from events.client import StoreClient, confirmed, time_of
 from events.errors import CorruptEvent
 from events.event import MAX_INLINE_BYTES, OWN_IDS, Event, event_key, head_of, read_stored
+from events.pages import Pages, Scored
 from events.queue import Retention
 from events.usage import LetGo, Memory, SourceUsage, read_let_go, read_usage
 
@@ -23,6 +24,7 @@ _PAGE = 100
 _LAST_ENTRIES = 10
 _MAX_LOOKED_AT = 5000
 _HEAD_BYTES = 8192
+_MAX_HEAD = 16_384
 _WITH_DIGEST = re.compile(rb'^(\{"source":"[^"\\]*","bytes":[0-9]+,)"digest":[0-9]+,')
 _DELIVERED_AGAIN = frozenset({"duplicate", "conflict"})
 _MAX_STORED = 2 * MAX_INLINE_BYTES  # with its head; only earlier versions stored more in one piece
@@ -201,27 +203,17 @@ class Inspection:
 
         Yields each piece that is there from start to end once; pieces that are added meanwhile are left out.
         """
-        before: float | str = "+inf"
-        at_the_edge: set[bytes] = set()
-        while True:
-            # By time, not by rank: ranks change when a member is removed. Members of one batch have the same time.
-            async with confirmed():
-                found = await self._client.redis.zrevrangebyscore(
-                    self._client.key(name),
-                    before,
-                    "-inf",
-                    start=0,
-                    num=page + len(at_the_edge),
-                    withscores=True,
-                )
-            members = [(member, since) for member, since in found if member not in at_the_edge]
-            if not members:
-                return
+        async for members in self.pages(name).read(page):
             for kept in await self._read_kept(members):
                 yield kept
-            last = members[-1][1]
-            at_the_edge = {member for member, since in found if since == last}
-            before = repr(last)
+
+    def pages(self, name: Literal["dead", "parked"]) -> Pages:
+        """All dead letters, or all parked work, by member."""
+        return Pages(self._client, name)
+
+    async def glance(self, members: Sequence[Scored]) -> list[Kept]:
+        """Dead letters or parked work without payloads: reads no body, so that many can be looked at."""
+        return await self._read_kept(members, heads_only=True)
 
     async def _kept(self, name: str, most: int) -> list[Kept]:
         if most <= 0:
@@ -230,14 +222,21 @@ class Inspection:
             members = await self._client.redis.zrange(self._client.key(name), 0, most - 1, desc=True, withscores=True)
         return await self._read_kept(members)
 
-    async def _read_kept(self, members: Sequence[tuple[bytes, float]]) -> list[Kept]:
+    async def _read_kept(self, members: Sequence[Scored], *, heads_only: bool = False) -> list[Kept]:
+        most = _MAX_HEAD if heads_only else _MAX_STORED
         async with confirmed(), self._client.redis.pipeline(transaction=False) as pipe:
             for member, _ in members:
                 pipe.hgetall(self._client.key(f"work:{member.decode()}"))
-                pipe.getrange(self._client.key(f"event:{member.decode().partition('|')[0]}"), 0, _MAX_STORED)
+                pipe.getrange(self._client.key(f"event:{member.decode().partition('|')[0]}"), 0, most)
             rows = await pipe.execute()
         return [
-            _kept(member.decode(), since, work, stored, self._client.platform_sources)
+            _kept(
+                member.decode(),
+                since,
+                work,
+                head_of(stored) if heads_only or len(stored) > most else stored,
+                self._client.platform_sources,
+            )
             for (member, since), work, stored in zip(members, rows[::2], rows[1::2], strict=True)
         ]
 
@@ -350,7 +349,7 @@ def _kept(
     member: str, since: float, work: dict[bytes, bytes], stored: bytes, platform_sources: Collection[str]
 ) -> Kept:
     try:
-        event = read_stored(stored if len(stored) <= _MAX_STORED else head_of(stored), platform_sources)
+        event = read_stored(stored, platform_sources)
     except CorruptEvent:
         event = None
     handler = work.get(b"handler")

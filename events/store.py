@@ -15,6 +15,7 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``usage``                 hash of counts by source: pending events and bytes, bytes parked without a handler
 ``unhandled``, ``let_go`` work parked without a handler, by source, and what was dropped of it: scripts/parking.lua
 ``dead``, ``parked``      sorted sets of members by the time they were added
+``causes``                sorted set of the causes of dead letters by their number: scripts/causes.lua
 ``done:<key>``            checksum of type and body of a handled event, to find duplicates, for ``DEDUP_TTL``
 ``history:<key>``         what happened to the event, one line each; expires ``HISTORY_TTL`` after its end
 ``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
@@ -48,6 +49,7 @@ from typing import Any, cast
 from events.accepting import Acceptance, Acceptor
 from events.bodies import Bodies
 from events.budgets import Budgets
+from events.causes import Causes
 from events.checking import Fault, find_faults
 from events.client import ANSWER_SECONDS, StoreClient, confirmed
 from events.connecting import connect
@@ -64,7 +66,7 @@ class Store:
     """The events in one Redis. Create one per process; its tasks may use it concurrently.
 
     :meth:`accept` takes deliveries. The other parts: ``queue`` for workers, ``bodies`` for stored bodies,
-    ``inspection`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls,
+    ``inspection`` and ``causes`` for operators, ``notes`` for sources, ``runs`` for workflows, ``budgets`` for calls,
     ``recovery`` for what has not arrived. Every method of
     these raises :class:`StoreUnavailable` if Redis did not confirm. The outcome is unknown then.
     """
@@ -85,6 +87,7 @@ class Store:
         self.queue = Queue(client, self.retention, lease_seconds=lease_seconds)
         self.bodies = Bodies(client)
         self.inspection = Inspection(client, self.retention, self.bodies)
+        self.causes = Causes(client)
         self.notes = SourceNotes(client)
         self.runs = WorkflowRuns(client, self.retention)
         self.budgets = Budgets(client)

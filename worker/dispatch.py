@@ -98,6 +98,7 @@ class Dispatcher:
 
     async def sweep(self) -> None:
         """Run parked events whose type has a handler now, and drop the oldest of the others beyond the limits."""
+        await self.store.causes.index()
         await self.unpark_known()
         let_go, fullness = await self.store.inspection.bound_parked()
         if self._let_go is not None and let_go > self._let_go:

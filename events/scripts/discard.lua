@@ -6,9 +6,13 @@ local gone = 0
 for i = 6, #ARGV do
   if redis.call('ZREM', P .. set, ARGV[i]) == 1 then
     note(key_of(ARGV[i]), 'discarded ' .. detail)
-    local origin = redis.call('HGET', P .. 'work:' .. ARGV[i], 'origin')
-    if set == 'parked' then no_longer_unhandled(ARGV[i], read_origin(origin or '')) end
-    close(ARGV[i], dedup_ttl, history_ttl, origin)
+    local state = redis.call('HMGET', P .. 'work:' .. ARGV[i], 'origin', 'note')
+    if set == 'parked' then
+      no_longer_unhandled(ARGV[i], read_origin(state[1] or ''))
+    else
+      take_from_cause(ARGV[i], read_note(state[2]))
+    end
+    close(ARGV[i], dedup_ttl, history_ttl, state[1])
     gone = gone + 1
   end
 end

@@ -46,6 +46,7 @@ for i = 6, #ARGV, 6 do
         redis.call('ZREM', queue, member)
         redis.call('HSET', work, 'note', detail)
         redis.call('ZADD', P .. ending, now, member)
+        if ending == 'dead' then add_to_cause(member, now, read_note(detail)) end
         if account then
           redis.call('SADD', account_key('reconnect', account), member)
         elseif ending == 'parked' and read_note(detail).why == 'no_handler' then

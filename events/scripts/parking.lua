@@ -19,10 +19,14 @@ local function no_longer_unhandled(member, source, bytes)
   end
 end
 
+local UNREADABLE = 'unreadable'
+
 local function type_of(key)
   local meta = string.match(redis.call('GETRANGE', P .. 'event:' .. key, 0, 16384), '^%d+\n([^\n]*)\n')
+  local plain = meta and string.match(meta, '^{"source":"[^"\\]*",.-"type":"([^"\\]*)"')
+  if plain then return plain end
   local told = read_note(meta)
-  return type(told.type) == 'string' and told.type or 'unreadable'
+  return type(told.type) == 'string' and told.type or UNREADABLE
 end
 
 local function tell_let_go(source, kind)

@@ -8,9 +8,13 @@ for i = 5, #ARGV do
   local member = ARGV[i]
   if redis.call('ZREM', P .. set, member) == 1 then
     local state = redis.call('HMGET', P .. 'work:' .. member, 'note', 'origin')
-    local account = account_of(state[1])
-    if set == 'parked' then no_longer_unhandled(member, read_origin(state[2] or '')) end
-    if account then redis.call('SREM', account_key('reconnect', account), member) end
+    if set == 'dead' then
+      take_from_cause(member, read_note(state[1]))
+    else
+      local account = account_of(state[1])
+      no_longer_unhandled(member, read_origin(state[2] or ''))
+      if account then redis.call('SREM', account_key('reconnect', account), member) end
+    end
     redis.call('HDEL', P .. 'work:' .. member, 'attempts', 'note', 'claims', 'token')
     if afresh then redis.call('DEL', P .. 'steps:' .. member) end
     redis.call('ZADD', P .. 'queue', now, member)

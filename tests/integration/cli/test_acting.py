@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from cli.replay import chunk_size
+from cli.acting import batch_size
 from events import End, Overview, Store
 from events.inspection import Inspection
 from tests.integration.cli.commands import Commands
 from tests.integration.events.deliveries import accept, claim_one, delivered, words
+
+ROOT = Path(__file__).parents[3]
 
 
 async def fill(store: Store) -> None:
@@ -163,9 +169,9 @@ def test_a_rate_spreads_the_replays(commands: Commands) -> None:
     assert overview(commands).ready == 10
 
 
-@pytest.mark.parametrize(("rate", "size"), [(None, 100), (0.5, 1), (10, 1), (45, 4), (500, 50), (100_000, 100)])
+@pytest.mark.parametrize(("rate", "size"), [(None, 250), (0.5, 1), (10, 1), (45, 4), (500, 50), (100_000, 250)])
 def test_fast_rates_are_run_in_chunks(rate: float | None, size: int) -> None:
-    assert chunk_size(rate) == size
+    assert batch_size(rate) == size
 
 
 def test_more_than_a_page_is_replayed_whole(commands: Commands) -> None:
@@ -189,3 +195,57 @@ def test_what_somebody_else_took_meanwhile_is_said(filled: Commands) -> None:
     shown = filled("replay", "--all")
     assert "2 dead letters will run again" in shown.out
     assert "1 were taken by somebody else" in shown.err
+
+
+async def many_dead(store: Store) -> None:
+    await accept(store, *(delivered(f"e-{n}") for n in range(300)))
+    leases = (await store.queue.claim(300, "w")).leases
+    await store.queue.finish_all([(lease, End("dead", "h", note={"fingerprint": "f"})) for lease in leases])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_replay_that_is_stopped_says_what_is_done_and_goes_on_when_run_again(
+    commands: Commands, number: signal.Signals
+) -> None:
+    commands.on_store(many_dead)
+    command = [sys.executable, "-m", "cli", "replay", "--fingerprint", "f", "--rate", "100"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while overview(commands).dead == 300:
+            time.sleep(0.01)
+        running.send_signal(number)
+        out, err = running.communicate(timeout=20)
+    view = overview(commands)
+    assert running.returncode == 1
+    assert f"{view.ready} dead letters will run again" in out
+    assert "run the same command again for the rest" in err
+    assert 0 < view.ready < 300
+    assert view.ready + view.dead == 300
+    assert commands("replay", "--fingerprint", "f", "--json").json["running"] == view.dead
+    assert overview(commands).ready == 300
+
+
+def test_what_fails_again_while_a_replay_runs_is_not_replayed_twice(commands: Commands) -> None:
+    commands.on_store(many_dead)
+    real = Inspection.replay
+
+    async def failing(self: Inspection, members: list[str], *, afresh: bool = False) -> int:
+        moved = await real(self, members, afresh=afresh)
+        store = Store.connect(commands.url)
+        leases = (await store.queue.claim(300, "w")).leases
+        await store.queue.finish_all([(lease, End("dead", "h", note={"fingerprint": "f"})) for lease in leases])
+        await store.close()
+        return moved
+
+    commands.monkeypatch.setattr(Inspection, "replay", failing)
+    assert commands("replay", "--fingerprint", "f", "--json").json["selected"] == 300
+    assert overview(commands).dead == 300
+
+
+def test_a_dry_run_of_many_shows_the_newest_and_counts_the_rest(commands: Commands) -> None:
+    commands.on_store(many_dead)
+    shown = commands("replay", "--fingerprint", "f", "--dry-run").out
+    assert len(shown.splitlines()) == 202
+    assert "… and 200 more: --json lists all.\nWould run 300 dead letters again." in shown
+    filtered = commands("replay", "--fingerprint", "f", "--handler", "h", "--dry-run").out
+    assert "Would run 300 dead letters again." in filtered
+    assert len(commands("replay", "--all", "--dry-run", "--json").json["would_run"]) == 300
