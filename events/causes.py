@@ -11,7 +11,7 @@ import orjson
 from events.client import StoreClient, confirmed, time_of
 from events.pages import Pages, Scored
 
-OTHER_CAUSES = "other"
+OTHER_CAUSES = "other-causes"
 """The fingerprint under which the causes count that are beyond the first thousand."""
 
 _CAUSES_READ = 200

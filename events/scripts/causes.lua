@@ -5,7 +5,7 @@
 -- What is beyond the bounds counts as others. Once there are others, everything new is one of them until they are gone, so
 -- that a cause is never in two places.
 local MAX_CAUSES, MAX_NAMES = 1000, 100
-local OTHER_CAUSES = 'other'
+local OTHER_CAUSES = 'other-causes'
 
 local function cause_of(told)
   return type(told.fingerprint) == 'string' and told.fingerprint ~= '' and told.fingerprint or 'none'

@@ -101,7 +101,7 @@ async def test_beyond_a_thousand_causes_the_rest_are_others_and_stay_findable(st
         )
     found = await store.causes.all()
     assert len(found) == 1001
-    assert (found[0].fingerprint, found[0].count) == ("other", 10)
+    assert (found[0].fingerprint, found[0].count) == ("other-causes", 10)
     assert sum(cause.count for cause in found) == 1010
     known = {cause.fingerprint for cause in found}
     beyond = next(name for name in (f"f-e-{number}" for number in range(1010)) if name not in known)
