@@ -106,7 +106,8 @@ class Data:
         account, headers = self._enter(call)
         with _carrying(headers):
             if product := self._provider.product_of(account):
-                wish = Wish("custom", "_", "custom", None, call.query, call.body, call.method, call.url)
+                verb = "get" if call.method in _READS else "update"
+                wish = Wish("custom", "_", verb, None, call.query, call.body, call.method, call.url)
                 self._provider.check_alive(account, wish)
                 found = await product.custom(account, wish, call.path["path"])
                 return answer({"result": found, "next_cursor": None, "prev_cursor": None}, headers=headers)

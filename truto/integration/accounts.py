@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from truto.errors import PlaceholderError
 from truto.integration.credentials import Credentials, FormField
 from truto.integration.definition import Config
 from truto.merging import merge
+from truto.placeholders import compile_template
 
 # Names that say of themselves that they are secret.
 _SECRET = re.compile(r"(?i)secret|token|passw|pass$|api_?-?key|credential|private_?key|^key$|cookie|^code$")
@@ -106,8 +108,17 @@ def secrets_of(config: Config, account: Account, more: Iterable[str] = ()) -> fr
     found |= {text for name, text in _texts(config.environment_variables) if _SECRET.search(name)}
     for one in config.credentials.values():
         if one.config.client is not None:
-            found.add(one.config.client.secret)
+            found |= _rendered(one.config.client.secret, config, account)
     return frozenset(text for text in found if text and "{{" not in text)
+
+
+def _rendered(template: str, config: Config, account: Account) -> set[str]:
+    """A secret that may be written as a placeholder, and what it stands for."""
+    try:
+        value = compile_template(template).render(scope_of(config, account, {}))
+    except PlaceholderError:
+        return set()
+    return {template, value} if isinstance(value, str) else {template}
 
 
 def _hides(field_: FormField) -> bool:

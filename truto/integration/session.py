@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -27,14 +26,12 @@ from truto.integration.paging import Pager, Reply, Turn, pager_of
 from truto.integration.rendering import Scope, render_base
 from truto.integration.requests import NO_BODY, Draft, Request, Wish, build_draft, encode
 from truto.integration.tokens import Tokens
+from truto.integration.walking import Loop, Patience
 from truto.integration.wire import Answer, Guarded, HttpWire, Wire, origin_of
 from truto.network import Allowed
 
 MAX_PAGES = 10_000
 """The longest walk: beyond it, a pagination is taken for one without an end."""
-
-_MAX_LIMITED = 5
-"""How often one request waits for its rate limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +176,10 @@ class Session:
         """
         wish = wish or Wish()
         pager = self._pager(self.integration.method(resource, method), f"resources.{resource}.{method}")
-        loop = _Loop(hashes=pager is None or pager.hashes)
+        loop = Loop(hashes=pager is None or pager.hashes)
         for _ in range(MAX_PAGES):
             page = await self.page(resource, method, wish)
-            if loop.closes_with(page):
+            if loop.closes_with(page.records, page.next_cursor):
                 self.tell({"note": "the page is one that came before: the walk ends here"})
                 return
             yield page
@@ -232,37 +229,29 @@ class Session:
         refreshing: bool = False,
     ) -> _Exchange | None:
         """Make the request until its answer counts; ``None`` where a pagination has no such page."""
-        uses_tokens = self._tokens is not None and not refreshing and not method.no_auth
-        refreshed, waited, limited = False, 0.0, 0
+        tokens = None if refreshing or method.no_auth else self._tokens
+        patience = Patience(self._wait_seconds)
+        refreshed = False
         while True:
-            if uses_tokens:
-                assert self._tokens is not None
-                await self._tokens.ensure()
-            stale = self._tokens.current if self._tokens is not None else None
+            if tokens is not None:
+                await tokens.ensure()
+            stale = tokens.current if tokens is not None else None
             exchange = await self._attempt(method, wish, at, pager, turn, extra or {})
-            if exchange is None:
-                return None
-            if exchange.verdict.error is None:
+            if exchange is None or exchange.verdict.error is None:
                 self._is_well()
                 return exchange
             error = self._without_secrets(exchange.verdict.error)
-            match error:
-                case NeedsReauth():
-                    if uses_tokens and not refreshed and self._tokens is not None and await self._tokens.renew(stale):
-                        refreshed = True
-                        continue
-                    if not method.no_auth and not refreshing:
-                        self.account.become("needs_reauth", f"the product answered {error.status}: {error.message}")
-                    raise error
-                case RateLimited(retry_after=float() | int() as seconds):
-                    limited += 1
-                    waited += seconds
-                    if waited > self._wait_seconds or limited > _MAX_LIMITED:
-                        raise error
-                    self.tell({"note": f"the product limits the rate: waiting {seconds:g} s"})
-                    await asyncio.sleep(seconds)
-                case _:
-                    raise error
+            if isinstance(error, NeedsReauth) and tokens is not None and not refreshed:
+                refreshed = await tokens.renew(stale)
+                if refreshed:
+                    continue
+            if isinstance(error, RateLimited) and patience.lasts(error.retry_after):
+                self.tell({"note": f"the product limits the rate: waiting {error.retry_after:g} s"})
+                await asyncio.sleep(error.retry_after or 0)
+                continue
+            if isinstance(error, NeedsReauth) and not (method.no_auth or refreshing):
+                self.account.become("needs_reauth", f"the product answered {error.status}: {error.message}")
+            raise error
 
     def _without_secrets(self, error: ApiError) -> ApiError:
         """The same error, whose message ends up in logs; products like to repeat what they were sent."""
@@ -384,27 +373,6 @@ class Session:
             return
         body = self.masker.value(_shown(answer.content))
         self._trace({"answer": {"status": answer.status, "headers": self.masker.headers(answer.headers), "body": body}})
-
-
-class _Loop:
-    """Remembers pages, to notice when one comes again."""
-
-    def __init__(self, *, hashes: bool) -> None:
-        self._hashes = hashes
-        self._before = b""
-        self._seen: set[bytes] = set()
-
-    def closes_with(self, page: Page) -> bool:
-        """Whether *page* has the records of the one before (seed), or the records and the cursor of an earlier one."""
-        if not self._hashes:
-            return False
-        content = orjson.dumps(page.records, option=orjson.OPT_NON_STR_KEYS)
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        key = hashlib.blake2b((page.next_cursor or "").encode("utf-8", "surrogatepass"), key=digest, digest_size=16)
-        repeats = (bool(page.records) and digest == self._before) or key.digest() in self._seen
-        self._before = digest
-        self._seen.add(key.digest())
-        return repeats
 
 
 def _rendered_origins(bases: Iterator[str], scope: Scope) -> Iterator[str]:

@@ -10,6 +10,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -23,6 +24,7 @@ from truto.integration.oauth1 import consumer_of
 from truto.integration.rendering import Scope, render, render_base, render_path
 from truto.integration.requests import USER_AGENT, Request
 from truto.integration.wire import Answer
+from truto.times import parse_time
 
 EARLY_SECONDS = 60.0
 """How long before its expiry a token is refreshed."""
@@ -127,10 +129,9 @@ class Tokens:
     def _is_fresh(self) -> bool:
         if self.current is None:
             return self._own_refresh is None and self._grant() is None
-        expires = self._token().get("expires_at")
-        if not isinstance(expires, int | float) or isinstance(expires, bool):
+        at = _moment(self._token().get("expires_at"))
+        if at is None:
             return True  # nobody knows; a 401 will tell
-        at = expires / 1000 if expires > 1e11 else expires
         return self._clock() < at - EARLY_SECONDS or (self._own_refresh is None and self._grant() is None)
 
     async def _renew(self) -> None:
@@ -219,7 +220,7 @@ class Tokens:
         if lasting is None:
             lasting = _seconds(self._credentials.config.token_expiry_duration)
         before = {key: value for key, value in self._token().items() if key not in ("expires_at", "expires_in")}
-        kept = {**before, **token, **({} if lasting is None else {"expires_at": self._clock() + lasting})}
+        kept = {**before, **token, **({} if lasting is None else {"expires_at": _text(self._clock() + lasting)})}
         self._refused = None
         self._account.merge_context({"oauth": {**self._oauth(), "token": kept}})
         self._account.become("active")
@@ -286,6 +287,23 @@ def _reason(answer: Answer) -> str:
         found = None
     known = isinstance(found, str) and len(found) <= 40 and found.replace("_", "").isalpha()
     return str(found) if known else str(answer.status)
+
+
+def _moment(value: object) -> float | None:
+    """A time in unix seconds, which is given as such, in milliseconds or as text (ISO 8601)."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value / 1000 if value > 1e11 else float(value)
+    found = parse_time(value)
+    return None if found is None else found.timestamp()
+
+
+def _text(moment: float) -> str:
+    """A moment as Truto writes times; what no calendar has becomes the year 9999."""
+    try:
+        found = datetime.fromtimestamp(moment, UTC)
+    except (ValueError, OverflowError, OSError):
+        found = datetime.max.replace(tzinfo=UTC)
+    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds(value: object) -> float | None:

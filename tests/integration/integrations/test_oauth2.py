@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -87,6 +88,11 @@ def token_of(session: Session) -> dict[str, Any]:
     return dict(session.account.context["oauth"]["token"])
 
 
+def lasting(session: Session) -> float:
+    """How many seconds the token still lasts."""
+    return datetime.fromisoformat(token_of(session)["expires_at"]).timestamp() - time.time()
+
+
 @pytest.mark.schema("credentials.oauth2_client_credentials", "credentials.config.auth.tokenHost")
 @pytest.mark.schema("credentials.config.auth.tokenPath")
 async def test_the_first_token_is_fetched_with_the_clients_credentials() -> None:
@@ -98,7 +104,7 @@ async def test_the_first_token_is_fetched_with_the_clients_credentials() -> None
         assert world.forms() == [{"grant_type": "client_credentials"}]
         pair = base64.b64decode(world.asked[0].headers["authorization"].removeprefix("Basic ")).decode()
         assert pair == "my+client:my%2Fsecret"
-        assert 3590 < token_of(session)["expires_at"] - time.time() <= 3600
+        assert 3590 < lasting(session) <= 3600
 
 
 @pytest.mark.schema("credentials.config.client.id", "credentials.config.client.secret")
@@ -177,12 +183,23 @@ async def test_a_refresh_that_brings_no_refresh_token_keeps_the_one_there_is() -
         assert token_of(session)["refresh_token"] == "r1"
 
 
-async def test_a_token_that_lasts_is_used_as_it_is() -> None:
+@pytest.mark.parametrize("seconds", [90, 30], ids=["lasts", "ends"])
+@pytest.mark.parametrize("spelling", ["seconds", "milliseconds", "text"])
+async def test_a_token_is_used_as_long_as_it_lasts(spelling: str, seconds: int) -> None:
     world = World(good={"old"})
-    token = {"access_token": "old", "refresh_token": "r1", "expires_at": time.time() + 90}
-    async with connected(world, token) as session:
-        assert await ask(session) == "old"
-    assert world.asked == []
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    at = {"seconds": moment.timestamp(), "milliseconds": moment.timestamp() * 1000, "text": moment.isoformat()}[
+        spelling
+    ]
+    async with connected(world, {"access_token": "old", "refresh_token": "r1", "expires_at": at}) as session:
+        assert await ask(session) == ("old" if seconds == 90 else "token-1")
+
+
+@pytest.mark.parametrize("lasting", [1e300, -5, 10**30, "soon", True, None, [1]], ids=str)
+async def test_an_expiry_that_makes_no_sense_breaks_nothing(lasting: Any) -> None:
+    world = World(lasting=lasting)
+    async with connected(world, kind="oauth2_client_credentials") as session:
+        assert (await ask(session)).startswith("token-")
 
 
 @pytest.mark.schema("credentials.config.tokenExpiryDuration")
@@ -190,7 +207,7 @@ async def test_where_the_answer_names_no_expiry_the_definition_does() -> None:
     world = World(lasting=None)
     async with connected(world, kind="oauth2_client_credentials", tokenExpiryDuration="1000") as session:
         await ask(session)
-        assert 990 < token_of(session)["expires_at"] - time.time() <= 1000
+        assert 990 < lasting(session) <= 1000
 
 
 async def test_a_401_refreshes_once_and_the_request_is_repeated() -> None:

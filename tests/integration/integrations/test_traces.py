@@ -124,9 +124,14 @@ async def test_the_answer_of_a_token_server_is_not_shown() -> None:
     async with serving(lambda r: {"access_token": "brand-new-1", "odd": "brand-new-2"}) as upstream:
         credentials = {
             "format": "oauth2_client_credentials",
-            "config": {"auth": {"tokenHost": upstream.url}, "client": {"id": "i", "secret": "client-secret-1"}},
+            "config": {"auth": {"tokenHost": upstream.url}, "client": {"id": "i", "secret": "{{env.APP}}"}},
         }
-        given = {"base_url": upstream.url, "credentials": credentials, "resources": {"a": {"get": {"path": "/"}}}}
+        given = {
+            "base_url": upstream.url,
+            "credentials": credentials,
+            "environment_variables": {"APP": "client-secret-1"},
+            "resources": {"a": {"get": {"path": "/{{env.APP}}"}}},
+        }
         async with opened(given, account=Account({}), trace=entries.append) as session:
             await session.call("a", "get")
     assert leaks(entries) == set()
