@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.integration_commands import integrations
+from cli.new_commands import new
 from cli.options import Json, SourcesPath
 from cli.source_commands import sources
 from cli.workflow_commands import workflows
@@ -327,6 +328,7 @@ def _selection(
         raise typer.BadParameter(str(exc)) from None
 
 
+app.add_typer(new, name="new", no_args_is_help=True)
 app.add_typer(sources, name="sources", no_args_is_help=True)
 app.add_typer(workflows, name="workflows", no_args_is_help=True)
 app.add_typer(integrations, name="integrations", no_args_is_help=True)
