@@ -152,8 +152,8 @@ async def run_edge(
         link_token_key=link_token_key,
         spool=spool,
     )
-    server = Server(app, host="127.0.0.1", port=0)
-    admin = Server(app.state.admin, host="127.0.0.1", port=0)
+    server = Server(app)
+    admin = Server(app.state.admin)
     async with (
         app.router.lifespan_context(app),
         _listening(admin, app.state.admin.state.connections) as admin_port,

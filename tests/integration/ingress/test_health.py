@@ -13,9 +13,8 @@ from structlog.testing import capture_logs
 
 from events import Store
 from events.embedded import EmbeddedRedis
-from ingress import Server, create_app, truto_source
+from ingress import Server, create_app, listen, truto_source
 from tests.integration.ingress.edge import SECRET, Edge, client, event
-from tests.servers import free_port
 from truto.signature import sign
 
 
@@ -62,10 +61,10 @@ async def test_a_draining_process_is_not_ready_but_alive_and_takes_what_still_co
 async def test_the_server_serves_until_it_is_told_to_stop_and_closes_its_store(
     store: Store, redis_server: EmbeddedRedis
 ) -> None:
-    port = free_port()
-    server = Server(create_app(store, [truto_source([SECRET])]), host="127.0.0.1", port=port, drain_seconds=1)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group, client(port) as http:
-        group.create_task(server.serve())
+    server = Server(create_app(store, [truto_source([SECRET])]), drain_seconds=1)
+    listening = listen("127.0.0.1", 0)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group, client(listening.getsockname()[1]) as http:
+        group.create_task(server.serve(sockets=[listening]))
         await until(lambda: server.started)
         signed = {"x-truto-signature": sign(event(), SECRET)}
         response = await http.post("/webhooks/truto", content=event(), headers=signed)
