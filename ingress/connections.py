@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -14,7 +14,11 @@ from ingress.limits import Limits
 from ingress.turned_away import TurnedAway
 from ingress.turns import Turns
 
+MAX_SILENT = 500
+"""Connections on which nothing has come yet. A sender's request follows its connection at once."""
+
 _SWEEP_SECONDS = 1.0
+_MAX_CLOSED = 16  # in one round of the event loop: closing thousands at once would delay deliveries
 _FRESH_SECONDS = 1.0
 """A connection that is new or just answered may be about to send: older ones are closed first."""
 
@@ -85,6 +89,8 @@ class Connections:
         if limit and self._peers[connection.peer] >= limit:
             self.turned_away.note("connection_refused", "peer_limit")
             return False
+        if len(self.silent) >= MAX_SILENT:  # thousands that end at once would delay deliveries
+            self._evict(next(iter(self.silent)), "silent")
         if len(self._open) >= self.limits.connections and not self._make_room(now):
             self.turned_away.note("connection_refused", "limit")
             return False
@@ -161,20 +167,27 @@ class Connections:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(_SWEEP_SECONDS, shortest / 4))
-            self.sweep(loop.time())
+            for closed, _ in enumerate(self.sweep(loop.time()), start=1):
+                if closed % _MAX_CLOSED == 0:
+                    await asyncio.sleep(0)
 
-    def sweep(self, now: float) -> None:
-        """Close connections that are overdue at *now* (s, by the clock of the event loop)."""
+    def sweep(self, now: float) -> Iterator[Connection]:
+        """Close connections that are overdue at *now* (s, by the clock of the event loop), one for each step."""
         limits = self.limits
-        _each(self.silent, now - limits.head_seconds, self._end_silence)
-        _each(self._unread, now - limits.write_seconds, lambda late: self._give_up(late, "answer_unread"))
-        _each(self._open, now - limits.connection_seconds, self._retire)
+        yield from _each(self.silent, now - limits.head_seconds, self._end_silence)
+        yield from _each(self._unread, now - limits.write_seconds, lambda late: self._give_up(late, "answer_unread"))
+        yield from _each(self._open, now - limits.connection_seconds, self._retire)
         for connection in [*self._spoken, *self._trusted]:
+            if connection.phase is None or now - connection.since < self._patience(connection):
+                continue
             if connection.is_busy:
-                if now - connection.since >= limits.request_seconds:
-                    self._give_up(connection, "request")
-            elif now - connection.since >= limits.idle_seconds:
+                self._give_up(connection, "request")
+            else:
                 self._end(connection)
+            yield connection
+
+    def _patience(self, connection: Connection) -> float:
+        return self.limits.request_seconds if connection.is_busy else self.limits.idle_seconds
 
     def _end_silence(self, connection: Connection) -> None:
         if not connection.end_head():
@@ -197,13 +210,14 @@ class Connections:
         connection.retire()
 
 
-def _each(phase: Phase, before: float, end: Callable[[Connection], None]) -> None:
+def _each(phase: Phase, before: float, end: Callable[[Connection], None]) -> Iterator[Connection]:
     """Call *end* for everything that came into *phase* before that, each of which it has to take out."""
     while phase:
         connection, since = next(iter(phase.items()))
         if since > before:
             return
         end(connection)
+        yield connection
 
 
 def _longest_idle(phase: Phase, before: float) -> Connection | None:

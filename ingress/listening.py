@@ -23,7 +23,7 @@ from ingress.server import EdgeProtocol
 
 log = structlog.get_logger("ingress")
 
-_MAX_ACCEPTED = 16
+_MAX_ACCEPTED = 4
 _RETRY_SECONDS = 1.0
 
 
@@ -44,7 +44,7 @@ def edge_config(app: Starlette, *, lifespan: Literal["on", "off"], drain_seconds
 
 
 class Acceptor:
-    """Accepts connections on *listening*, at most 16 in one round of the event loop, until it is closed."""
+    """Accepts connections on *listening*, at most 4 in one round of the event loop, until it is closed."""
 
     def __init__(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol], *, backlog: int) -> None:
         self._listening = listening

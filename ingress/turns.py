@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-_READS_PER_ROUND = 4
+_READS_PER_ROUND = 1
 """In one round of the event loop. Each read brings up to 256 KB, and takes a fraction of a millisecond."""
 
 

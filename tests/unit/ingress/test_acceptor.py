@@ -65,7 +65,7 @@ async def test_a_burst_of_connections_is_accepted_a_few_at_a_time(
 ) -> None:
     connect(clients, listening, 100)
     seen = await opened(100)
-    assert max(after - before for before, after in pairwise(seen)) <= 16
+    assert max(after - before for before, after in pairwise(seen)) <= 4
 
 
 async def test_a_single_connection_is_accepted(

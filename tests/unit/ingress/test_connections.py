@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from ingress.budget import BodyBudget, Holding
-from ingress.connections import Connections, Phase
+from ingress.connections import MAX_SILENT, Connections, Phase
 from ingress.limits import Limits, max_connections
 from ingress.turned_away import TurnedAway
 
@@ -58,7 +58,8 @@ class Door:
 
     def later(self, seconds: float) -> None:
         self.now += seconds
-        self.connections.sweep(self.now)
+        for _ in self.connections.sweep(self.now):
+            pass
 
     def counted(self, what: str, reason: str) -> float | None:
         return self.registry.get_sample_value("truto_worker_turned_away_total", {"what": what, "reason": reason})
@@ -216,3 +217,26 @@ def test_a_thousand_that_are_turned_away_are_one_line_of_the_log(door: Door) -> 
 @pytest.mark.parametrize(("descriptors", "most"), [(256, 192), (1024, 896), (1_048_576, 917_504), (10, 1)])
 def test_descriptors_are_left_for_redis(descriptors: int, most: int) -> None:
     assert max_connections(descriptors) == most
+
+
+def test_overdue_connections_are_closed_one_at_a_time_so_that_deliveries_run_in_between(door: Door) -> None:
+    lines = [entered(door) for _ in range(3)]
+    closing = door.connections.sweep(door.now + 3600)
+    next(closing)
+    assert [line.end for line in lines] == ["dropped", "", ""]
+    assert len(list(closing)) == 2
+    assert [line.end for line in lines] == ["dropped"] * 3
+
+
+def test_beyond_so_many_silent_connections_the_oldest_is_closed_for_a_new_one() -> None:
+    door = Door(connections=10 * MAX_SILENT)
+    spoken = entered(door, idle=True)
+    silent = [entered(door) for _ in range(MAX_SILENT + 1)]
+    assert [line.end for line in (spoken, *silent)] == ["", "dropped"] + [""] * MAX_SILENT
+    assert door.counted("connection_evicted", "silent") == 1
+
+
+def test_any_number_of_connections_that_have_spoken_stays_open() -> None:
+    door = Door(connections=10 * MAX_SILENT)
+    lines = [entered(door, idle=True) for _ in range(2 * MAX_SILENT)]
+    assert {line.end for line in lines} == {""}
