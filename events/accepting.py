@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any
 
 from events.batching import GroupCommit
@@ -17,8 +16,6 @@ from events.event import MAX_INLINE_BYTES, Verified
 from events.usage import PendingLimit
 
 _Offer = tuple[Sequence[Verified], PendingLimit | None]
-
-_body_bytes = attrgetter("body_bytes")
 
 
 class Acceptance(StrEnum):
@@ -54,8 +51,10 @@ class Acceptor:
         before the script runs; it expires unless the script accepts its event.
         """
         try:
-            if max(map(_body_bytes, events), default=0) > MAX_INLINE_BYTES:
-                events = await asyncio.gather(*map(self._offered, events))
+            for verified in events:
+                if len(verified.body) + len(verified.raw) > MAX_INLINE_BYTES:
+                    events = await asyncio.gather(*map(self._offered, events))
+                    break
             return await self._accepting.submit((events, limit))
         except TimeoutError as exc:
             raise unconfirmed(exc) from None
@@ -113,7 +112,7 @@ def _acceptances(answers: object) -> list[Acceptance]:
 
 
 def _group_size(offer: _Offer) -> int:
-    return sum(map(_body_bytes, offer[0]))
+    return sum([len(verified.body) + len(verified.raw) for verified in offer[0]])
 
 
 def _bytes_of(offer: tuple[str, Verified]) -> int:

@@ -81,7 +81,10 @@ class Verified(NamedTuple):
         """A checksum of type and body, to find conflicts under one key. It proves nothing."""
         if self.digest_apart is not None:
             return self.digest_apart
-        return zlib.crc32(self.body, zlib.crc32(self.type.encode("utf-8", "surrogatepass")))
+        kind = self.type
+        return zlib.crc32(
+            self.body, zlib.crc32(kind.encode() if kind.isascii() else kind.encode("utf-8", "surrogatepass"))
+        )
 
     @property
     def body_bytes(self) -> int:
@@ -91,7 +94,8 @@ class Verified(NamedTuple):
     @property
     def size(self) -> int:
         """The bytes that the event counts for in the store while it is pending."""
-        return (self.bytes_apart or self.body_bytes) + self.head_bytes + PENDING_OVERHEAD_BYTES
+        bodies = self.bytes_apart or len(self.body) + len(self.raw)
+        return bodies + (self.head_bytes if self.headers else 0) + PENDING_OVERHEAD_BYTES
 
     @property
     def head_bytes(self) -> int:
@@ -108,7 +112,7 @@ class Verified(NamedTuple):
             "digest": self.digest,
             "type": self.type,
             "id": self.id,
-            "headers": dict(self.headers),
+            "headers": self.headers if type(self.headers) is dict else dict(self.headers),
         }
         if self.about:
             meta["about"] = self.about
