@@ -87,10 +87,12 @@ class Accounts:
         if wish.outcome == REFUSED:
             raise self._fail(wish, token)
         if token and token.account_id:
-            return self._reconnect(token, wish.outcome)
+            return self._reconnect(token, wish)
         tenant_id = token.tenant_id if token else wish.tenant_id
         assert tenant_id is not None
         account = self._state.add_account(tenant_id, wish.integration)
+        if self._is_real(account):  # it has what the person fills in, and no made-up token
+            touch(account, {"context": {}})
         if token:
             touch(account, {"region": token.region, "context": {**account["context"], **token.context}})
         if wish.context:
@@ -169,15 +171,19 @@ class Accounts:
         self._sender.publish("link_token:connection_error", payload)
         return Refusal(400, message)
 
-    def _reconnect(self, token: LinkToken, outcome: str) -> Row:
+    def _reconnect(self, token: LinkToken, wish: Connecting) -> Row:
         account = self._state.accounts.get(token.account_id)
         assert account is not None
-        granted = {"oauth": {"scope": ["read"], "token": {"access_token": new_id()}}}
+        made_up = {"oauth": {"scope": ["read"], "token": {"access_token": new_id()}}}
+        granted = wish.context or {} if self._is_real(account) else made_up
         context = {**(account["context"] if token.keeps_context else {}), **token.context, **granted}
         touch(account, {"status": "connecting", "last_error": None, "context": context})
         self._publish("updated", account)
-        self._settle_later(account, outcome)
+        self._settle_later(account, wish.outcome)
         return account
+
+    def _is_real(self, account: Row) -> bool:
+        return self.product is not None and self.product.serves(account)
 
     def _settle_later(self, account: Row, outcome: str) -> None:
         # A later attempt, a revocation or a deletion takes this mark away; this attempt then ends silently.
@@ -187,7 +193,7 @@ class Accounts:
     async def _settle(self, account: Row, outcome: str, mark: object) -> None:
         await asyncio.sleep(self._step_seconds)
         error = OUTCOMES[outcome]
-        if outcome == "active" and self.product is not None and self.product.serves(account):
+        if outcome == "active" and self.product is not None and self._is_real(account):
             outcome, error = await self.product.connect(account)
         if self._attempts.get(account["id"]) is not mark:
             return

@@ -159,6 +159,8 @@ class Upstream:
         try:
             session = self._session(account)
             credentials = credentials_of(session.config, session.account)
+            if credentials is not None:
+                touch(account, {"authentication_method": credentials.format})
             fields = credentials.config.fields if credentials is not None else ()
             session.account.merge_context(read_fields(fields, account["context"]))
         except (BadIntegration, ValueError) as exc:

@@ -289,3 +289,39 @@ async def test_an_integration_is_installed_again_over_a_state_file(tmp_path: Pat
             assert row["integration"]["config"]["headers"] == {"X-V": version}
             methods = (await api.get("/unified-model-resource-method")).json()["result"]
             assert len([each for each in methods if each["integration_name"] == "acme"]) == 2
+
+
+async def test_an_account_that_needs_reauth_is_connected_again_with_a_new_key() -> None:
+    async with connected({"api_key": "wrong-key-1"}) as (api, account, _):
+        assert (await ask(api, account, "/proxy/people")).status_code == 401
+        body = {"account_id": account, "context": {"api_key": KEY}}
+        assert (await api.post("/sandbox/connect", json=body)).status_code == 201
+        async with asyncio.timeout(5):
+            while await status_of(api, account) != "active":  # noqa: ASYNC110  asked as anybody would
+                await asyncio.sleep(0.003)
+        assert len((await ask(api, account, "/proxy/people", params={"limit": 9})).json()["result"]) == 5
+
+
+async def test_an_account_has_what_was_filled_in_and_no_made_up_token() -> None:
+    credentials = {
+        "format": "oauth2_client_credentials",
+        "config": {"fields": [{"name": "client_id"}, {"name": "client_secret", "type": "password"}]},
+    }
+
+    def tokens(request: Arrived) -> Any:
+        return {"access_token": KEY} if request.path == "/oauth/token" else answering(request)
+
+    async with serving(tokens) as upstream:
+        credentials["config"] |= {"auth": {"tokenHost": upstream.url}}  # type: ignore[operator]
+        definition = acme(upstream.url, credentials=credentials)
+        async with open_sandbox(integrations=(definition,), integrations_allow=("127.0.0.1",)) as api:
+            context = {"client_id": "i", "client_secret": "client-secret"}
+            body = {"tenant_id": "t1", "integration": "acme", "context": context}
+            account = (await api.post("/sandbox/connect", json=body)).json()["id"]
+            async with asyncio.timeout(5):
+                while await status_of(api, account) != "active":  # noqa: ASYNC110  asked as anybody would
+                    await asyncio.sleep(0.003)
+            assert [r.path for r in upstream.arrived] == ["/oauth/token"]
+            row = (await api.get(f"/integrated-account/{account}")).json()
+            assert row["authentication_method"] == "oauth2_client_credentials"
+            assert (await ask(api, account, "/proxy/people/1")).json() == PEOPLE[0]
