@@ -11,11 +11,21 @@ from events import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """The handlers' names and patterns, the workflows' names, and the *faults* of those that cannot be loaded."""
+    """What handlers and workflows want, by their names, and the *faults* of those that cannot be loaded.
+
+    *misspelt* are patterns of handlers that are nearly a name of Truto's, each with that name.
+    """
 
     handlers: dict[str, Wants]
     workflows: dict[str, Wants] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
+    misspelt: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def ignores(self, event_type: str) -> bool:
+        """Whether events of this type were declared to need no handler."""
+        from worker.registry import registry
+
+        return registry.declares(event_type)
 
     def wanted(self, sources: tuple[str, ...]) -> frozenset[str] | None:
         """The types of Truto's events that are wanted; ``None`` for all. *sources* are Truto's besides ``truto``."""
@@ -42,7 +52,8 @@ def read_handling(packages: tuple[str, ...], workflows_dir: Path | None) -> Hand
             workflows = _read_workflows(workflows_dir)
         except ConfigError as exc:
             faults += str(exc).splitlines()
-    return Handling(handlers, workflows, faults)
+    misspelt = [(handler.name, pattern, meant) for handler, pattern, meant in registry.misspelt()]
+    return Handling(handlers, workflows, faults, misspelt)
 
 
 def _read_workflows(folder: Path) -> dict[str, Wants]:

@@ -194,6 +194,23 @@ def connect(
 
 
 @app.command()
+def doctor(
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="A line for everything, not only for faults.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Look whether everything is as it should be, and say what to do where it is not.
+
+    Settings, versions, Redis, queue, workers, handlers, workflows, sources, spool; Truto's token and webhook, and the
+    way from there to the ingress. Exits 1 when something has to be done. Shows no secret.
+    """
+    from cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(verbose=verbose, as_json=json))
+
+
+@app.command()
 def reconcile(
     since: Annotated[str, typer.Option(help="How far to look back: 90s, 10m, 2h, at most 24h.")] = "2h",
     dry_run: Annotated[

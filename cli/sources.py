@@ -52,7 +52,7 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
             raise ConfigError(str(exc)) from None
         print_json({"sources": [], "faults": str(exc).splitlines()})
         return 2
-    faults = [f"{path}: {fault}" for _, source in sorted(sources.items()) for fault in _faults_of(source, path)]
+    faults = [f"{path}: {fault}" for _, source in sorted(sources.items()) for fault in faults_of(source, path)]
     if as_json:
         print_json({"sources": sorted(sources), "faults": faults})
     else:
@@ -63,7 +63,8 @@ def check_sources(file: Path | None, *, as_json: bool) -> int:
     return 1 if faults else 0
 
 
-def _faults_of(source: Source, path: Path) -> list[SourceFault]:
+def faults_of(source: Source, path: Path) -> list[SourceFault]:
+    """Why it would refuse whatever comes, and what of it nothing can match."""
     unprovable = [source.unprovable] if source.unprovable else []
     return [*unprovable, *review(read_configured(source.name, path), source)]
 

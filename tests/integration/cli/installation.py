@@ -20,6 +20,7 @@ from typing import Any
 from cli.processes import Process, Processes, free_port
 
 TOKEN = "sandbox-token"
+_START_SECONDS = 60.0
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -49,7 +50,7 @@ class Installation:
         process = self.processes.start(
             "sandbox", ["sandbox", "--port", str(port), *options], {"TRUTO_API_TOKEN": TOKEN}
         )
-        self.processes.wait_until_up(process, f"{self.sandbox_url}/sandbox/faults")
+        self.processes.wait_until_up(process, f"{self.sandbox_url}/sandbox/faults", _START_SECONDS)
         return process
 
     def start_ingress(self, **settings: str) -> Process:
@@ -57,7 +58,7 @@ class Installation:
         self.ingress_url = f"http://127.0.0.1:{port}"
         given = {"TRUTO_WEBHOOK_SECRET": "stored", "PORT": str(port), "ADMIN_PORT": "off", **settings}
         process = self.processes.start("ingress", ["ingress"], {**self.environment, **given})
-        self.processes.wait_until_up(process, f"{self.ingress_url}/readyz")
+        self.processes.wait_until_up(process, f"{self.ingress_url}/readyz", _START_SECONDS)
         return process
 
     def start_worker(self, **settings: str) -> Process:
@@ -71,7 +72,7 @@ class Installation:
             env={**kept, **self.environment, **settings},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
 
     def api(self, method: str, path: str, body: object = None) -> Any:
