@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 from collections.abc import Callable, Mapping
@@ -12,14 +13,18 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.dev_folder import FOLDER, announced, own_secret
+from cli.dev_webhook import PlatformSettings, own_webhook
 from cli.errors import CliError
 from cli.listening import bind_or_refuse
 from cli.processes import Process, Processes, end_in_order
-from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS
+from cli.reach import reach_patiently
+from cli.settings import DEFAULT_ADMIN_PORT, DEFAULT_WORKFLOWS, read_settings
+from cli.tunnel import tunnel_to
 from events import ConfigError
 from events.connecting import check_url
 from events.embedded import EmbeddedRedis
 from events.errors import RedisNotStarted
+from truto import TrutoError
 from truto.samples import INTEGRATION, SYNC_JOB_ID
 from worker.loading import BUILT_IN, handler_folders, own_package
 
@@ -30,20 +35,34 @@ _OF_DEPLOYMENTS = ("CONFIRM_REPLICAS", "NOTIFY_URLS", "REDIS_SHARD", "SPOOL_DIR"
 _LINK_TOKEN_KEY = "dev-link-token-key"  # noqa: S105  only on loopback, only in dev
 
 
-def run_dev(*, port: int, sandbox_port: int, redis_url: str | None, verbose: bool) -> int:
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The real Truto, and how it reaches this machine: at *url*, else through a tunnel, made by *command* if given."""
+
+    url: str | None = None
+    command: str | None = None
+
+
+def run_dev(
+    *, port: int, sandbox_port: int, redis_url: str | None, verbose: bool, platform: Platform | None = None
+) -> int:
     """Run until Ctrl-C; 0 then, 1 when a process other than the reloading worker fails.
 
-    Raises ``ConfigError`` for a port in use, a Redis that cannot be one, and where the extra ``dev`` is not installed.
+    With a *platform*, that takes the place of the sandbox. Raises ``ConfigError`` for a port in use, a Redis that
+    cannot be one, and where the extra ``dev`` is not installed.
     """
     plan = _Plan(port, sandbox_port, redis_url, verbose)
     end_in_order()
     console = Console(highlight=False, soft_wrap=True)
     try:
         with ExitStack() as stack:
-            _run(stack, console, plan)
+            if platform is None:
+                _run(stack, console, plan)
+            else:
+                _run_with_truto(stack, console, plan, platform)
     except KeyboardInterrupt:
         console.print("\nStopped.")
-    except (CliError, RedisNotStarted) as exc:
+    except (CliError, RedisNotStarted, TrutoError) as exc:
         console.print(str(exc), markup=False)
         return 1
     return 0
@@ -88,6 +107,46 @@ def _run(stack: ExitStack, console: Console, plan: _Plan) -> None:
     processes.wait_until_up(ingress, f"{ingress_url}/readyz")
     stack.enter_context(announced(ingress_url, sandbox_url))
     _say_hello(console, plan, ingress_url, sandbox_url)
+    worker = processes.start("worker", ["worker", "--suggest"], environment)
+    _reload_on_change(processes, worker, environment, console)
+
+
+def _run_with_truto(stack: ExitStack, console: Console, plan: _Plan, platform: Platform) -> None:
+    """The same, with a webhook in the real Truto that leads here."""
+    settings = read_settings(PlatformSettings)
+    redis_url = plan.redis_url or stack.enter_context(EmbeddedRedis(FOLDER / "redis")).url
+    public_url = platform.url or stack.enter_context(tunnel_to(plan.port, platform.command))
+    webhook = stack.enter_context(own_webhook(settings, public_url))
+    environment = {
+        **dict.fromkeys(_OF_DEPLOYMENTS, ""),
+        "LOG_FORMAT": "console" if plan.verbose else os.environ.get("LOG_FORMAT") or "brief",
+        "REDIS_URL": redis_url,
+        "TRUTO_WEBHOOK_SECRET": webhook.secret,
+        "TRUTO_API_TOKEN": settings.truto_api_token.get_secret_value(),
+        "TRUTO_API_URL": settings.truto_api_url,
+        # The webhook of a deployment is none of ours.
+        "RECONCILE": "off",
+        "WEBHOOK_KEEPALIVE": "off",
+        "HOST": "127.0.0.1",
+        "PORT": str(plan.port),
+    }
+    processes = stack.enter_context(Processes())
+    ingress_url = f"http://127.0.0.1:{plan.port}"
+    ingress = processes.start("ingress", ["ingress"], environment)
+    processes.wait_until_up(ingress, f"{ingress_url}/readyz")
+    asyncio.run(reach_patiently(webhook.target, [webhook.secret]))
+    left = f"; {webhook.removed} of an earlier run removed" if webhook.removed else ""
+    console.print(
+        f"""
+  truto      environment {webhook.environment}, webhook {webhook.id} for all event types{left}
+  ingress    {ingress_url}/webhooks/truto, from outside {public_url}
+  redis      {redis_url if plan.redis_url else f"its own, with data in {FOLDER / 'redis'}"}
+
+  Real events of your Truto environment come here until Ctrl-C, which removes the webhook.
+  Handlers reload when you save them, in {own_folder()}. -v prints every log line.
+""",
+        markup=False,
+    )
     worker = processes.start("worker", ["worker", "--suggest"], environment)
     _reload_on_change(processes, worker, environment, console)
 

@@ -4,6 +4,7 @@
 
     CliError
     ├── ProcessFailedError      a process beneath ``demo`` or ``dev`` ended, or did not come up
+    ├── TunnelFailedError       there is no public address for this machine
     ├── HopMissingError         ``demo`` did not observe a hop in time
     └── CheckFailedError        ``connect`` or ``doctor`` found something that has to be put right
         └── UnprovenError       … an ingress that does not know whom it talks to
@@ -31,6 +32,10 @@ class CheckFailedError(CliError):
 
 class UnprovenError(CheckFailedError):
     """An ingress answers, but shares no secret with us, or not yet."""
+
+
+class TunnelFailedError(CliError):
+    """There is no public address for this machine. The message says what to do."""
 
 
 class HopMissingError(CliError):

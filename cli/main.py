@@ -53,14 +53,29 @@ def dev(
         typer.Option(metavar="URL", help="Work on this Redis instead of one of its own; REDIS_URL is not used."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every log line of every process.")] = False,
+    truto: Annotated[
+        bool, typer.Option("--truto", help="Work with the real Truto (TRUTO_API_TOKEN) instead of the sandbox.")
+    ] = False,
+    tunnel: Annotated[bool, typer.Option("--tunnel", help="With --truto: a public address through pinggy.")] = False,
+    tunnel_command: Annotated[
+        str | None,
+        typer.Option(help="As --tunnel, by a command such as `cloudflared tunnel --url http://127.0.0.1:{port}`."),
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="With --truto: a public address that leads here already.")] = None,
 ) -> None:
     """Run everything here.
 
     Redis, sandbox, ingress, and a worker that reloads your handlers when you save them. Prints a line for each event.
     """
-    from cli.dev import run_dev
+    from cli.dev import Platform, run_dev
 
-    raise typer.Exit(run_dev(port=port, sandbox_port=sandbox_port, redis_url=redis, verbose=verbose))
+    ways = (url is not None) + (tunnel or tunnel_command is not None)
+    if truto and ways != 1:
+        raise typer.BadParameter("name one way from Truto to this machine", param_hint="--tunnel or --url")
+    if ways and not truto:
+        raise typer.BadParameter("is for the real Truto", param_hint="--truto")
+    platform = Platform(url, tunnel_command) if truto else None
+    raise typer.Exit(run_dev(port=port, sandbox_port=sandbox_port, redis_url=redis, verbose=verbose, platform=platform))
 
 
 @app.command()

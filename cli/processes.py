@@ -17,6 +17,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from cli.errors import ProcessFailedError
+from events.embedded import end_with_parent
 
 _STOP_SECONDS = 15.0
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -64,6 +65,7 @@ class Processes:
                 stderr=subprocess.STDOUT if output else None,
                 # Ctrl-C is ours to pass on, so that everything ends in order.
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509  it does one system call, and takes no lock
             )
         finally:
             if output:

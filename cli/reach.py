@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from truto.signature import HEADER as SIGNATURE
 MAX_SKEW_SECONDS = 60.0
 """Clocks that differ by more are a fault: signed times are accepted for minutes only."""
 
+_AGAIN_SECONDS = 0.5
 _PATH_OF_OURS = "/webhooks/truto"
 
 
@@ -51,6 +53,18 @@ async def reach(target: str, secret_texts: Sequence[str], *, now: float | None =
     _check_unaltered(target, probe, arrival)
     midway = time.time() + ahead - answer.seconds / 2
     return Reached(probe, arrival, arrival.clock - midway, answer.seconds)
+
+
+async def reach_patiently(target: str, secret_texts: Sequence[str], *, patience: float = 15.0) -> Reached:
+    """As :func:`reach`, for an address that may need some seconds to lead anywhere, as that of a new tunnel does."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return await reach(target, secret_texts)
+        except CheckFailedError:
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 def check_clock(reached: Reached) -> None:

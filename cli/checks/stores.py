@@ -10,7 +10,7 @@ from cli.checks.finding import Finding
 from cli.printing import counted, lasting
 from events import Overview, Store
 
-MAX_LATENCY_SECONDS = 0.02
+MAX_LATENCY_SECONDS = 0.05
 MAX_MEMORY_SHARE = 0.8
 MAX_SKEW_SECONDS = 60.0
 MAX_READY_SECONDS = 60.0
@@ -41,7 +41,7 @@ async def check_speed(store: Store, group: str) -> list[Finding]:
         started = time.perf_counter()
         await store.ping()
         times.append(time.perf_counter() - started)
-    latency = sorted(times)[_PINGS // 2]
+    latency = min(times)  # the others say more of this process, which does much at once
     memory = await store.inspection.memory()
     found = []
     if latency > MAX_LATENCY_SECONDS:
@@ -71,7 +71,7 @@ async def check_queue(store: Store, group: str) -> list[Finding]:
 def _of_workers(overview: Overview, group: str) -> list[Finding]:
     if overview.workers == 0:
         return [Finding(group, "no worker takes work", "start `truto-worker worker` with this REDIS_URL")]
-    return [Finding(group, f"{counted(overview.workers, 'worker')} take work")]
+    return [Finding(group, f"{counted(overview.workers, 'worker')} alive")]
 
 
 def _of_waiting(overview: Overview, group: str) -> list[Finding]:

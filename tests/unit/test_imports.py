@@ -37,6 +37,7 @@ ONLY_IN = {
     "fakeredis": {"events.memory"},
     "httpx": {"cli.notify_key", "truto", "worker.notify", "worker.testing", "workflows"},
     "jwt": {"ingress.verification.tokens", "ingress.sources.sampling"},
+    "pinggy": {"cli.tunnel"},
     "prometheus_client": {"ingress"},
     "pydantic": {
         "sandbox.upstream",
