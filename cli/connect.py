@@ -30,6 +30,11 @@ from truto import AsyncTruto, TrutoError
 
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _DEFAULT_PORT = 8000
+_NEXT = "Connected. Look at everything else: truto-worker doctor"
+_NEXT_HERE = (
+    "Connected, and what ran here ends now. For good, set REDIS_URL and run `truto-worker ingress` and "
+    "`truto-worker worker`; then `connect` once more, and `doctor`."
+)
 
 
 class ConnectSettings(WorkerSettings):
@@ -105,7 +110,7 @@ async def _connect(store: Store, options: Options, steps: Steps) -> int:
     if options.as_json:
         print_json({"ok": True, **steps.told, "steps": steps.rows})
     else:
-        print("Connected. Look at everything else: truto-worker doctor")
+        print(_NEXT_HERE if steps.told.get("served_here") else _NEXT)
     return 0
 
 
@@ -162,6 +167,7 @@ def _served_here(steps: Steps) -> Iterator[None]:
         processes.start("worker", ["worker"], environment)
         processes.wait_until_up(ingress, f"http://127.0.0.1:{port}/readyz")
         took = time.perf_counter() - started
+        steps.told["served_here"] = True
         steps.say(
             "here", f"REDIS_URL is not set: Redis, ingress (port {port}) and worker run in {FOLDER} meanwhile", took
         )

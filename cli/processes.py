@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import IO
 
 from cli.errors import ProcessFailedError
-from events.embedded import end_with_parent
+from events.embedded import ending_with_us
 
 _STOP_SECONDS = 15.0
 _ENDINGS = (signal.SIGINT, signal.SIGTERM)
@@ -58,14 +58,13 @@ class Processes:
         try:
             popen = subprocess.Popen(  # noqa: S603  our own interpreter and our own command
                 # -P: what lies in the working directory must not take the place of our packages.
-                [sys.executable, "-P", "-m", "truto_worker", *arguments],
+                ending_with_us([sys.executable, "-P", "-m", "truto_worker", *arguments]),
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT if output else None,
                 # Ctrl-C is ours to pass on, so that everything ends in order.
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509  it does one system call, and takes no lock
             )
         finally:
             if output:

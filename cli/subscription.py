@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from cli.printing import counted
 from events.naming import PLATFORM_SOURCE, is_platform_name
 from truto import EVENT_TYPES, TEST_EVENT_TYPE, Webhook
 
@@ -82,7 +83,7 @@ def plan(target: str, webhooks: Sequence[Webhook], wanted: frozenset[str] | None
     here = sorted((one for one in webhooks if one.target_url == target), key=lambda one: not one.is_active)
     if anew or not here:
         types = {} if wanted is None else {"event_types": sorted(wanted)}
-        created = f"webhook created: {'all event types' if wanted is None else ', '.join(sorted(wanted))}"
+        created = f"created for {'all event types' if wanted is None else counted(len(wanted), 'event type')}"
         others = tuple(one.id for one in here)
         return Plan(target, None, {"target_url": target, **types}, changes=(created,), others=others)
     webhook, *others_here = here
@@ -90,7 +91,7 @@ def plan(target: str, webhooks: Sequence[Webhook], wanted: frozenset[str] | None
     changes = []
     if webhook.is_active is False:
         update["is_active"] = True
-        changes.append("webhook switched on again: it was off, as Truto does when deliveries keep failing")
+        changes.append("switched on again: it was off, as Truto does when deliveries keep failing")
     if missing := missing_types(webhook, wanted):
         update["event_types"] = sorted({*(webhook.event_types or ()), *(EVENT_TYPES if wanted is None else missing)})
         changes.append(f"event types added: {', '.join(missing)}")

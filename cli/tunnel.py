@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from queue import Empty, Queue
 from typing import IO
 
 from cli.errors import TunnelFailedError
-from events.embedded import end_with_parent
+from events.embedded import ending_with_us
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
@@ -53,18 +54,21 @@ def _by_pinggy(port: int) -> Iterator[str]:
 @contextmanager
 def _by_command(command: str, port: int) -> Iterator[str]:
     arguments = shlex.split(command.replace("{port}", str(port)))
+    if not arguments or shutil.which(arguments[0]) is None:
+        raise TunnelFailedError(
+            f"the tunnel's command cannot be run: there is no {' '.join(arguments[:1]) or 'command'}"
+        )
     try:
         popen = subprocess.Popen(  # noqa: S603  the developer's own command
-            arguments,
+            ending_with_us(arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
             start_new_session=True,
-            preexec_fn=end_with_parent,  # noqa: PLW1509  no thread runs yet that could hold a lock
         )
-    except (OSError, IndexError) as exc:
+    except OSError as exc:
         raise TunnelFailedError(f"the tunnel's command cannot be run: {exc}") from None
     try:
         yield _address(popen)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
 import inspect
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -23,20 +22,26 @@ from redis.exceptions import BusyLoadingError, RedisError
 from events.errors import NoRedisServer, RedisNotStarted
 
 _START_SECONDS = 10.0
-_PR_SET_PDEATHSIG = 1
-# Looked up here: a child between fork and exec must not load anything.
-_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 _STOP_SECONDS = 10.0
 _MAX_SOCKET_PATH = 100  # the kernel allows 108 bytes, redis-server appends a little while binding
+# In the child before it becomes what it is to be: code between fork and exec would run in a process that has only
+# half of its parent, and signals that come to the parent meanwhile are lost.
+_END_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
-def end_with_parent() -> None:
-    """Have the system end this process by SIGTERM when its parent is gone, killed or not; for a child, before it runs.
+def ending_with_us(arguments: Sequence[str]) -> list[str]:
+    """*arguments* as a command that the system ends by SIGTERM when this process is gone, killed or not.
 
-    Only Linux does so. Elsewhere a killed parent leaves its children.
+    Only Linux does so; elsewhere they stay as they are. The process has the same id as without.
     """
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform != "linux":
+        return list(arguments)
+    return [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *arguments]
 
 
 def find_redis_server() -> str:
@@ -111,11 +116,10 @@ class EmbeddedRedis:
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         # A session of its own, so that Ctrl-C in the terminal reaches us and not the store beneath us.
         self._process = subprocess.Popen(  # noqa: S603  the path is ours, the arguments are fixed
-            [find_redis_server(), *arguments],
+            ending_with_us([find_redis_server(), *arguments]),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=end_with_parent,  # noqa: PLW1509  it does one system call, and takes no lock
         )
         self._wait_until_it_answers(log)
 

@@ -54,6 +54,8 @@ async def looked_at(group: str, check: Check, seconds: float = MAX_SECONDS) -> l
         return [Finding(group, f"does not answer ({exc})", exc.remedy or "start Redis, or correct REDIS_URL")]
     except TrutoError as exc:
         return [Finding(group, f"Truto does not answer as expected ({exc})", "look at TRUTO_API_URL and the network")]
+    except Exception as exc:  # noqa: BLE001  one check that is broken must not hide what the others find
+        return [Finding(group, f"could not be looked at ({type(exc).__name__})", "please report this")]
 
 
 async def beside(work: Callable[[], Result]) -> Result:

@@ -108,7 +108,7 @@ def test_a_webhook_that_was_switched_off_is_switched_on_and_that_is_said(running
     running.api("PATCH", f"/webhook/{webhook_id}", {"is_active": False})
     ran = running.run("connect", "--url", running.ingress_url)
     assert ran.returncode == 0
-    assert "webhook switched on again: it was off, as Truto does when deliveries keep failing" in ran.stdout
+    assert "switched on again: it was off, as Truto does when deliveries keep failing" in ran.stdout
     assert running.webhooks()[0]["is_active"] is True
 
 
