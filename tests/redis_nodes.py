@@ -28,7 +28,16 @@ _START_SECONDS = 10.0
 class Node:
     """One redis-server on a loopback port of its own; ends with the ``with`` block, however it was left."""
 
-    def __init__(self, folder: Path, lines: list[str], *, password: str | None = None, sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lines: list[str],
+        *,
+        password: str | None = None,
+        sentinel: bool = False,
+        server: str | None = None,
+    ) -> None:
+        self.server = server or find_redis_server()
         self.port = free_port()
         self.password = password
         self._config = folder / f"{self.port}.conf"
@@ -39,7 +48,7 @@ class Node:
         durable = [] if sentinel else ["appendonly yes", "appendfsync always", "maxmemory-policy noeviction", 'save ""']
         own = [f"port {self.port}", "bind 127.0.0.1", f'dir "{data}"', "repl-diskless-sync-delay 0", *durable, *quoted]
         self._config.write_text("\n".join([*own, *lines]) + "\n")
-        self._arguments = [find_redis_server(), str(self._config), *(["--sentinel"] if sentinel else [])]
+        self._arguments = [self.server, str(self._config), *(["--sentinel"] if sentinel else [])]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -93,9 +102,10 @@ def cluster_lines() -> list[str]:
     return ["cluster-enabled yes", f"cluster-port {free_port()}"]
 
 
-def replica_of(master: Node, folder: Path) -> Node:
+def replica_of(master: Node, folder: Path, *lines: str) -> Node:
     """A node that follows *master*; not started yet."""
-    return Node(folder, [f"replicaof 127.0.0.1 {master.port}"], password=master.password)
+    following = [f"replicaof 127.0.0.1 {master.port}", *lines]
+    return Node(folder, following, password=master.password, server=master.server)
 
 
 def sentinel_of(master: Node, folder: Path, *, quorum: int = 1, down_after_ms: int = 300) -> Node:

@@ -14,6 +14,7 @@ I8  acknowledgements resume by themselves
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -186,16 +187,30 @@ def _recoveries(evidence: Evidence) -> list[float]:
 
 
 def _resumptions(evidence: Evidence) -> list[float]:
-    """For each outage of ingress or store: how long after its end the first acknowledgement came."""
+    """For each outage of ingress or store: how long after its end the first acknowledgement came.
+
+    The time of another outage in between does not count: a server that reads its file again is not ready yet.
+    """
     acks = sorted(attempt.ended for attempt in evidence.attempts if attempt.outcome == "ok")
     last_sent = max((attempt.sent for attempt in evidence.attempts), default=0.0)
+    outages = sorted((fault.began, fault.ended) for fault in evidence.faults if fault.target != "worker")
     waits = []
-    for fault in evidence.faults:
-        if fault.target == "worker" or last_sent < fault.ended:
+    for _, ended in outages:
+        if last_sent < ended:
             continue
-        position = bisect_right(acks, fault.ended)
-        waits.append(acks[position] - fault.ended if position < len(acks) else float("inf"))
+        position = bisect_right(acks, ended)
+        ack = acks[position] if position < len(acks) else math.inf
+        waits.append(ack - ended - _time_out(outages, ended, ack))
     return waits
+
+
+def _time_out(outages: Sequence[tuple[float, float]], since: float, until: float) -> float:
+    """How much of the time between the two something was out."""
+    out = 0.0
+    for began, ended in outages:
+        out += max(0.0, min(ended, until) - max(began, since))
+        since = max(since, ended)
+    return out
 
 
 def _beyond(seconds: Sequence[float], bound: float | None) -> list[str]:

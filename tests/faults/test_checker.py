@@ -180,6 +180,23 @@ def test_resumption_is_counted_from_the_end_of_the_outage_to_the_next_acknowledg
     assert verdict.broken["I8 resumption"] == ["3.00 s"]
 
 
+@pytest.mark.parametrize(
+    ("others", "waited"),
+    [
+        pytest.param([(3.0, 13.0)], 5.0, id="the store is out before the ingress is back"),
+        pytest.param([(1.5, 13.0)], 4.0, id="it was out already"),
+        pytest.param([(3.0, 13.0), (4.0, 12.0)], 5.0, id="two at once count once"),
+        pytest.param([(3.0, 13.0), (17.5, 18.0)], 5.0, id="what is out after the acknowledgement does not count"),
+    ],
+)
+def test_the_time_of_another_outage_does_not_count(others: list[tuple[float, float]], waited: float) -> None:
+    faults = [Fault("kill", "ingress", 2.0, 2.0), *(Fault("kill", "store", *other) for other in others)]
+    attempts = [sent(at=0), sent("b", at=16.9), sent("c", at=30)]
+    verdict = judged(attempts, faults=faults, states=dict.fromkeys("abc", "done"))
+    of_ingress = sorted((fault.began, fault.ended) for fault in faults).index((2.0, 2.0))
+    assert verdict.resumptions[of_ingress] == pytest.approx(waited)
+
+
 def test_acknowledgements_that_never_resume_are_told() -> None:
     attempts = [sent(at=0), sent("b", "unknown", at=4)]
     demands = Demands(lease_seconds=LEASE, resume_bound=60.0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
 from events import Acceptance, Store, StoreUnavailable
+from events.embedded import carried_redis_server
 from tests.integration.events.deliveries import claim_one, delivered
 from tests.integration.events.lying_redis import lying_redis
 from tests.redis_nodes import Node, replica_of, wait_until_linked
@@ -116,7 +117,7 @@ async def test_without_the_setting_nothing_is_added_to_an_accept(pair: tuple[Nod
     ],
 )
 async def test_a_server_that_knows_waitaof_has_to_confirm_the_disks_too(waitaof: bytes, confirmed: bool) -> None:
-    """No Redis 7.2 is at hand here, so something that answers like one."""
+    """What no healthy server answers, too."""
     async with lying_redis(b"*1\r\n:1\r\n", WAIT=b":1\r\n", WAITAOF=waitaof) as url, confirmed_by(1, url) as store:
         if confirmed:
             assert await store.accept([delivered()]) == [Acceptance.ACCEPTED]
@@ -151,3 +152,47 @@ async def test_concurrent_accepts_share_one_wait(pair: tuple[Node, Node]) -> Non
             admin.config_resetstat()
             await asyncio.gather(*(store.accept([delivered(str(n))]) for n in range(50)))
             assert admin.info("commandstats")["cmdstat_wait"]["calls"] <= 3
+
+
+# -- a real server that knows WAITAOF: the one that comes along, whatever is on PATH -----------------------------------
+
+
+@contextmanager
+def pair_that_knows_disks(*of_replica: str) -> Iterator[Node]:
+    """A master, with a replica that has these lines in its configuration."""
+    carried = carried_redis_server()
+    assert carried is not None
+    with (
+        quick_folder() as folder,
+        Node(folder, [], server=carried) as master,
+        replica_of(master, folder, *of_replica) as replica,
+    ):
+        wait_until_linked(master, replica)
+        yield master
+
+
+async def test_an_event_is_accepted_once_it_is_on_the_disks_of_both() -> None:
+    with pair_that_knows_disks() as master:
+        async with confirmed_by(1, url_of(master)) as store:
+            await store.accept([delivered("e-0")])
+            with master.client() as admin:
+                admin.config_resetstat()
+                assert await store.accept([delivered()]) == [Acceptance.ACCEPTED]
+                commands = admin.info("commandstats")
+    assert commands["cmdstat_waitaof"]["calls"] == 1
+    assert commands["cmdstat_waitaof"]["failed_calls"] == 0
+
+
+async def test_a_replica_that_has_it_in_memory_alone_is_not_enough() -> None:
+    with pair_that_knows_disks("appendonly no") as master:
+        async with confirmed_by(1, url_of(master)) as store:
+            with pytest.raises(StoreUnavailable, match="0 of 1 replicas' disks"):
+                await store.accept([delivered()])
+
+
+async def test_a_master_without_a_file_confirms_nothing() -> None:
+    with pair_that_knows_disks() as master, master.client() as admin:
+        admin.config_set("appendonly", "no")
+        async with confirmed_by(1, url_of(master)) as store:
+            with pytest.raises(StoreUnavailable, match="ResponseError"):
+                await store.accept([delivered()])
