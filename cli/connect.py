@@ -86,7 +86,7 @@ def run_connect(options: Options) -> int:
 
 async def _connect(store: Store, options: Options, steps: Steps) -> int:
     urls = store_urls()
-    settings = read_settings(ConnectSettings, redis_url=urls[0], redis_shard="1")
+    settings = read_settings(ConnectSettings, redis_url=" ".join(urls))
     handling = read_handling(settings.handlers, settings.workflows_dir)
     if handling.faults:
         raise ConfigError("\n".join(handling.faults))

@@ -9,57 +9,57 @@ from functools import partial
 from typing import Any
 
 from cli.acting import act_on
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import at, counted, print_json, printable
 from cli.selection import MAX_PAGE, NO_FINGERPRINT, Selection, cause_of, described, fingerprint_of, name_of, select
-from events import Kept, Store
+from events import Kept
+from events.all_shards import AllShards
 from events.causes import Cause
 
 
 def list_dead_letters(*, limit: int, as_json: bool) -> int:
     """Print the newest dead letters, *limit* of them (0: all)."""
 
-    async def work(store: Store) -> int:
+    async def work(shards: AllShards) -> int:
         letters: list[dict[str, Any]] = []
         shown = 0
-        async for members in store.inspection.pages("dead").read(min(limit or MAX_PAGE, MAX_PAGE)):
-            for kept in await store.inspection.glance(members[: limit - shown if limit else None]):
-                shown += 1
-                if as_json:
-                    letters.append(described(kept))
-                else:
-                    print_kept(kept)
-            if limit and shown >= limit:
+        async for kept in shards.each_glanced("dead", min(limit or MAX_PAGE, MAX_PAGE)):
+            shown += 1
+            if as_json:
+                letters.append(described(kept))
+            else:
+                print_kept(kept)
+            if shown == limit:
                 break
         if as_json:
             print_json(letters)
         else:
-            _print_rest(shown, (await store.inspection.overview()).dead)
+            _print_rest(shown, (await shards.overview()).dead)
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def group_dead_letters(*, as_json: bool) -> int:
     """Print the causes of all dead letters, the most frequent first."""
 
-    async def work(store: Store) -> int:
-        causes = await store.causes.all()
+    async def work(shards: AllShards) -> int:
+        causes = await shards.causes()
         if as_json:
             print_json([asdict(cause) for cause in causes])
         else:
             _print_causes(causes)
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> int:
     """Discard the dead letters of *selection*; returns 0 if there were any, and every named one was found."""
 
-    async def work(store: Store) -> int:
-        chosen = await select(store, "dead", selection)
-        acted = await act_on(chosen, partial(store.inspection.discard, why=why), "Discarding")
+    async def work(shards: AllShards) -> int:
+        chosen = await select(shards, "dead", selection)
+        acted = await act_on(chosen, partial(shards.discard, why=why), "Discarding")
         missing = selection.missing(chosen.names)
         if as_json:
             interrupted = {"interrupted": True} if acted.stopped else {}
@@ -73,7 +73,7 @@ def discard_dead_letters(selection: Selection, *, why: str, as_json: bool) -> in
             print_missing(missing, "dead letter")
         return 1 if missing or not acted.chosen else 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def print_kept(kept: Kept) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import at, counted, lasting, print_json, printable, printable_json
-from events import CorruptEvent, Ended, Event, HistoryEntry, LetGo, Overview, Store
+from events import CorruptEvent, Ended, Event, HistoryEntry, LetGo, Overview
+from events.all_shards import AllShards
 
 _PLACES = {
     "queue": "in the queue: running, waiting for a worker, or for its next attempt",
@@ -23,10 +24,10 @@ _PLACES = {
 def show_queue(*, limit: int, as_json: bool) -> int:
     """Print the state of the queue and the *limit* events that ended last."""
 
-    async def work(store: Store) -> int:
-        await store.inspection.memory()  # bounds may be a share of it
-        overview, let_go = await store.inspection.overview(), await store.inspection.let_go()
-        recent = await store.inspection.recent(limit)
+    async def work(shards: AllShards) -> int:
+        await shards.read_memory()  # bounds may be a share of it
+        overview, let_go = await shards.overview(), await shards.let_go()
+        recent = await shards.recent(limit)
         if as_json:
             ended = [one._asdict() for one in recent]
             print_json({**asdict(overview), "recent": ended, "let_go": [one._asdict() for one in let_go]})
@@ -37,7 +38,7 @@ def show_queue(*, limit: int, as_json: bool) -> int:
             _print_recent(recent)
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as_json: bool) -> int:
@@ -46,16 +47,16 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
     Without *event_type*, the type is looked up where it is part of what the event is known by.
     """
 
-    async def work(store: Store) -> int:
+    async def work(shards: AllShards) -> int:
         try:
-            types = [event_type] if event_type else await store.inspection.types_of(source, event_id)
+            types = [event_type] if event_type else await shards.types_of(source, event_id)
             if len(types) > 1:
                 print(_several(event_id, types), file=sys.stderr)
                 return 1
             kind = types[0] if types else ""
-            history = await store.inspection.history(source, event_id, kind)
-            places = await store.inspection.places(source, event_id, kind)
-            event = await store.inspection.stored(source, event_id, kind)
+            history = await shards.history(source, event_id, kind)
+            places = await shards.places(source, event_id, kind)
+            event = await shards.stored(source, event_id, kind)
         except CorruptEvent as exc:
             print(f"The event cannot be read back: {exc}", file=sys.stderr)
             return 1
@@ -75,7 +76,7 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
             _print_story(story, history)
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def _several(event_id: str, types: Sequence[str]) -> str:

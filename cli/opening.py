@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from cli.dev_folder import FOLDER
 from cli.settings import StoreSettings, read_settings
 from events import Enrolment, ParkedLimit, Store, StoreUnavailable
+from events.all_shards import AllShards
 from events.embedded import EmbeddedRedis
 from events.naming import PLATFORM_SOURCE
 
@@ -17,31 +18,46 @@ SECRET = "webhook_secret"  # noqa: S105  the name of a field
 """Where the secrets of Truto's webhook are kept, newest first, with commas between."""
 
 
-def with_store(work: Callable[[Store], Awaitable[int]], **given: str) -> int:
-    """Run *work* on the store of ``REDIS_URL``, else on that of a ``truto-worker dev`` running in this folder.
+def with_stores(work: Callable[[AllShards], Awaitable[int]]) -> int:
+    """Run *work* on the stores of ``REDIS_URL``, else on that of a ``truto-worker dev`` running in this folder.
 
-    *given* settings win over the environment. Answers what *work* does, or 1, with a message, when the store does not.
-    Raises ``ConfigError`` without a store.
+    Answers what *work* does, or 1, with a message, when one of the stores does not. Raises ``ConfigError`` without a
+    store.
     """
-    settings = read_settings(StoreSettings, **_of_dev(), **given)
+    settings = read_settings(StoreSettings, **_of_dev())
+    return _run(settings, settings.store_urls, lambda stores: work(AllShards(stores)))
 
+
+def with_sources_store(work: Callable[[Store], Awaitable[int]]) -> int:
+    """As :func:`with_stores`, on the store where the ingress keeps what belongs to sources: of several, the first."""
+    settings = read_settings(StoreSettings, **_of_dev())
+    return _run(settings, settings.redis_url.split()[:1], lambda stores: work(stores[0]))
+
+
+def _run(settings: StoreSettings, urls: Sequence[str], work: Callable[[Sequence[Store]], Awaitable[int]]) -> int:
     async def run() -> int:
-        store = Store.connect(
-            settings.redis_url,
-            dedup_ttl=settings.dedup_ttl,
-            history_ttl=settings.history_ttl,
-            parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
-        )
+        stores = [_connected(settings, url) for url in urls]
         try:
-            return await work(store)
+            return await work(stores)
         except StoreUnavailable as exc:
+            which = "The store" if len(urls) == 1 else "A store"
             question = "" if exc.remedy else " Is Redis running, and reachable?"
-            print(f"The store of REDIS_URL does not answer ({exc}).{question}", file=sys.stderr)
+            print(f"{which} of REDIS_URL does not answer ({exc}).{question}", file=sys.stderr)
             return 1
         finally:
-            await store.close()
+            for store in stores:
+                await store.close()
 
     return asyncio.run(run())
+
+
+def _connected(settings: StoreSettings, url: str) -> Store:
+    return Store.connect(
+        url,
+        dedup_ttl=settings.dedup_ttl,
+        history_ttl=settings.history_ttl,
+        parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
+    )
 
 
 def has_store() -> bool:
@@ -51,13 +67,7 @@ def has_store() -> bool:
 
 def store_urls() -> list[str]:
     """The URLs of all stores that are named; what belongs to sources is in the first. Raises ``ConfigError``."""
-    first = read_settings(StoreSettings, **_of_dev(), redis_shard="1").redis_url
-    return [first, *os.environ.get("REDIS_URL", "").split()[1:]]
-
-
-def with_sources_store(work: Callable[[Store], Awaitable[int]]) -> int:
-    """As :func:`with_store`, on the store where the ingress keeps what belongs to sources: of several, the first."""
-    return with_store(work, redis_shard="1")
+    return read_settings(StoreSettings, **_of_dev()).redis_url.split()
 
 
 def read_enrolments(sources: Sequence[str]) -> list[Enrolment] | None:

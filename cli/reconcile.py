@@ -28,10 +28,11 @@ def reconcile_now(*, since: float, dry_run: bool, as_json: bool) -> int:
     load_dotenv(".env")
 
     async def work(store: Store) -> int:
-        settings = read_settings(WorkerSettings, redis_url=store_urls()[0], redis_shard="1")
+        urls = store_urls()
+        settings = read_settings(WorkerSettings, redis_url=" ".join(urls))
         notifier = Notifier(None, [])
         try:
-            async with reconciling_job(settings, store, notifier) as job:
+            async with reconciling_job(settings, {urls[0]: store}, notifier) as job:
                 turn = await store.recovery.take_turn(30.0, at_once=True)
                 if turn is None:
                     print("A worker is reconciling right now: look again in a minute.", file=sys.stderr)

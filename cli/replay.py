@@ -8,10 +8,10 @@ from functools import partial
 
 from cli.acting import Acted, act_on
 from cli.dead_letters import print_kept, print_missing, print_stopped
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import counted, print_json, print_json_rows
 from cli.selection import Selected, Selection, Shelf, described, select
-from events import Store
+from events.all_shards import AllShards
 
 _MAX_SHOWN = 100
 
@@ -26,13 +26,13 @@ def replay(
     shelf: Shelf = "parked" if parked else "dead"
     noun = "parked piece" if parked else "dead letter"
 
-    async def work(store: Store) -> int:
-        chosen = await select(store, shelf, selection)
+    async def work(shards: AllShards) -> int:
+        chosen = await select(shards, shelf, selection)
         if dry_run:
             number = await (_print_plan_json if as_json else _print_plan)(chosen, selection, noun)
             acted = Acted(number, number, stopped=False)
         else:
-            requeue = store.inspection.unpark if parked else partial(store.inspection.replay, afresh=afresh)
+            requeue = shards.unpark if parked else partial(shards.replay, afresh=afresh)
             acted = await act_on(chosen, requeue, "Running again", rate)
             _print_done(acted, selection.missing(chosen.names), noun, as_json=as_json)
         missing = selection.missing(chosen.names)
@@ -43,7 +43,7 @@ def replay(
             return 1
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 async def _print_plan_json(chosen: Selected, selection: Selection, noun: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from events import Kept, Store
+from events.all_shards import AllShards
 from events.causes import error_of
+from events.inspection import Inspection
 from events.pages import Pages
 
 Shelf = Literal["dead", "parked"]
@@ -60,17 +62,23 @@ class Selection:
         return replace(self, fingerprint=None, everything=everything)
 
 
+class _Part(NamedTuple):
+    """What a selection is about in one store: the *place* to look at, as it was at a moment (ms)."""
+
+    inspection: Inspection
+    place: Pages
+    selection: Selection
+    until: float
+
+
 class Selected:
-    """What a selection is about, as it was when :func:`select` was called, read a page at a time.
+    """What a selection is about, as it was when :func:`select` was called, read a page at a time, store by store.
 
     ``walked`` counts what was looked at so far, of ``total``; ``names`` are those that were found.
     """
 
-    def __init__(self, store: Store, place: Pages, selection: Selection, total: int, until: float) -> None:
-        self._store = store
-        self._place = place
-        self._selection = selection
-        self._until = until
+    def __init__(self, parts: Sequence[_Part], total: int) -> None:
+        self._parts = parts
         self.total = total
         self.walked = 0
         self.names: set[str] = set()
@@ -78,12 +86,17 @@ class Selected:
     @property
     def takes_all(self) -> bool:
         """Whether everything that is walked is selected, so that ``total`` are."""
-        return self._selection.everything
+        return all(part.selection.everything for part in self._parts)
 
     async def kept(self, *, newest_first: bool = False) -> AsyncIterator[list[Kept]]:
         """What is selected, without payloads, in pages that may be empty."""
-        async for page in self._place.read(MAX_PAGE, newest_first=newest_first, until=self._until):
-            kept = [one for one in await self._store.inspection.glance(page) if self._selection.wants(one)]
+        for part in self._parts:
+            async for page in self._kept_in(part, newest_first=newest_first):
+                yield page
+
+    async def _kept_in(self, part: _Part, *, newest_first: bool = False) -> AsyncIterator[list[Kept]]:
+        async for page in part.place.read(MAX_PAGE, newest_first=newest_first, until=part.until):
+            kept = [one for one in await part.inspection.glance(page) if part.selection.wants(one)]
             self.walked += len(page)
             for one in kept:
                 self.names |= _names_of(one)
@@ -91,24 +104,30 @@ class Selected:
 
     async def members(self, size: int) -> AsyncIterator[list[str]]:
         """The members alone, oldest first, at most *size* at once. Where all are selected, nothing else is read."""
-        if self.takes_all:
-            async for page in self._place.read(min(size, MAX_PAGE), newest_first=False, until=self._until):
-                self.walked += len(page)
-                yield [member.decode() for member, _ in page]
-            return
-        async for kept in self.kept():
-            for start in range(0, len(kept), size):
-                yield [one.member for one in kept[start : start + size]]
+        for part in self._parts:
+            if part.selection.everything:
+                async for page in part.place.read(min(size, MAX_PAGE), newest_first=False, until=part.until):
+                    self.walked += len(page)
+                    yield [member.decode() for member, _ in page]
+                continue
+            async for kept in self._kept_in(part):
+                for start in range(0, len(kept), size):
+                    yield [one.member for one in kept[start : start + size]]
 
 
-async def select(store: Store, shelf: Shelf, selection: Selection) -> Selected:
+async def select(shards: AllShards, shelf: Shelf, selection: Selection) -> Selected:
     """What *selection* is about on this *shelf* now. What is added later is left out, also what fails again."""
+    parts = [await _part_of(store, shelf, selection) for store in shards.stores]
+    return Selected(parts, sum([await part.place.count() for part in parts]))
+
+
+async def _part_of(store: Store, shelf: Shelf, selection: Selection) -> _Part:
     place = store.inspection.pages(shelf)
     if shelf == "dead" and selection.fingerprint is not None:
         place, is_apart = await store.causes.place_of(selection.fingerprint)
         if is_apart:
             selection = selection.without_fingerprint()
-    return Selected(store, place, selection, await place.count(), await store.now() * 1000)
+    return _Part(store.inspection, place, selection, await store.now() * 1000)
 
 
 def fingerprint_of(kept: Kept) -> str:

@@ -269,8 +269,10 @@ async def _work(
     from worker.cause import Describer
     from worker.dispatch import Dispatcher
     from worker.engine import Engine
+    from worker.fleet import Fleet
     from worker.notify import Notifier, TenantEndpoint
     from worker.outcome import Policy
+    from worker.pool import Pool
     from worker.registry import registry
     from worker.watchdog import Watchdog
 
@@ -279,39 +281,46 @@ async def _work(
         tenants = TenantEndpoint(settings.tenant_notify_url, settings.tenant_notify_secret.get_secret_value())
     token = settings.truto_api_token.get_secret_value()
     operators = [url.get_secret_value() for url in settings.notify_urls]
-    store = _store(settings, settings.redis_url, platform_sources=settings.truto_sources)
-    admit = ApiBudget(store, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
+    stores = {url: _store(settings, url, platform_sources=settings.truto_sources) for url in settings.store_urls}
+    first = next(iter(stores.values()))
+    admit = ApiBudget(first, token, calls=settings.api_call_budget).admit if settings.api_call_budget else None
     truto = AsyncTruto(token=token, base_url=settings.truto_api_url, admit=admit)
     notifier = Notifier(tenants, operators)
     signing_secrets = [secret.text for keys in signing for secret in keys.secrets]
-    describer = Describer.masking([token, settings.redis_url, *signing_secrets, *operators])
+    describer = Describer.masking([token, *settings.redis_url.split(), *signing_secrets, *operators])
     policy = Policy(max_attempts=settings.max_attempts)
-    try:
-        dispatcher = Dispatcher(
-            store, registry, truto, notifier, policy, describer, _development(settings) if suggest else None
-        )
-        engine = Engine(
+    pool = Pool(settings.worker_concurrency, len(stores)) if len(stores) > 1 else None
+    development = _development(settings) if suggest else None
+
+    def engine_of(store: Store) -> Engine:
+        dispatcher = Dispatcher(store, registry, truto, notifier, policy, describer, development)
+        return Engine(
             store,
             dispatcher.dispatch,
             concurrency=settings.worker_concurrency,
-            max_bytes=settings.worker_max_bytes,
+            max_bytes=settings.worker_max_bytes // len(stores),
             grace_seconds=settings.grace_seconds,
             sweep=dispatcher.sweep,
+            handle_signals=pool is None,
+            pool=pool,
         )
-        async with (
-            _registered(workflows, settings, describer),
-            checked(store, settings.store_check),
-            reconciling(settings, store, notifier),
-        ):
+
+    try:
+        fleet = Fleet([engine_of(store) for store in stores.values()])
+        async with _registered(workflows, settings, describer), AsyncExitStack() as checks:
+            for store in stores.values():
+                await checks.enter_async_context(checked(store, settings.store_check))
+            await checks.enter_async_context(reconciling(settings, stores, notifier))
             # Until then every lease it held is somebody else's, and it takes no signal: only an end can help.
             warn_of_misspelt_types(registry)
             with Watchdog(_STUCK_LEASES * settings.lease_seconds):
-                async with accepted_token(truto, engine.stop):
-                    await engine.run_until_stopped()
+                async with accepted_token(truto, fleet.stop):
+                    await fleet.run_until_stopped()
     finally:
         await notifier.aclose()
         await truto.aclose()
-        await store.close()
+        for store in stores.values():
+            await store.close()
 
 
 def _sources(settings: IngressSettings) -> tuple[Sequence[Source], SourcesFile | None]:

@@ -106,9 +106,9 @@ class ProcessSettings(BaseSettings):
 
 
 class StoreSettings(ProcessSettings):
-    """The settings of processes that use the store."""
+    """The settings of processes that use the store. ``redis_url`` may name several, with spaces between."""
 
-    redis_shard: int | None = Field(default=None, ge=1)
+    redis_shard: Annotated[tuple[Annotated[int, Field(ge=1)], ...], NoDecode] = ()
     redis_url: str = Field(repr=False, description="the Redis that stores events, for example redis://localhost:6379/0")
     lease_seconds: float = Field(default=15.0, ge=1, le=3600)
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
@@ -119,17 +119,25 @@ class StoreSettings(ProcessSettings):
     grace_seconds: int = Field(default=30, ge=1, le=3600)
     store_check: Literal["strict", "assured", "warn", "off"] = "warn"
 
+    @field_validator("redis_shard", mode="before")
+    @classmethod
+    def _numbers_with_commas(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
     @field_validator("redis_url")
     @classmethod
     def _names_stores(cls, value: str, info: ValidationInfo) -> str:
-        """The one store this process works on; ``REDIS_SHARD`` says which where several are named."""
+        shards = info.data.get("redis_shard", ())
         urls = _checked_urls(value)
-        shard = info.data.get("redis_shard")
-        if len(urls) > 1 and shard is None:
-            raise ValueError(f"names {len(urls)} stores; this process works on one: set REDIS_SHARD, 1 to {len(urls)}")
-        if shard is not None and shard > len(urls):
-            raise ValueError(f"names too few stores ({len(urls)}) for REDIS_SHARD {shard}")
-        return urls[(shard or 1) - 1]
+        if shards and max(shards) > len(urls):
+            raise ValueError(f"names too few stores ({len(urls)}) for REDIS_SHARD {max(shards)}")
+        return " ".join(urls)
+
+    @property
+    def store_urls(self) -> list[str]:
+        """The stores that this process works on: all, or those of ``REDIS_SHARD``."""
+        urls = self.redis_url.split()
+        return [urls[shard - 1] for shard in sorted(set(self.redis_shard))] or urls
 
 
 def _checked_urls(value: str) -> list[str]:
@@ -170,11 +178,6 @@ class IngressSettings(StoreSettings):
     admin_port: int | None = Field(default=DEFAULT_ADMIN_PORT, ge=1, le=65535)
 
     _split_secrets = field_validator("truto_webhook_secret", mode="before")(_split)
-
-    @field_validator("redis_url")
-    @classmethod
-    def _names_stores(cls, value: str, info: ValidationInfo) -> str:
-        return " ".join(_checked_urls(value))
 
     @field_validator("sources_file")
     @classmethod

@@ -11,10 +11,11 @@ from typing import Any
 
 import orjson
 
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import at, counted, print_json, printable, printable_json
 from cli.settings import DEFAULT_WORKFLOWS, WorkerSettings
-from events import ConfigError, Run, Store
+from events import ConfigError, Run
+from events.all_shards import AllShards
 from truto import EVENT_TYPES, parse_time, sample_event
 from truto.workflows import (
     ACTIVE,
@@ -238,8 +239,8 @@ def list_runs(*, workflow: str | None, status: str | None, limit: int, as_json: 
     def wanted(run: Run) -> bool:
         return (workflow is None or run.head.get("workflow") == workflow) and (status is None or run.status == status)
 
-    async def show(store: Store) -> int:
-        runs = await store.runs.find(limit, where=wanted)
+    async def show(shards: AllShards) -> int:
+        runs = await shards.find_runs(limit, where=wanted)
         if as_json:
             print_json([_summary(run) for run in runs])
             return 0
@@ -253,14 +254,14 @@ def list_runs(*, workflow: str | None, status: str | None, limit: int, as_json: 
             print("no runs")
         return 0
 
-    return with_store(show)
+    return with_stores(show)
 
 
 def show_run(run_id: str, *, as_json: bool) -> int:
     """Print one run with its steps and its trace; 1 when it is not known."""
 
-    async def show(store: Store) -> int:
-        run = await store.runs.get(run_id)
+    async def show(shards: AllShards) -> int:
+        run = await shards.run(run_id)
         if run is None:
             print(f"there is no run {printable(run_id)}, or its history has expired", file=sys.stderr)
             return 1
@@ -271,7 +272,7 @@ def show_run(run_id: str, *, as_json: bool) -> int:
             _print_run(run, report)
         return 0
 
-    return with_store(show)
+    return with_stores(show)
 
 
 def _summary(run: Run) -> dict[str, Any]:

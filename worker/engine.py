@@ -24,6 +24,7 @@ from arq.worker import Worker, func
 from events import End, Lease, Store, StoreUnavailable
 from truto.backoff import OUTAGE_BACKOFF
 from worker.loop import ClaimLoop
+from worker.pool import Pool
 from worker.reporter import SHUTDOWN, Reporter, released
 from worker.slots import Slots
 
@@ -42,7 +43,8 @@ class Engine(Worker):
     *dispatch* runs a lease and returns its end (``None`` if its end is stored already). On SIGTERM or SIGINT the worker
     drains: it claims no more, and running work has *grace_seconds* to end before it is released, which uses up no
     attempt. A second signal releases it at once. The large bodies that it holds at once have *max_bytes*, or it holds
-    a single larger one. *sweep* is called before the first claim, then every 10 s.
+    a single larger one. *sweep* is called before the first claim, then every 10 s. Engines of several stores share the
+    slots of a *pool*, in the place of *concurrency*.
     """
 
     def __init__(
@@ -55,11 +57,12 @@ class Engine(Worker):
         grace_seconds: int = 30,
         sweep: Callable[[], Awaitable[object]] | None = None,
         handle_signals: bool = True,
+        pool: Pool | None = None,
     ) -> None:
         super().__init__(
             # arq's table of functions must not be empty. The slots call the function with a lease, not with a job.
             [func(cast("WorkerCoroutine", dispatch), name="dispatch")],
-            max_jobs=concurrency,
+            max_jobs=pool.capacity if pool else concurrency,
             job_completion_wait=max(grace_seconds, 1),
             handle_signals=handle_signals,
         )
@@ -67,7 +70,9 @@ class Engine(Worker):
         self._lease_seconds = store.queue.lease_seconds
         self._dispatch = dispatch
         self._sweep = sweep
-        self._slots = Slots(self._work, capacity=self.max_jobs, tasks=self.tasks)
+        self._slots = (
+            pool.slots(self._work, self.tasks) if pool else Slots(self._work, capacity=self.max_jobs, tasks=self.tasks)
+        )
         self._reporter = Reporter(store.queue, self._slots, self.owner)
         self._claims = ClaimLoop(store.queue, self._slots, self._reporter, self.owner, max_bytes=max_bytes)
         self._draining = False
@@ -82,9 +87,9 @@ class Engine(Worker):
             await self.close()
             log.info("worker_stopped", worker=self.owner, done=self.jobs_complete, kept=self.jobs_failed)
 
-    def stop(self) -> None:
-        """Drain and stop, as SIGTERM does."""
-        self.handle_sig_wait_for_completion(Signals.SIGTERM)
+    def stop(self, signum: Signals = Signals.SIGTERM) -> None:
+        """Drain and stop, as SIGTERM does; the second call releases what still runs."""
+        self.handle_sig_wait_for_completion(signum)
 
     async def main(self) -> None:
         """Claim and run until cancelled, through every outage of the store."""

@@ -251,11 +251,13 @@ class ClaimLoop:
         """
         self._wants_suspect = False
         self._slots.hold(lease)
+        self._slots.begin_alone()
         self._runs_suspect = True
         try:
             await self._begin_suspect(lease)
         finally:
             self._runs_suspect = False
+            self._slots.end_alone()
 
     async def _begin_suspect(self, lease: Lease) -> None:
         try:

@@ -96,6 +96,12 @@ class Slots:
         if task := self._tasks.get(lease.token):
             task.cancel()
 
+    def begin_alone(self) -> None:
+        """Begin nothing but one suspect: these slots are all that this process has."""
+
+    def end_alone(self) -> None:
+        """Begin other work again."""
+
     async def until_idle(self, *, within: float) -> None:
         """Return when all current tasks have ended, or after *within* seconds."""
         if self._tasks:

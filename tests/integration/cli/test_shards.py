@@ -38,6 +38,7 @@ class Fleet:
             **dev_environment(urls, SECRET, self.port, free_port()),
             "SPOOL_DIR": str(spool),
             "ADMIN_PORT": str(self.admin_port),
+            "LOG_FORMAT": "json",
         }
         self._processes = processes
         web = processes.start("web", ["ingress"], self.environment)
@@ -47,8 +48,8 @@ class Fleet:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def add_worker(self, shard: int) -> Process:
-        return self._processes.start(f"worker-{shard}", ["worker"], self.environment | {"REDIS_SHARD": str(shard)})
+    def add_worker(self, shards: str = "") -> Process:
+        return self._processes.start(f"worker-{shards}", ["worker"], self.environment | {"REDIS_SHARD": shards})
 
     async def deliver(self, prefix: str) -> dict[str, str]:
         """One event for each account; what each was answered with."""
@@ -95,17 +96,32 @@ async def ended(store: Store) -> int:
     return overview.totals.get("done", 0) + overview.parked
 
 
-async def test_each_account_has_its_store_and_each_store_its_worker(fleet: Fleet, stores: list[Store]) -> None:
+@pytest.mark.parametrize("workers", [[""], ["1", "2"], ["1,2", "2"]], ids=["one-for-all", "each-its-own", "mixed"])
+async def test_each_account_has_its_store_and_each_store_its_worker(
+    fleet: Fleet, stores: list[Store], workers: list[str]
+) -> None:
     assert set((await fleet.deliver("first")).values()) == {"accepted"}
     assert set((await fleet.deliver("first")).values()) == {"duplicate"}
     shares = [(await store.inspection.overview()).totals["accepted"] for store in stores]
     assert sum(shares) == len(ACCOUNTS)
     assert min(shares) > 0
-    for shard in (1, 2):
-        fleet.add_worker(shard)
+    for shards in workers:
+        fleet.add_worker(shards)
     async with asyncio.timeout(20):
         while [await ended(store) for store in stores] != shares:  # noqa: ASYNC110  the workers are processes
             await asyncio.sleep(0.05)
+
+
+async def test_a_worker_of_several_stores_drains_at_a_signal(fleet: Fleet, stores: list[Store]) -> None:
+    worker = fleet.add_worker()
+    await fleet.deliver("first")
+    async with asyncio.timeout(20):
+        while sum([await ended(store) for store in stores]) < len(ACCOUNTS):  # noqa: ASYNC110  it is a process
+            await asyncio.sleep(0.05)
+    worker.popen.terminate()
+    assert await asyncio.to_thread(worker.popen.wait, 10) == 0
+    assert worker.log is not None
+    assert worker.log.read_text().count("worker_stopped") == 2
 
 
 async def test_a_server_that_is_down_costs_nothing_but_its_own_share_waits(fleet: Fleet, stores: list[Store]) -> None:

@@ -232,24 +232,32 @@ def test_the_ingress_takes_several_stores(put: Put) -> None:
     assert read_settings(IngressSettings).redis_url.split() == ["redis://one:6379/0", "redis://two:6379/0"]
 
 
-@pytest.mark.parametrize(("shard", "url"), [("1", "redis://one:6379/0"), ("2", "redis://two:6379/0")])
-def test_a_worker_takes_the_store_of_its_shard(put: Put, shard: str, url: str) -> None:
-    put({**WORKER, "REDIS_URL": TWO_STORES, "REDIS_SHARD": shard})
-    assert read_settings(WorkerSettings).redis_url == url
+ONE, TWO, THREE = (f"redis://{name}:6379/0" for name in ("one", "two", "three"))
+
+
+@pytest.mark.parametrize(
+    ("shard", "urls"),
+    [("", [ONE, TWO, THREE]), ("1", [ONE]), ("3", [THREE]), ("1,3", [ONE, THREE]), (" 3 , 1,3", [ONE, THREE])],
+)
+def test_a_worker_takes_the_stores_of_its_shards_else_all(put: Put, shard: str, urls: list[str]) -> None:
+    put({**WORKER, "REDIS_URL": f"{ONE} {TWO} {THREE}", "REDIS_SHARD": shard})
+    assert read_settings(WorkerSettings).store_urls == urls
 
 
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"REDIS_URL": TWO_STORES}, "names 2 stores; this process works on one: set REDIS_SHARD, 1 to 2"),
-        ({"REDIS_URL": TWO_STORES, "REDIS_SHARD": "3"}, "names too few stores (2) for REDIS_SHARD 3"),
-        ({"REDIS_URL": "redis://one redis://one", "REDIS_SHARD": "1"}, "names a store twice"),
+        ({"REDIS_URL": TWO_STORES, "REDIS_SHARD": "3"}, "REDIS_URL: names too few stores (2) for REDIS_SHARD 3"),
+        ({"REDIS_URL": TWO_STORES, "REDIS_SHARD": "1,3"}, "REDIS_URL: names too few stores (2) for REDIS_SHARD 3"),
+        ({"REDIS_URL": "redis://one redis://one", "REDIS_SHARD": "1"}, "REDIS_URL: names a store twice"),
+        ({"REDIS_SHARD": "0"}, "REDIS_SHARD: Input should be greater than or equal to 1"),
+        ({"REDIS_SHARD": "1 3"}, "REDIS_SHARD: Input should be a valid integer, unable to parse string as an integer"),
     ],
-    ids=["no-shard", "no-such-shard", "twice"],
+    ids=["no-such-shard", "no-such-shard-of-two", "twice", "zero", "no-comma"],
 )
-def test_a_worker_without_a_store_of_its_own_is_refused(put: Put, given: dict[str, str], fault: str) -> None:
+def test_a_worker_without_stores_of_its_own_is_refused(put: Put, given: dict[str, str], fault: str) -> None:
     put({**WORKER, **given})
-    assert faults_of(WorkerSettings) == [f"REDIS_URL: {fault}"]
+    assert faults_of(WorkerSettings) == [fault]
 
 
 def test_workflows_are_used_where_they_lie(put: Put, elsewhere: Path) -> None:
