@@ -79,20 +79,16 @@ class Proxy:
         assert task is not None
         self._links.add(task)
         task.add_done_callback(self._links.discard)
-        try:
-            there_reader, there_writer = await _connect(self._upstream())
-        except OSError:
-            _reset(writer)
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump("request", reader, there_writer))
-                group.create_task(self._pump("reply", there_reader, writer))
-        except* (OSError, _Broken, asyncio.CancelledError):
-            pass  # nobody awaits this: it would only be logged
-        finally:
-            _reset(writer)
-            _reset(there_writer)
+        with contextlib.ExitStack() as ends:
+            ends.callback(_reset, writer)
+            try:
+                there_reader, there_writer = await _connect(self._upstream())
+                ends.callback(_reset, there_writer)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pump("request", reader, there_writer))
+                    group.create_task(self._pump("reply", there_reader, writer))
+            except* (OSError, _Broken, asyncio.CancelledError):
+                pass  # nobody awaits this: it would only be logged
 
     async def _pump(
         self, where: Literal["request", "reply"], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
