@@ -77,8 +77,8 @@ def read_descriptions(text: str) -> dict[str, Any]:
         raise Faults([SourceFault((), f"{line}{exc.problem or exc.context}")]) from None
     except (yaml.YAMLError, RecursionError):
         raise Faults([SourceFault((), "is not YAML")]) from None
-    if not isinstance(described, dict) or not described:
-        raise Faults([SourceFault((), "must map names to sources")])
+    if not isinstance(described, dict):  # nothing at all may be a file that is being written
+        raise Faults([SourceFault((), "must map names to sources; `{}` is none")])
     return described
 
 
