@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv)
 INSTALL = $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check) \
-  --quiet -c constraints.txt
+  $(if $(UV),--quiet,--quiet --quiet) -c constraints.txt # twice: pip's warnings of indexes concern nobody here
 
 .PHONY: demo dev test coverage test-carried test-memory test-unit test-pythons wheels check docs bench faults faults-long clean
 
@@ -94,5 +94,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "truto-worker needs one of Python $(TESTED), or uv, on PATH" >&2; exit 2; }
 	@test -d $(VENV) || $(if $(UV),uv venv --quiet --python "$(PYTHON)" $(VENV),"$(PYTHON)" -m venv $(VENV))
 	@$(if $(UV),true,$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1')
+	@echo "Installing truto-worker and what it needs into $(VENV), once; this takes a minute or two ..." >&2
 	@$(INSTALL) -e . --group dev
+	@echo "Installed." >&2
 	@touch $@

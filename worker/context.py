@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from events import Lease, Store
+from worker.emitting import emitted
 from worker.notify import BoundNotifier, Notifier
 from worker.steps import CallKeys, Steps
 
@@ -53,6 +54,10 @@ class Context:
         return _log.bind(event_id=event.id, event_type=event.type, handler=self._handler, attempt=self.attempt)
 
     @cached_property
+    def _emits(self) -> CallKeys:
+        return CallKeys(f"{self._key}:emit")
+
+    @cached_property
     def steps(self) -> Steps:
         """The steps of this attempt; handlers use :meth:`step`."""
         return Steps(self._store, self._lease, self._handler)
@@ -61,7 +66,7 @@ class Context:
         """The same tools with other steps, for a handler that runs inside another one's work."""
         inner = copy.copy(self)
         # Both share one numbering, so that two different calls never have the same key.
-        inner.__dict__ |= {"truto": self.truto, "notify": self.notify, "steps": steps}
+        inner.__dict__ |= {"truto": self.truto, "notify": self.notify, "_emits": self._emits, "steps": steps}
         return inner
 
     @property
@@ -71,6 +76,19 @@ class Context:
     async def raw(self) -> bytes:
         """The body of the delivery as it arrived. It differs from ``event.raw`` for multipart deliveries."""
         return await self._store.bodies.raw(self._lease.event)
+
+    async def emit(self, event_type: str, payload: Mapping[str, Any]) -> str:
+        """Put a new event into the queue, for other handlers, and return its id once it is stored.
+
+        It comes from the source ``workflows``, and has the tenant of *payload*, else that of this event. An attempt
+        that runs again emits the same event, so there is one. Raises ``ValueError`` for a type or a payload that no
+        event can have, and where events would emit each other without end; ``StoreUnavailable`` when the store did not
+        confirm.
+        """
+        event = self._lease.event
+        made = emitted(event, event_type, payload, self._emits.next())
+        await self._store.accept([made])
+        return made.id
 
     async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call *function* once for this event and handler, and return its result now and in every later attempt.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import httpx
-import orjson
 from pydantic import Field
 
-from events import Acceptance, Event, Verified
-from events.naming import WORKFLOWS_SOURCE, name_from
+from events import Acceptance, Event
 from truto import AsyncTruto, NotFound, ProtocolError
 from truto.calls import segment
 from truto.workflows import (
@@ -24,19 +21,15 @@ from truto.workflows import (
     sync_job_run,
 )
 from worker.condition import trigger_of
+from worker.emitting import emitted, named_tenant
 from worker.errors import DeadLetter
 from workflows.actions import StepContext, action
 from workflows.config import ActionConfig, checked_by, read_config
 from workflows.http import HttpRequest
 
-MAX_EMITTED = 8
-"""The limit of a chain of events that emitted each other: beyond it, two workflows probably start each other."""
-
 _SET_BY_US = frozenset({"host", "content-length", "transfer-encoding", "connection"}) | frozenset(
     {"webhook-id", "webhook-timestamp", "webhook-signature"}
 )
-_DEPTH = "x-workflow-depth"
-_NAMESPACE = uuid.UUID("6f1a1d6e-51d3-4d0a-9a55-0a5d6a0f2c11")
 
 
 def _check_sync_job(step: Step, at: str) -> None:
@@ -195,12 +188,7 @@ async def _tenant_of(event: Event, truto: AsyncTruto) -> str | None:
     if event.account_id is not None:
         with suppress(NotFound):
             return (await truto.integrated_accounts.get(event.account_id)).tenant_id
-    return _named_tenant(event)
-
-
-def _named_tenant(event: Event) -> str | None:
-    """The tenant that the event names; ``None`` unless it is from Truto or a workflow: anyone can name a tenant."""
-    return event.tenant_id if event.platform or event.source == WORKFLOWS_SOURCE else None
+    return named_tenant(event)
 
 
 class NotifyOperators(ActionConfig):
@@ -232,25 +220,12 @@ async def emit_event(config: Mapping[str, Any], step: StepContext) -> dict[str, 
     ``workflows/<name>``.
     """
     settings = read_config(EmitEvent, config, step.at)
-    if not settings.type.isprintable():
-        raise WorkflowFailed("must be printable", at=f"{step.at}.type")
-    depth = int(step.event.headers.get(_DEPTH, "0")) + 1 if step.event.source == WORKFLOWS_SOURCE else 1
-    if depth > MAX_EMITTED:
-        reason = f"{MAX_EMITTED} events have emitted each other in a row: workflows that start each other never end"
-        raise WorkflowFailed(reason, at=f"{step.at}.type")
-    event_id = str(uuid.uuid5(_NAMESPACE, f"{step.run_id}:{step.number}"))
-    name = name_from(WORKFLOWS_SOURCE, settings.type)
-    envelope = {
-        "id": event_id,
-        "event": name,
-        "payload": settings.payload,
-        "environment_id": step.event.environment_id,
-        "tenant_id": settings.payload.get("tenant_id") or _named_tenant(step.event),
-        "created_at": None,
-    }
-    emitted = Verified(WORKFLOWS_SOURCE, name, event_id, orjson.dumps(envelope), {_DEPTH: str(depth)})
-    (answer,) = await step.ctx.steps.store.accept([emitted])
-    return {"id": event_id, "type": name, "duplicate": answer is not Acceptance.ACCEPTED}
+    try:
+        event = emitted(step.event, settings.type, settings.payload, f"{step.run_id}:{step.number}")
+    except ValueError as exc:
+        raise WorkflowFailed(str(exc), at=f"{step.at}.type") from None
+    (answer,) = await step.ctx.steps.store.accept([event])
+    return {"id": event.id, "type": event.type, "duplicate": answer is not Acceptance.ACCEPTED}
 
 
 class RunHandler(ActionConfig):

@@ -29,9 +29,9 @@ from truto.network import Allowed
 from truto.samples import ACCOUNT_ID, SYNC_JOB_ID, TENANT_ID
 from truto.signing_keys import SigningKeys
 from worker.context import Context
+from worker.emitting import MAX_EMITTED
 from worker.notify import Notifier, TenantEndpoint
 from worker.registry import Registry
-from workflows.builtin import MAX_EMITTED
 from workflows.http import MAX_RESPONSE_BYTES, HttpRequests
 
 CONFIG = (

@@ -414,3 +414,73 @@ def test_the_kit_works_with_unittest() -> None:
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromTestCase(Case).run(result)
     assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+async def test_a_handler_hands_work_on_by_an_event_of_its_own(truto: TrutoKit) -> None:
+    noted = add(truto, Noted(), "invoice:due")
+
+    @truto.on("record:created")
+    async def bill(event: Event, ctx: Context) -> None:
+        await ctx.emit("invoice:due", {"amount": 7})
+
+    await truto.deliver("record:created", tenant="acme")
+    (event,) = noted.events
+    assert (event.type, event.source, event.tenant_id) == ("invoice:due", "workflows", "acme")
+    assert event.payload == {"amount": 7}
+
+
+async def test_an_event_that_is_emitted_again_is_the_same_one(truto: TrutoKit) -> None:
+    noted = add(truto, Noted(), "invoice:due")
+
+    @truto.on("record:created")
+    async def bill(event: Event, ctx: Context) -> None:
+        for amount in (1, 2):
+            await ctx.emit("invoice:due", {"amount": amount})
+        if ctx.attempt == 1:
+            raise ValueError("after both")
+
+    await truto.deliver("record:created")
+    await truto.advance(hours=1)
+    assert sorted(event.payload["amount"] for event in noted.events) == [1, 2]
+
+
+async def test_a_name_of_truto_s_cannot_be_emitted_as_truto_s(truto: TrutoKit) -> None:
+    noted = add(truto, Noted(), "*", source="workflows")
+
+    @truto.on("record:created", source="truto")
+    async def pretend(event: Event, ctx: Context) -> None:
+        await ctx.emit("integrated_account:active", {})
+
+    await truto.deliver("record:created")
+    assert [event.type for event in noted.events] == ["workflows/integrated_account:active"]
+
+
+async def test_events_that_emit_each_other_end(truto: TrutoKit) -> None:
+    @truto.on("ping:made", "record:created", max_attempts=1)
+    async def again(event: Event, ctx: Context) -> None:
+        await ctx.emit("ping:made", {})
+
+    await truto.deliver("record:created")
+    assert "without end" in truto.dead_letters[0].note["error"]
+    assert len(truto.runs) == 9
+
+
+@pytest.mark.parametrize(("event_type", "payload"), [("", {}), ("a\nb", {}), ("x" * 257, {}), ("a", {"b": object()})])
+async def test_what_no_event_can_be_is_not_emitted(truto: TrutoKit, event_type: str, payload: dict[str, Any]) -> None:
+    @truto.on("record:created", max_attempts=1)
+    async def bill(event: Event, ctx: Context) -> None:
+        await ctx.emit(event_type, payload)
+
+    await truto.deliver("record:created")
+    assert "ValueError" in truto.dead_letters[0].note["error"]
+
+
+async def test_the_tenant_that_another_sender_names_is_not_handed_on(truto: TrutoKit) -> None:
+    noted = add(truto, Noted(), "invoice:due")
+
+    @truto.on("push", source="github")
+    async def bill(event: Event, ctx: Context) -> None:
+        await ctx.emit("invoice:due", {})
+
+    await truto.deliver("push", source="github", payload={"tenant_id": "somebody-else"})
+    assert noted.events[0].tenant_id is None
