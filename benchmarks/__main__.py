@@ -23,7 +23,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    parts = ("ingress", "verification", "throughput", "latency", "memory", "client", "workflows", "expressions")
+    parts = (
+        "ingress",
+        "large",
+        "verification",
+        "throughput",
+        "waiting",
+        "latency",
+        "memory",
+        "client",
+        "workflows",
+        "expressions",
+    )
     parser.add_argument("--only", choices=parts)
     options = parser.parse_args()
     workers.keep_to_load_core()
@@ -35,6 +46,10 @@ def main() -> None:
             rows = ingress.measure(folder, rounds=1 if quick else 3, deliveries=4000 if quick else 12_000)
             figures["ingress"] = [row._asdict() for row in rows]
             _show_ingress(console, rows)
+        if options.only in (None, "large"):
+            large = ingress.measure_large(folder, rounds=1 if quick else 5)
+            figures["large"] = [row._asdict() for row in large]
+            _show_large(console, large)
         if options.only in (None, "verification"):
             costs = verification.measure(rounds=2 if quick else 3, deliveries=2000 if quick else 5000)
             figures["verification"] = {row.name: _plain(row.microseconds) for row in costs}
@@ -45,6 +60,10 @@ def main() -> None:
             seen = workers.measure_throughput(folder, rounds=rounds, events=events, fleet=fleet)
             figures["throughput"] = {key: _plain(value) for key, value in seen._asdict().items()}
             _show_throughput(console, seen)
+        if options.only in (None, "waiting"):
+            waits = workers.measure_waiting(folder, rounds=1 if quick else 3, seconds=1.0 if quick else 2.0)
+            figures["waiting"] = [row._asdict() for row in waits]
+            _show_waiting(console, waits)
         if options.only in (None, "latency"):
             latency = workers.measure_latency(folder, samples=100 if quick else 1000, idle_seconds=3 if quick else 15)
             figures["latency"] = latency._asdict()
@@ -84,6 +103,23 @@ def _show_ingress(console: Console, rows: list[ingress.Row]) -> None:
         ratio = f"{ours / row.per_second:.2f}"
         latencies = (f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}")
         table.add_row(row.name, f"{row.per_second:,.0f}", ratio, f"{row.cpu_microseconds:.0f}", *latencies)
+    console.print(table)
+
+
+def _show_large(console: Console, rows: list[ingress.Large]) -> None:
+    table = Table("large deliveries, one process", "per s", "x stock", "CPU ms each", "x stock", box=None)
+    for row in rows:
+        (ours, stock), (cpu, stock_cpu) = row.per_second.values(), row.cpu_milliseconds.values()
+        size = f"{row.megabytes} MB, {row.connections} connections"
+        table.add_row(size, f"{ours:,.1f}", f"{ours / stock:.2f}", f"{cpu:.1f}", f"{cpu / stock_cpu:.2f}")
+    console.print(table)
+
+
+def _show_waiting(console: Console, rows: list[workers.Waiting]) -> None:
+    table = Table("handlers that wait, one worker", "slots", "of the ceiling", "of a core", box=None)
+    for row in rows:
+        handler = f"{row.handler_ms} ms"
+        table.add_row(handler, str(row.slots), f"{row.of_ceiling:.0%}", f"{row.cpu_percent:.0f} %")
     console.print(table)
 
 

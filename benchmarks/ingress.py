@@ -44,8 +44,41 @@ def measure(folder: Path, *, rounds: int, deliveries: int) -> list[Row]:
     return [Row(name, *map(statistics.median, zip(*rows, strict=True))) for name, rows in seen.items()]
 
 
+class Large(NamedTuple):
+    """Large deliveries: medians of what one process accepts per second, and of its CPU for each (ms)."""
+
+    megabytes: int
+    connections: int
+    per_second: dict[str, float]
+    cpu_milliseconds: dict[str, float]
+
+
+def measure_large(folder: Path, *, rounds: int) -> list[Large]:
+    """1 and 10 MB at a time, to each variant in turn. Both sides store what comes."""
+    names = ("truto-worker", "stock enqueue_job")
+    sizes = ((1, 8, 160), (10, 4, 20))
+    found = []
+    with redis(folder / "large") as server, Redis.from_url(server.url) as admin:
+        for megabytes, connections, deliveries in sizes:
+            requests = signed_requests(deliveries, SECRET, filler_bytes=megabytes * 1_000_000)
+            seen: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in names}
+            for _ in range(rounds):
+                for name in names:
+                    row = deliver(server.url, admin, requests, _COMMANDS[name], connections=connections)
+                    seen[name].append(row)
+            per_second = {name: statistics.median(row[0] for row in rows) for name, rows in seen.items()}
+            cpu = {name: statistics.median(row[1] for row in rows) / 1000 for name, rows in seen.items()}
+            found.append(Large(megabytes, connections, per_second, cpu))
+    return found
+
+
 def deliver(
-    url: str, admin: Redis, requests: Sequence[bytes], command: Sequence[str], checkout: Path = ROOT
+    url: str,
+    admin: Redis,
+    requests: Sequence[bytes],
+    command: Sequence[str],
+    checkout: Path = ROOT,
+    connections: int = 64,
 ) -> tuple[float, float, float, float]:
     """Deliver *requests* to one process: per second, CPU of each (us), p50 and p99 (ms). A tenth of them warms up."""
     port = free_port()
@@ -53,10 +86,10 @@ def deliver(
     admin.flushall()
     with process(*command, environment=environment, checkout=checkout) as tested:
         wait_until_up(port)
-        uvloop.run(deliver_all(port, requests[: len(requests) // 10]))
+        uvloop.run(deliver_all(port, requests[: len(requests) // 10], connections))
         admin.flushall()
         before = cpu_seconds(tested.pid)
-        outcome = uvloop.run(deliver_all(port, requests))
+        outcome = uvloop.run(deliver_all(port, requests, connections))
         cpu = (cpu_seconds(tested.pid) - before) / len(requests) * 1e6
     return (outcome.rate, cpu, *_percentiles(outcome))
 

@@ -13,18 +13,21 @@ import orjson
 
 from truto import sign
 
-_FILLER = "x" * 700
+_FILLER_BYTES = 700
 
 
-def signed_requests(count: int, secret: str, *, path: str = "/webhooks/truto", start: int = 0) -> list[bytes]:
-    """*count* different deliveries of about 1.2 KB, signed, ready to be written to a socket."""
+def signed_requests(
+    count: int, secret: str, *, path: str = "/webhooks/truto", start: int = 0, filler_bytes: int = _FILLER_BYTES
+) -> list[bytes]:
+    """*count* different deliveries, signed, ready to be written to a socket: of about 1.2 KB, unless said otherwise."""
     requests = []
+    filler = "x" * filler_bytes
     for number in range(start, start + count):
         body = orjson.dumps(
             {
                 "id": f"0f7c9a52-7d0f-4a32-9d0e-{number:012d}",
                 "event": "bench:noop",
-                "payload": {"id": "79a39d69-e27e-49cb-b9a9-79f5eea7aa26", "tenant_id": "acme-1", "filler": _FILLER},
+                "payload": {"id": "79a39d69-e27e-49cb-b9a9-79f5eea7aa26", "tenant_id": "acme-1", "filler": filler},
                 "environment_id": "ac15abdc-b38e-47d0-97a2-69194017c177",
                 "webhook_id": "b6d29b9b-3d9d-44fd-aa77-512fd83b28c1",
                 "created_at": "2026-01-05T10:00:00.000Z",

@@ -173,13 +173,11 @@ def measure_waiting(folder: Path, *, rounds: int, seconds: float) -> list[Waitin
     """Each kind of handler with 50 and 100 slots; medians of the rounds."""
     cases = [(milliseconds, slots) for milliseconds in (10, 50) for slots in (50, 100)]
     with redis(folder / "waiting") as server, Redis.from_url(server.url) as admin:
-        return [
-            max(
-                sorted(_wait(server.url, admin, *case, seconds=seconds) for _ in range(rounds))[: rounds // 2 + 1],
-                key=lambda found: found.of_ceiling,
-            )
-            for case in cases
-        ]
+        return [_median([_wait(server.url, admin, *case, seconds=seconds) for _ in range(rounds)]) for case in cases]
+
+
+def _median(found: list[Waiting]) -> Waiting:
+    return sorted(found, key=lambda row: row.of_ceiling)[len(found) // 2]
 
 
 def _wait(url: str, admin: Redis, milliseconds: int, slots: int, *, seconds: float) -> Waiting:
