@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,7 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from events.errors import CorruptEvent, MalformedEvent
-from events.naming import PLATFORM_SOURCE, WORKFLOWS_SOURCE, name_from
+from events.identity import MAX_NAME, OWN_IDS, event_key, hashed, own_id, printable_id
+from events.naming import PLATFORM_SOURCE, name_from
 from events.tolerance import REPLACEMENT
 from truto import parse_time
 
@@ -31,9 +30,6 @@ PENDING_OVERHEAD_BYTES = 1024
 """Bytes of Redis that a pending event takes in addition to body and headers: keys, queue entries, history."""
 
 _TYPE_FIELDS = ("event", "event_type", "eventType")
-_MAX_NAME = 256
-OWN_IDS = frozenset({PLATFORM_SOURCE, WORKFLOWS_SOURCE})
-"""The sources whose ids are unique without the type."""
 
 
 class Verified(NamedTuple):
@@ -200,15 +196,6 @@ _NOT_READ = "the body of this large event was not read: read it with Store.bodie
 _IN_STORE = _InStore()
 
 
-def event_key(source: str, event_id: str, event_type: str = "", *, platform: bool = False) -> str:
-    """The store's name for an event: 32 hex characters.
-
-    The type counts for every source but Truto's own and workflows, whose ids are never used twice.
-    """
-    kind = f"\0{event_type}" if event_type and not platform and source not in OWN_IDS else ""
-    return hashlib.blake2b(f"{source}\0{event_id}{kind}".encode(), digest_size=16).hexdigest()
-
-
 def read_envelope(source: str, envelope: Mapping[str, Any], sent: bytes) -> tuple[str, str]:
     """The type and id of the event in *envelope*, which was *sent* as these bytes.
 
@@ -225,16 +212,16 @@ def read_envelope(source: str, envelope: Mapping[str, Any], sent: bytes) -> tupl
     if type(own) is not str or not own:  # nearly all are
         own = own_id(own)
     if own is None or REPLACEMENT in own:
-        return name, _hashed(source.encode() + b"\0" + sent)
-    return name, own if len(own) <= _MAX_NAME and own.isprintable() else _hashed_text(own)
+        return name, hashed(source.encode() + b"\0" + sent)
+    return name, printable_id(own)
 
 
 def checked_name(name: str) -> str:
     """*name* itself, when it can be an event's. Raises :class:`MalformedEvent` when it cannot."""
-    if len(name) > _MAX_NAME or not name.isprintable():
+    if len(name) > MAX_NAME or not name.isprintable():
         raise MalformedEvent(
             "event_name_malformed",
-            f"the event's name must be printable and at most {_MAX_NAME} characters",
+            f"the event's name must be printable and at most {MAX_NAME} characters",
         )
     return name
 
@@ -324,47 +311,6 @@ def json_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedEvent("not_an_object", "the body is JSON but not an object")
     return value
-
-
-def event_id(named: Sequence[str | None], *, otherwise: Sequence[bytes] = (), hidden: bool = False) -> str:
-    """The id of an event whose sender knows it by all of *named*.
-
-    Where one of them is missing or has lost something, or there are none, the event is known by a hash of *otherwise*;
-    and where that is empty too, nothing tells it from another one like it, so it gets an id of its own. Ids that are
-    too long, or would not be safe in logs, URLs and terminals, are hashed; so are those that hold a body (*hidden*), or
-    text of several words among other parts, for these are no names.
-    """
-    if not named or not all(part and REPLACEMENT not in part for part in named):
-        return _hashed(b"\0".join(otherwise) if otherwise else os.urandom(32))
-    # Colons stand between the parts alone, so that no two lists of parts become one id.
-    text = (
-        named[0]
-        if len(named) == 1
-        else ":".join(part.replace("%", "%25").replace(":", "%3A") for part in named if part)
-    )
-    assert text is not None
-    is_prose = len(named) > 1 and any(character.isspace() for character in text)
-    return _hashed_text(text) if hidden or is_prose else _printable(text)
-
-
-def _printable(own: str) -> str:
-    """The id itself, unless it is too long, or not safe to show."""
-    return own if len(own) <= _MAX_NAME and own.isprintable() else _hashed_text(own)
-
-
-def _hashed_text(text: str) -> str:
-    return _hashed(text.encode("utf-8", "surrogatepass"))
-
-
-def _hashed(content: bytes) -> str:
-    return "sha256:" + hashlib.sha256(content).hexdigest()
-
-
-def own_id(value: object) -> str | None:
-    """The ``id`` of an envelope as text; ``None`` where it is neither text nor a whole number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
 
 
 _MAX_ABOUT = 64

@@ -14,7 +14,8 @@ from redis.exceptions import ResponseError
 from events.bodies import Bodies
 from events.client import StoreClient, confirmed, time_of
 from events.errors import CorruptEvent
-from events.event import MAX_INLINE_BYTES, OWN_IDS, Event, event_key, head_of, read_stored
+from events.event import MAX_INLINE_BYTES, Event, head_of, read_stored
+from events.identity import OWN_IDS, event_key
 from events.pages import Pages, Scored
 from events.queue import Retention
 from events.usage import LetGo, Memory, SourceUsage, read_let_go, read_usage

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from events.client import StoreClient, confirmed
-from events.event import event_key
+from events.identity import event_key
 from events.inspection import head_of_event
 from events.naming import PLATFORM_SOURCE
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from events import MalformedEvent, Verified
-from events.event import checked_name, entity_in, event_id, event_name, own_id, read_envelope
+from events.event import checked_name, entity_in, event_name, read_envelope
+from events.identity import event_id, own_id
 from events.naming import name_from
 from ingress.sources.source import Source
 from ingress.verification.contents import Contents, write_json

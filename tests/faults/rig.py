@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from events import Store
 from events.embedded import EmbeddedRedis
-from events.event import event_key
+from events.identity import event_key
 from tests.faults.checker import Demands, Evidence, State, Verdict, judge
 from tests.faults.ledger import Fault, Ledger, Target, read_attempts, read_runs, read_stalls
 from tests.faults.proxy import Proxy

@@ -12,7 +12,8 @@ import orjson
 import pytest
 
 from events import CorruptEvent, Verified
-from events.event import event_key, read_stored
+from events.event import read_stored
+from events.identity import event_key
 from tests.faults.conftest import Publish, Rigged
 from tests.faults.rig import Rig, until
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from events import Acceptance, Store, Verified
-from events.event import event_key
+from events.identity import event_key
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import DONE, accept, bury, claim_nothing, claim_one, delivered, words
 

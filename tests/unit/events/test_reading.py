@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import MalformedEvent, Verified
-from events.event import event_id, event_key, event_name, json_object, read_envelope
+from events.event import event_name, json_object, read_envelope
+from events.identity import event_id, event_key
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),

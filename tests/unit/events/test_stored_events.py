@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events import CorruptEvent, Event
-from events.event import event_key, head_of, read_stored, with_body
+from events.event import head_of, read_stored, with_body
+from events.identity import event_key
 from truto.samples import ACCOUNT_ID, ENVIRONMENT_ID, TENANT_ID, WEBHOOK_ID, sample_event
 
 META = {"source": "truto", "type": "a", "id": "1", "headers": {}}
