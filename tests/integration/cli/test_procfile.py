@@ -43,6 +43,8 @@ class Service:
             name, _, command = line.partition(": ")
             program, *arguments = command.split()
             assert program == "truto-worker"
+            if name == "release":
+                continue  # a platform runs it once before the others; what it finds has tests of its own
             self.by_name[name] = processes.start(name, arguments, self.environment)
         processes.wait_until_up(self.sandbox, f"{self.sandbox_url}/inbox")
         processes.wait_until_up(self.by_name["web"], f"{self.ingress_url}/readyz")
@@ -103,3 +105,15 @@ def test_sigterm_ends_a_process_of_the_procfile_in_order(service: Service, name:
     process = service.by_name[name]
     process.popen.send_signal(signal.SIGTERM)
     assert process.popen.wait(20) == 0
+
+
+@pytest.mark.parametrize("file", ["Procfile", "cli/scaffold/app/Procfile.txt"])
+def test_a_platform_shows_what_the_doctor_finds_and_releases_all_the_same(file: str) -> None:
+    """Before the first release no worker runs and no webhook is registered, which must not keep it from running."""
+    assert (ROOT / file).read_text().splitlines()[0] == "release: truto-worker doctor || true"
+
+
+def test_a_platform_that_builds_python_finds_what_to_install() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert lines == ["-c constraints.txt", "."]
+    assert (ROOT / ".python-version").read_text().strip() == "3.12"
