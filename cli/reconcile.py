@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from dotenv import load_dotenv
 
 from cli.jobs import reconciling_job
@@ -28,6 +30,8 @@ def reconcile_now(*, since: float, dry_run: bool, as_json: bool) -> int:
     load_dotenv(".env")
 
     async def work(store: Store) -> int:
+        # What would be logged is printed, and a worker's log is no place for it.
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
         urls = store_urls()
         settings = read_settings(WorkerSettings, redis_url=" ".join(urls))
         notifier = Notifier(None, [])

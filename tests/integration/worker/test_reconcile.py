@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from events import Event, Store
+from events import Event, Store, choose_shard
+from events.embedded import EmbeddedRedis
 from sandbox import SandboxConfig, create_app
 from tests.conftest import MakeStore
 from tests.integration.ingress.edge import SECRET, run_edge
@@ -305,3 +306,26 @@ async def test_a_share_of_the_budget_is_a_limit(make_store: MakeStore) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(spare.admit(None), 0.3)
     assert spare.admitted == 5
+
+
+async def test_of_several_stores_all_are_asked_and_the_account_chooses_one(
+    platform: Platform, own_redis: EmbeddedRedis
+) -> None:
+    second = Store.connect(own_redis.url)
+    try:
+        await platform.faults(lose=1)
+        accounts = [await platform.connect() for _ in range(2)]
+        for account in accounts:
+            await platform.status(f"/integrated-account/{account}", "active")
+        await platform.tried("integrated_account:active", 6)
+        await asyncio.sleep(QUICK.settling + 0.05)
+        for expected in (4, 0):
+            turn = await platform.store.recovery.take_turn(5, at_once=True)
+            assert turn is not None
+            report = await platform.job(QUICK, second).take(turn)
+            assert len([row for row in report.recovered if row["about"] in accounts]) == expected
+        for number, store in enumerate((platform.store, second)):
+            found = [one.event.account_id for one in (await store.queue.claim(100, "looker")).leases]
+            assert {choose_shard(str(account), 2) for account in found} <= {number}
+    finally:
+        await second.close()
