@@ -41,10 +41,10 @@ async def act_on(
     done = chosen = 0
     started = time.monotonic()
     batches = selected.members(batch_size(rate))
-    with _stop_signal() as stop, _progress(title, selected.total) as advance:
+    with stop_signal() as stop, _progress(title, selected.total) as advance:
         async for batch in batches:
             if rate is not None:
-                await _until(started + chosen / rate, stop)
+                await pause(started + chosen / rate - time.monotonic(), stop)
             if stop.is_set():
                 break
             done += await action(batch)
@@ -53,13 +53,14 @@ async def act_on(
         return Acted(done, chosen, stop.is_set())
 
 
-async def _until(moment: float, stop: asyncio.Event) -> None:
+async def pause(seconds: float, stop: asyncio.Event) -> None:
+    """Wait, but not longer than until *stop* is set."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), max(0.0, moment - time.monotonic()))
+        await asyncio.wait_for(stop.wait(), max(0.0, seconds))
 
 
 @contextmanager
-def _stop_signal() -> Iterator[asyncio.Event]:
+def stop_signal() -> Iterator[asyncio.Event]:
     """Set by the first SIGINT or SIGTERM; a second one ends the process as usual, should the store not answer."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

@@ -51,8 +51,7 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
         try:
             types = [event_type] if event_type else await shards.types_of(source, event_id)
             if len(types) > 1:
-                print(_several(event_id, types), file=sys.stderr)
-                return 1
+                return several_types(event_id, types)
             kind = types[0] if types else ""
             history = await shards.history(source, event_id, kind)
             places = await shards.places(source, event_id, kind)
@@ -79,9 +78,12 @@ def show_event(event_id: str, *, source: str, event_type: str, payload: bool, as
     return with_stores(work)
 
 
-def _several(event_id: str, types: Sequence[str]) -> str:
+def several_types(event_id: str, types: Sequence[str]) -> int:
+    """Say that *types* have this id; the exit code."""
     named = ", ".join(printable(kind) for kind in types)
-    return f"Events of several types have the id {printable(event_id)}: say which with --type ({named})."
+    told = f"Events of several types have the id {printable(event_id)}: say which with --type ({named})."
+    print(told, file=sys.stderr)
+    return 1
 
 
 def _story(
@@ -139,13 +141,7 @@ def _print_recent(recent: Sequence[Ended]) -> None:
 
 def _print_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> None:
     print(f"{printable(story['type'] or 'unknown type')}  {printable(story['id'])}  {printable(story['source'])}")
-    start = history[0].at
-    for entry in history:
-        seconds = (entry.at - start).total_seconds()
-        detail = "" if entry.what == "received" else _detail(entry.detail)
-        print(f"  {at(entry.at)}  {seconds:+10.3f} s  {printable(entry.what):<10}{detail}".rstrip())
-        for frame in entry.detail.get("traceback") or ():
-            print(f"{'':40}{printable(frame)}")
+    print_entries(history)
     name = shlex.quote(printable(story["id"]))
     places = story["places"] or ({} if story["over"] else {"": "queue"})
     for member, place in sorted(places.items()):
@@ -155,6 +151,17 @@ def _print_story(story: Mapping[str, Any], history: Sequence[HistoryEntry]) -> N
         print("Now: over; its payload is no longer stored.")
     elif "payload" in story:
         print(printable_json(story["payload"]))
+
+
+def print_entries(history: Sequence[HistoryEntry]) -> None:
+    """Print what happened to an event, a line each."""
+    start = history[0].at
+    for entry in history:
+        seconds = (entry.at - start).total_seconds()
+        detail = "" if entry.what == "received" else _detail(entry.detail)
+        print(f"  {at(entry.at)}  {seconds:+10.3f} s  {printable(entry.what):<10}{detail}".rstrip())
+        for frame in entry.detail.get("traceback") or ():
+            print(f"{'':40}{printable(frame)}")
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

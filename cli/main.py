@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.event_commands import events
 from cli.integration_commands import integrations
 from cli.new_commands import new
 from cli.options import Json, SourcesPath
@@ -254,25 +255,7 @@ Fingerprint = Annotated[str | None, typer.Option(help="Only those with this caus
 EventType = Annotated[str | None, typer.Option("--type", help="Only those of this event type.")]
 
 
-@app.command()
-def events(
-    event_id: Annotated[str | None, typer.Argument(metavar="ID", help="Show the history of this event.")] = None,
-    source: Annotated[str, typer.Option(help="Source the event came from.")] = "truto",
-    event_type: Annotated[str, typer.Option("--type", help="Type of the event, where several have this id.")] = "",
-    limit: Annotated[int, typer.Option(min=0, max=1000, help="Number of ended events to show, newest first.")] = 10,
-    payload: Annotated[bool, typer.Option("--payload", help="Print the event's payload as well.")] = False,
-    json: Json = False,
-) -> None:
-    """Show the state of the queue, or the history of one event.
-
-    Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. Exits 1 for an event that is not known.
-    """
-    from cli.events import show_event, show_queue
-
-    if event_id is None:
-        raise typer.Exit(show_queue(limit=limit, as_json=json))
-    raise typer.Exit(show_event(event_id, source=source, event_type=event_type, payload=payload, as_json=json))
-
+app.command()(events)
 
 dead_letters = typer.Typer(rich_markup_mode=None)
 app.add_typer(dead_letters, name="dead-letters")

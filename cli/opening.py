@@ -56,6 +56,7 @@ def _connected(settings: StoreSettings, url: str) -> Store:
         url,
         dedup_ttl=settings.dedup_ttl,
         history_ttl=settings.history_ttl,
+        search_ttl=settings.search_ttl,
         parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
     )
 

@@ -399,6 +399,7 @@ def _store(
         lease_seconds=settings.lease_seconds,
         dedup_ttl=settings.dedup_ttl,
         history_ttl=settings.history_ttl,
+        search_ttl=settings.search_ttl,
         confirm_replicas=confirm_replicas,
         parked=ParkedLimit(settings.parked_max, settings.parked_max_bytes, settings.parked_ttl),
         platform_sources=platform_sources,

@@ -113,6 +113,7 @@ class StoreSettings(ProcessSettings):
     lease_seconds: float = Field(default=15.0, ge=1, le=3600)
     dedup_ttl: float = Field(default=7 * 86_400, ge=60)
     history_ttl: float = Field(default=3 * 86_400, ge=60)
+    search_ttl: float = Field(default=3 * 86_400, ge=0, le=366 * 86_400)
     parked_max: int = Field(default=10_000, ge=1)
     parked_max_bytes: int | None = Field(default=None, ge=1024)
     parked_ttl: float = Field(default=7 * 86_400, ge=60)

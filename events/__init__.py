@@ -12,7 +12,7 @@ from events.errors import (
     StoreUnavailable,
 )
 from events.event import Event, Verified
-from events.inspection import Ended, HistoryEntry, Kept, Overview
+from events.inspection import Ended, Kept, Overview
 from events.intake import Intake
 from events.lanes import NO_LANE, Lane, OrderedPattern, lane_name
 from events.queue import NEEDS_REAUTH, Claim, End, Lease, until_reconnected
@@ -22,6 +22,7 @@ from events.shards import Shard, Shards, choose_shard, combine
 from events.source_notes import Enrolment, Refused
 from events.spool import Spool
 from events.store import Store
+from events.stories import HistoryEntry, Piece, Story
 from events.usage import LetGo, Memory, ParkedLimit, PendingLimit, SourceUsage
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "Overview",
     "ParkedLimit",
     "PendingLimit",
+    "Piece",
     "Refused",
     "Run",
     "RunStatus",
@@ -62,6 +64,7 @@ __all__ = [
     "SpoolUnusable",
     "Store",
     "StoreUnavailable",
+    "Story",
     "Turn",
     "Verified",
     "Waiting",

@@ -13,6 +13,7 @@ from events.client import StoreClient, confirmed, unconfirmed
 from events.confirming import ReplicaConfirmation
 from events.errors import StoreUnavailable
 from events.event import MAX_INLINE_BYTES, Verified
+from events.journal import find_subject, mark_of
 from events.usage import PendingLimit
 
 _Offer = tuple[Sequence[Verified], PendingLimit | None]
@@ -37,8 +38,9 @@ _ACCEPTANCES = {1: Acceptance.ACCEPTED, 0: Acceptance.DUPLICATE, 2: Acceptance.C
 class Acceptor:
     """The part of a store that accepts deliveries."""
 
-    def __init__(self, client: StoreClient, *, confirm_replicas: int = 0) -> None:
+    def __init__(self, client: StoreClient, *, confirm_replicas: int = 0, search_ms: int = 0) -> None:
         self._client = client
+        self._search_ms = search_ms
         self._confirmation = ReplicaConfirmation(client.redis, confirm_replicas) if confirm_replicas else None
         self._accepting = GroupCommit(self._accept_batch, size=_group_size, patience=client.answer_seconds)
         self._offering = GroupCommit(self._offer_batch, size=_bytes_of, patience=client.answer_seconds)
@@ -66,10 +68,11 @@ class Acceptor:
             return verified
         name = secrets.token_hex(16)
         # The checksum of a large body takes milliseconds, and releases the interpreter lock.
-        digest, _ = await asyncio.gather(
-            asyncio.to_thread(lambda: verified.digest), self._offering.submit((name, verified))
+        (digest, subject), _ = await asyncio.gather(
+            asyncio.to_thread(lambda: (verified.digest, find_subject(verified))),
+            self._offering.submit((name, verified)),
         )
-        return verified._replace(body=b"", raw=name.encode(), bytes_apart=size, digest_apart=digest)
+        return verified._replace(body=b"", raw=name.encode(), bytes_apart=size, digest_apart=digest, subject=subject)
 
     async def _offer_batch(self, offers: Sequence[tuple[str, Verified]]) -> list[None]:
         # Time for this answer of Redis, then for the wait and the answer of the script.
@@ -85,11 +88,13 @@ class Acceptor:
     async def _accept_batch(self, offers: Sequence[_Offer]) -> list[list[Acceptance]]:
         offered = [verified for group, _ in offers for verified in group]
         limits = {group[0].source: limit for group, limit in offers if limit is not None and group}
-        args: list[str | bytes | int] = [len(limits)]
+        args: list[str | bytes | int] = [self._search_ms, len(limits)]
         for source, limit in limits.items():
             args += source, *limit
         for verified in offered:
-            args += verified.keys, verified.meta, verified.body, verified.raw
+            keys = verified.keys
+            mark = mark_of(verified, keys) if self._search_ms else b""
+            args += keys, verified.meta, verified.body, verified.raw, mark
         try:
             answers = _acceptances(await self._run_accept(args))
             taken = iter([answer for _, answer in zip(offered, answers, strict=True)])

@@ -42,6 +42,7 @@ class Verified(NamedTuple):
     ``platform`` says that the source is Truto's own: names of Truto's families are believed of no other.
     ``about`` is the id of Truto's entity in it, where it says one: what has not arrived is found by comparing these.
     ``bytes_apart`` counts bodies that the store has been given already, by another way; ``digest_apart`` is theirs.
+    ``subject`` is :func:`subject_of` it, where that was found already.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Verified(NamedTuple):
     bytes_apart: int = 0
     digest_apart: int | None = None
     about: str = ""
+    subject: tuple[str | None, str | None] | None = None
 
     def __repr__(self) -> str:
         """Source, type and id; never the content."""
@@ -280,21 +282,21 @@ def _bodiless(meta: Mapping[str, Any], received_at: datetime) -> Event:
 
 
 def _event(meta: Mapping[str, Any], envelope: dict[str, Any], body: bytes, *, received_at: datetime) -> Event:
-    payload = _payload(envelope)
     platform = meta["source"] == PLATFORM_SOURCE or meta.get("platform") is True
     # What was accepted before names were looked at has still the sender's own.
     kind = meta["type"] if platform else name_from(meta["source"], meta["type"])
+    account_id, tenant_id = subject_of(kind, envelope)
     return Event(
         id=meta["id"],
         type=kind,
         source=meta["source"],
-        payload=payload,
+        payload=_payload(envelope),
         environment_id=_text(envelope.get("environment_id")),
         webhook_id=_text(envelope.get("webhook_id")),
         created_at=_utc(parse_time(envelope.get("created_at"))),
         received_at=received_at,
-        account_id=_account_id(kind, payload),
-        tenant_id=_text(payload.get("tenant_id")) or _text(envelope.get("tenant_id")),
+        account_id=account_id,
+        tenant_id=tenant_id,
         headers=meta["headers"],
         raw=body,
         platform=platform,
@@ -325,11 +327,16 @@ def entity_in(envelope: Mapping[str, Any]) -> str:
 
 def account_of(verified: Verified) -> str | None:
     """The account that an accepted event will belong to; ``None`` where it names none."""
-    envelope = json_object(verified.body)
-    return _account_id(verified.type, _payload(envelope))
+    return subject_of(verified.type, json_object(verified.body))[0]
 
 
-def _payload(envelope: dict[str, Any]) -> dict[str, Any]:
+def subject_of(kind: str, envelope: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The account and the tenant that an event of this *kind* is about."""
+    payload = _payload(envelope)
+    return _account_id(kind, payload), _text(payload.get("tenant_id")) or _text(envelope.get("tenant_id"))
+
+
+def _payload(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
     payload = envelope.get("payload")
     if isinstance(payload, dict):
         return payload

@@ -18,6 +18,7 @@ from events.event import MAX_INLINE_BYTES, Event, head_of, read_stored
 from events.identity import OWN_IDS, event_key
 from events.pages import Pages, Scored
 from events.queue import Retention
+from events.stories import HistoryEntry, Story, read_entry, read_stories
 from events.usage import LetGo, Memory, SourceUsage, read_let_go, read_usage
 
 _ALIVE_MS = 15_000
@@ -29,14 +30,6 @@ _MAX_HEAD = 16_384
 _WITH_DIGEST = re.compile(rb'^(\{"source":"[^"\\]*","bytes":[0-9]+,)"digest":[0-9]+,')
 _DELIVERED_AGAIN = frozenset({"duplicate", "conflict"})
 _MAX_STORED = 2 * MAX_INLINE_BYTES  # with its head; only earlier versions stored more in one piece
-
-
-class HistoryEntry(NamedTuple):
-    """One thing that happened to an event."""
-
-    at: datetime
-    what: str
-    detail: dict[str, Any]
 
 
 class Ended(NamedTuple):
@@ -108,7 +101,7 @@ class Inspection:
             if not lines and stored:
                 received, meta, _ = stored.split(b"\n", 2)
                 lines = [received + b" received " + _WITH_DIGEST.sub(rb"\1", meta)]
-            return [_history_entry(line) for line in lines]
+            return [read_entry(line) for line in lines]
         except ValueError as exc:
             raise CorruptEvent(f"{type(exc).__name__} while reading a history") from exc
 
@@ -137,6 +130,23 @@ class Inspection:
                 pipe.zscore(self._client.key(place), member)
             scores = await pipe.execute()
         return {member: place for (member, place), score in zip(wanted, scores, strict=True) if score is not None}
+
+    async def story(self, source: str, event_id: str, event_type: str = "") -> Story | None:
+        """What is known of an event, without its payload; ``None`` if nothing is. Its type as for :meth:`history`."""
+        stories = await read_stories(self._client, [await self._key_of(source, event_id, event_type)])
+        return stories[0] if stories else None
+
+    async def was_handled(self, source: str, event_id: str, event_type: str = "") -> bool:
+        """Whether an event is remembered as handled, for ``DEDUP_TTL``, though its history has expired."""
+        keys = {event_key(source, event_id, event_type), event_key(source, event_id)}
+        async with confirmed():
+            return bool(await self._client.redis.exists(*(self._client.key(f"done:{key}") for key in keys)))
+
+    async def known_as(self, source: str, event_id: str) -> list[str]:
+        """The types under which *source* has an event with this id; an empty one where its ids need no type."""
+        if source not in OWN_IDS:
+            return await self.types_of(source, event_id)
+        return [""] if await read_stories(self._client, [event_key(source, event_id)]) else []
 
     async def _key_of(self, source: str, event_id: str, event_type: str) -> str:
         """The key of an event: with its type, or without for events of Truto and of older versions."""
@@ -322,11 +332,6 @@ class Inspection:
         return int(await self._client.run("discard", ["dead", *self._retention.ttls, note, *members]))
 
 
-def _history_entry(line: bytes) -> HistoryEntry:
-    at, what, *detail = line.split(b" ", 2)
-    return HistoryEntry(time_of(int(at)), what.decode(), orjson.loads(detail[0]) if detail else {})
-
-
 def head_of_event(first: bytes | None, stored: bytes) -> dict[str, Any]:
     """The meta of an event: of the first line of its history or, before there is one, of what is stored."""
     line = first.split(b" ", 2)[-1] if first else stored.split(b"\n", 2)[1] if stored.count(b"\n") > 1 else b"{}"
@@ -338,8 +343,8 @@ def head_of_event(first: bytes | None, stored: bytes) -> dict[str, Any]:
 
 
 def _ended(at: float, first: bytes, last: Sequence[bytes]) -> Ended:
-    beginning = _history_entry(first).detail
-    entries = [_history_entry(line) for line in last]
+    beginning = read_entry(first).detail
+    entries = [read_entry(line) for line in last]
     # Duplicates may follow the end of the event.
     end = next((entry for entry in reversed(entries) if entry.what not in _DELIVERED_AGAIN), entries[-1])
     source, kind, event_id = (str(beginning.get(name, "")) for name in ("source", "type", "id"))

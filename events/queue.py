@@ -24,6 +24,12 @@ from events.usage import ParkedLimit
 NEEDS_REAUTH = "needs_reauth"
 """The reason for parking work until its account is connected again; Truto's word for the account's status."""
 
+NO_HANDLER = "no_handler"
+"""The reason for parking an event whose type no handler wants."""
+
+HANDLER_MISSING = "handler_missing"
+"""The reason for parking work whose handler is not in this version of the code."""
+
 _LEFT = b"left"
 _ANY_BYTES = 2**53
 _RECONNECTED_MS = 6 * 3_600_000

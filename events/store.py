@@ -18,6 +18,8 @@ Keys (all begin with ``tw:``; ``<member>`` is an event's key, or ``key|handler``
 ``causes``                sorted set of the causes of dead letters by their number: scripts/causes.lua
 ``done:<key>``            checksum of type and body of a handled event, to find duplicates, for ``DEDUP_TTL``
 ``history:<key>``         what happened to the event, one line each; expires ``HISTORY_TTL`` after its end
+``journal:<hour>``        list of marks of the events accepted in this hour (since 1970): :mod:`events.journal`;
+                          expires ``SEARCH_TTL`` after it
 ``recent``                sorted set of ended events by time, for ``HISTORY_TTL``
 ``workers``               sorted set of workers by their last claim
 ``totals``                counts of outcomes since the store was created
@@ -57,6 +59,7 @@ from events.event import Verified
 from events.inspection import Inspection
 from events.queue import Queue, Retention
 from events.recovery import Recovery
+from events.searching import Search
 from events.source_notes import SourceNotes
 from events.usage import ParkedLimit, PendingLimit
 from events.workflow_runs import WorkflowRuns
@@ -78,6 +81,7 @@ class Store:
         lease_seconds: float = 15.0,
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
+        search_ttl: float = 3 * 86_400,
         confirm_replicas: int = 0,
         parked: ParkedLimit | None = None,
     ) -> None:
@@ -88,11 +92,12 @@ class Store:
         self.bodies = Bodies(client)
         self.inspection = Inspection(client, self.retention, self.bodies)
         self.causes = Causes(client)
+        self.search = Search(client, round(search_ttl * 1000))
         self.notes = SourceNotes(client)
         self.runs = WorkflowRuns(client, self.retention)
         self.budgets = Budgets(client)
         self.recovery = Recovery(client)
-        self._acceptor = Acceptor(client, confirm_replicas=confirm_replicas)
+        self._acceptor = Acceptor(client, confirm_replicas=confirm_replicas, search_ms=round(search_ttl * 1000))
 
     @classmethod
     def connect(
@@ -102,6 +107,7 @@ class Store:
         lease_seconds: float = 15.0,
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
+        search_ttl: float = 3 * 86_400,
         answer_seconds: float = ANSWER_SECONDS,
         confirm_replicas: int = 0,
         parked: ParkedLimit | None = None,
@@ -123,6 +129,7 @@ class Store:
             lease_seconds=lease_seconds,
             dedup_ttl=dedup_ttl,
             history_ttl=history_ttl,
+            search_ttl=search_ttl,
             confirm_replicas=confirm_replicas,
             parked=parked,
         )

@@ -76,6 +76,7 @@ class MakeStore(Protocol):
         lease_seconds: float = 15.0,
         dedup_ttl: float = 7 * 86_400,
         history_ttl: float = 3 * 86_400,
+        search_ttl: float = 3 * 86_400,
         parked: ParkedLimit | None = None,
     ) -> Store: ...
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from events import CorruptEvent, End, Event, Kept, Lease, Store
+from events.queue import HANDLER_MISSING, NO_HANDLER
 from worker.cause import Describer
 from worker.context import Context
 from worker.development import Development
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from truto import AsyncTruto
 
 log = structlog.get_logger("worker")
-
-NO_HANDLER = "no_handler"
-HANDLER_MISSING = "handler_missing"
 
 _PAGE = 50
 _NEARLY_FULL = 0.8

@@ -1,14 +1,14 @@
 -- Accept events, each exactly once, and return for each whether it was new.
--- ARGV: prefix, number of sources with limits, then for each of them: source, most events, bytes and parked events (0: any
---   number), then for every event: key (a space and its key without the type, where that differs), meta (JSON without
---   newlines), body, raw ('' when it equals the body). The body of a large event is '', its raw the name of an offer: body
---   and raw were written under that name before, and are taken over here by renaming, since each copy through this script
---   would cost as much as writing them
+-- ARGV: prefix, how long in ms events can be found again (0: not at all), number of sources with limits, then for each of
+--   them: source, most events, bytes and parked events (0: any number), then for every event: key (a space and its key
+--   without the type, where that differs), meta (JSON without newlines), body, raw ('' when it equals the body), its mark in
+--   the journal. The body of a large event is '', its raw the name of an offer: body and raw were written under that name
+--   before, and are taken over here by renaming, since each copy through this script would cost as much as writing them
 -- Answer: for every event 1 accepted, 0 duplicate, 2 duplicate whose type or body differs from that of the first, 3 not
 --   taken: its source has as much here as it may
 -- An event is pushed to an idle worker: it is leased here, and the message is token, key and stored event, one line each.
 -- A claim, with its fsync, would cost as much again as all the rest.
-local answers, fresh, duplicates, conflicts = {}, {}, 0, 0
+local answers, fresh, marks, duplicates, conflicts = {}, {}, {}, 0, 0
 -- Redis buffers unread messages in memory.
 local MAX_PUSHED_BYTES = 65536
 
@@ -95,11 +95,22 @@ local function known_as(keys, meta)
   return kind and kind == type_in(first) and untyped or key
 end
 
+-- One list for each hour, in which all marks of a batch are one element: each begins with its ms within the hour.
+local HOUR = 3600
+local function write_journal(marks)
+  local journal = P .. 'journal:' .. math.floor(time[1] / HOUR)
+  local ms = time[1] % HOUR * 1000 + math.floor(time[2] / 1000)
+  local moment = string.char(math.floor(ms / 65536), math.floor(ms / 256) % 256, ms % 256)
+  if redis.call('RPUSH', journal, moment .. table.concat(marks, moment)) == 1 then
+    redis.call('PEXPIRE', journal, ARGV[2] + HOUR * 1000)
+  end
+end
+
 -- Events and their bytes are one number, so that one command counts both. Limits are looked at once for the whole batch, so
 -- that a delivery is taken whole or not at all.
 local EVENT = 1099511627776 -- 2^40
-local full, taken, first = {}, {}, 3 + 4 * ARGV[2]
-for i = 3, first - 1, 4 do
+local full, taken, first = {}, {}, 4 + 4 * ARGV[3]
+for i = 4, first - 1, 4 do
   local source, events, bytes, parked = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   local used = tonumber(redis.call('HGET', P .. 'usage', source .. '|pending') or 0)
   full[source] = events > 0 and used >= events * EVENT or bytes > 0 and used % EVENT >= bytes
@@ -107,13 +118,13 @@ for i = 3, first - 1, 4 do
 end
 
 -- Check before the first write: all of the events are accepted, or none.
-for i = first, #ARGV, 4 do
+for i = first, #ARGV, 5 do
   if ARGV[i + 2] == '' and redis.call('EXISTS', offered(ARGV[i + 3])) == 0 then
     return redis.error_reply('OFFERGONE a large body expired before its event was accepted')
   end
 end
 
-for i = first, #ARGV, 4 do
+for i = first, #ARGV, 5 do
   local key, meta, body, raw = known_as(ARGV[i], ARGV[i + 1]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local is_large = body == ''
   local source, bytes, digest = read_origin(meta)
@@ -147,12 +158,14 @@ for i = first, #ARGV, 4 do
     end
     redis.call('SET', P .. 'event:' .. key, stored)
     answers[#answers + 1] = 1
+    marks[#marks + 1] = ARGV[i + 4]
     fresh[#fresh + 1] = { key = key, meta = meta, stored = stored, order = order, is_large = is_large }
     if bytes then taken[source] = (taken[source] or 0) + EVENT + bytes end
   end
 end
 if #fresh > 0 then
   redis.call('HINCRBY', P .. 'totals', 'accepted', #fresh)
+  if ARGV[2] ~= '0' then write_journal(marks) end
   -- Beyond eight million events of a source the number is full: they are taken all the same, and not counted.
   for source, share in pairs(taken) do redis.pcall('HINCRBY', P .. 'usage', source .. '|pending', share) end
   for _, event in ipairs(fresh) do

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from events import MalformedEvent, Verified
-from events.event import checked_name, entity_in, event_name, read_envelope
+from events.event import checked_name, entity_in, event_name, read_envelope, subject_of
 from events.identity import event_id, own_id
 from events.naming import name_from
 from ingress.sources.source import Source
@@ -55,6 +55,7 @@ def events_of(source: Source, context: DeliveryContext, position: int, now: floa
         position,
         source.platform_events,
         about=entity_in(envelope),
+        subject=subject_of(name, envelope),
     )
     given = envelope.get("id")
     lost = type(given) is not str and given is not None and own_id(given) is None
@@ -115,7 +116,17 @@ class EventMaker:
         checked_name(name)
         known_by = self._id(name, sent or body, context, place)
         headers = kept(self._context.delivery.headers, source.kept_headers)
-        return Verified(source.name, name, known_by, body, headers, raw, self._position, source.platform_events)
+        return Verified(
+            source.name,
+            name,
+            known_by,
+            body,
+            headers,
+            raw,
+            self._position,
+            source.platform_events,
+            subject=subject_of(name, value) if type(value) is dict else None,
+        )
 
     def _id(self, name: str, body: bytes, context: Mapping[str, Any], place: int) -> str:
         identity = self._source.identity

@@ -119,7 +119,7 @@ async def test_after_the_end_only_what_expires_is_left(store: Store) -> None:
     await store.queue.finish(await claim_one(store), DONE)
     assert await expiring_keys(store) == {"done", "history"}
     left = {key.decode().split(":")[1] for key in await store.redis.keys("*")}
-    assert left == {"done", "history", "idle", "recent", "totals", "usage", "workers"}
+    assert left == {"done", "history", "idle", "journal", "recent", "totals", "usage", "workers"}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
