@@ -74,6 +74,21 @@ def events(
     raise typer.Exit(search_events(query, limit=limit, cursor=cursor, as_json=json))
 
 
+def explain(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event.")],
+    source: Annotated[str, typer.Option(help="Source the event came from.")] = "truto",
+    event_type: Annotated[str, typer.Option("--type", help="Type of the event, where several have this id.")] = "",
+    json: Json = False,
+) -> None:
+    """Say why an event is where it is, what happened to it, and what comes next; also of one that never came.
+
+    Needs REDIS_URL, or a `truto-worker dev` that runs in this folder. Exits 1 for an event that is not known.
+    """
+    from cli.explain import explain
+
+    raise typer.Exit(explain(event_id, source=source, event_type=event_type, as_json=json))
+
+
 def _one_of(value: str | None, known: tuple[str, ...], option: str) -> str | None:
     if value is not None and value not in known:
         raise typer.BadParameter(f"is one of {', '.join(known)}", param_hint=option)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.event_commands import events
+from cli.event_commands import events, explain
 from cli.integration_commands import integrations
 from cli.new_commands import new
 from cli.options import Json, SourcesPath
@@ -256,6 +256,7 @@ EventType = Annotated[str | None, typer.Option("--type", help="Only those of thi
 
 
 app.command()(events)
+app.command()(explain)
 
 dead_letters = typer.Typer(rich_markup_mode=None)
 app.add_typer(dead_letters, name="dead-letters")
