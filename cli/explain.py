@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from cli.events import print_entries, several_types
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import print_json, printable
-from events import CorruptEvent, Store, Story
+from events import CorruptEvent, Story
+from events.all_shards import AllShards
 from events.explaining import Explanation, Verdict, explain_event
 
 
 def explain(event_id: str, *, source: str, event_type: str, as_json: bool) -> int:
     """Print the verdict on an event and its timeline; returns 1 if the event is not known."""
 
-    async def work(store: Store) -> int:
-        types = [event_type] if event_type else await store.inspection.types_of(source, event_id)
+    async def work(shards: AllShards) -> int:
+        types = [event_type] if event_type else await shards.types_of(source, event_id)
         if len(types) > 1:
             return several_types(event_id, types)
         try:
-            story, explanation = await explain_event(store, source, event_id, types[0] if types else "")
+            story, explanation = await explain_event(shards, source, event_id, types[0] if types else "")
         except CorruptEvent as exc:
             story, explanation = None, Explanation(Verdict("unreadable", f"It cannot be read: {exc}."), {})
         if as_json:
@@ -28,7 +29,7 @@ def explain(event_id: str, *, source: str, event_type: str, as_json: bool) -> in
             _print(event_id, source, story, explanation)
         return 0 if story else 1
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def described(event_id: str, source: str, story: Story | None, explanation: Explanation) -> dict[str, Any]:

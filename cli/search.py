@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.acting import pause, stop_signal
-from cli.opening import with_store
+from cli.opening import with_stores
 from cli.printing import at, printable
-from events import Store, Story
+from events import Story
+from events.all_shards import AllShards
 from events.searching import Page, Query
 
 _POLL_SECONDS = 0.5
@@ -21,11 +22,11 @@ _MAX_WATCHED = 1000
 def search_events(query: Query, *, limit: int, cursor: str | None, as_json: bool) -> int:
     """Print the events that fit, newest first, at most *limit*; returns 0 if there are any."""
 
-    async def work(store: Store) -> int:
+    async def work(shards: AllShards) -> int:
         page, number = Page([], None, cursor), 0
         while number < limit:
             try:
-                page = await store.search.page(query, limit - number, page.cursor)
+                page = await shards.search(query, limit - number, page.cursor)
             except ValueError:
                 print(f"{printable(cursor)} is no cursor: take the one that a search has printed", file=sys.stderr)
                 return 2
@@ -36,20 +37,20 @@ def search_events(query: Query, *, limit: int, cursor: str | None, as_json: bool
         _print_end(page, number, as_json=as_json)
         return 0 if number else 1
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def follow_events(query: Query, *, as_json: bool) -> int:
     """Print each new event as soon as it fits, until interrupted. Ends with 0."""
 
-    async def work(store: Store) -> int:
-        position, watched = await store.search.end(), list[str]()
+    async def work(shards: AllShards) -> int:
+        positions, watched = await shards.newest(), list[str]()
         print("Following; Ctrl-C ends it.", file=sys.stderr, flush=True)
         with stop_signal() as stop:
             while not stop.is_set():
-                keys, position = await store.search.newer(query.wanted, position)
+                keys, positions = await shards.newer(query.wanted, positions)
                 # What does not fit yet may fit later, until it is over; of a flood, the newest are watched.
-                stories = await store.search.read([*watched, *keys][-_MAX_WATCHED:])
+                stories = await shards.stories([*watched, *keys][-_MAX_WATCHED:])
                 fitting = [story for story in stories if query.fits(story)]
                 _print(fitting, as_json=as_json)
                 done = {story.key for story in fitting}
@@ -57,7 +58,7 @@ def follow_events(query: Query, *, as_json: bool) -> int:
                 await pause(_POLL_SECONDS, stop)
         return 0
 
-    return with_store(work)
+    return with_stores(work)
 
 
 def summary_of(story: Story) -> dict[str, Any]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from events.causes import Cause
+from events.client import time_of
 from events.event import Event
-from events.inspection import Ended, HistoryEntry, Inspection, Kept, Overview
+from events.inspection import Ended, Inspection, Kept, Overview
+from events.journal import Position, Wanted
 from events.runs import Run
+from events.searching import Page, Query, search_all
 from events.shards import combine
+from events.source_notes import Refused
 from events.store import Store
+from events.stories import HistoryEntry, Story
 from events.usage import LetGo
 
 Answer = TypeVar("Answer")
@@ -65,6 +71,45 @@ class AllShards:
     async def stored(self, source: str, event_id: str, event_type: str) -> Event | None:
         """An event that is not over."""
         return await _first(lambda shelf: shelf.stored(source, event_id, event_type), self._shelves)
+
+    async def search(self, query: Query, size: int, cursor: str | None = None) -> Page:
+        """A page of the accepted events that fit *query*, newest first. Raises :class:`ValueError` for no *cursor*."""
+        return await search_all([store.search for store in self.stores], query, size, cursor)
+
+    async def newest(self) -> list[Position]:
+        """Where :meth:`newer` begins: behind the newest event of each store."""
+        return [await store.search.end() for store in self.stores]
+
+    async def newer(self, wanted: Wanted, positions: Sequence[Position]) -> tuple[list[str], list[Position]]:
+        """The keys of events accepted behind *positions* that may be wanted, and where to go on."""
+        pairs = zip(self.stores, positions, strict=True)
+        answers = [await store.search.newer(wanted, position) for store, position in pairs]
+        return [key for keys, _ in answers for key in keys], [end for _, end in answers]
+
+    async def stories(self, keys: Sequence[str]) -> list[Story]:
+        """What is known of the events with these *keys*."""
+        return [story for store in self.stores for story in await store.search.read(keys)]
+
+    async def story(self, source: str, event_id: str, event_type: str) -> Story | None:
+        """What is known of an event; ``None`` if nothing is."""
+        return await _first(lambda shelf: shelf.story(source, event_id, event_type), self._shelves)
+
+    async def was_handled(self, source: str, event_id: str, event_type: str) -> bool:
+        """Whether an event is remembered as handled."""
+        return any([await shelf.was_handled(source, event_id, event_type) for shelf in self._shelves])
+
+    async def known_as(self, source: str, event_id: str) -> list[str]:
+        """The types under which *source* has an event with this id."""
+        found = [kind for shelf in self._shelves for kind in await shelf.known_as(source, event_id)]
+        return list(dict.fromkeys(found))
+
+    async def refusals(self) -> list[Refused]:
+        """The deliveries that were refused last."""
+        return await self.stores[0].notes.refusals()
+
+    async def now(self) -> datetime:
+        """The time by the clock that decides every due time."""
+        return time_of(await self.stores[0].now() * 1000)
 
     async def each_glanced(self, name: Literal["dead", "parked"], page: int) -> AsyncIterator[Kept]:
         """All dead letters, or all parked work, newest first and without payloads; *page* are read at a time."""

@@ -11,13 +11,12 @@ from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from events.client import time_of
 from events.naming import PLATFORM_SOURCE
 from events.queue import HANDLER_MISSING, NEEDS_REAUTH
 from events.stories import HistoryEntry, Piece, Story
 
 if TYPE_CHECKING:
-    from events.store import Store
+    from events.all_shards import AllShards
 
 _SUPERSEDED = "superseded by "
 _CONDITION = "when: "
@@ -98,24 +97,23 @@ def unknown(
 
 
 async def explain_event(
-    store: Store, source: str, event_id: str, event_type: str = ""
+    shards: AllShards, source: str, event_id: str, event_type: str = ""
 ) -> tuple[Story | None, Explanation]:
     """What is known of an event, and the verdict on it; of one that is not known, why that may be."""
-    story = await store.inspection.story(source, event_id, event_type)
-    view = await store.inspection.overview()
+    story = await shards.story(source, event_id, event_type)
+    view = await shards.overview()
     if story is not None:
-        now = time_of(await store.now() * 1000)
-        return story, explain(story, Surroundings(view.workers, view.ready, now))
+        return story, explain(story, Surroundings(view.workers, view.ready, await shards.now()))
     elsewhere = [
         f"--source {other} --type {kind}" if kind else f"--source {other}"
         for other in sorted({*view.sources, source, PLATFORM_SOURCE})
-        for kind in await store.inspection.known_as(other, event_id)
+        for kind in await shards.known_as(other, event_id)
     ]
-    refusals = [one.reason for one in await store.notes.refusals() if one.source == source]
+    refusals = [one.reason for one in await shards.refusals() if one.source == source]
     verdict = unknown(
         source,
         event_id,
-        was_handled=await store.inspection.was_handled(source, event_id, event_type),
+        was_handled=await shards.was_handled(source, event_id, event_type),
         elsewhere=elsewhere,
         refused=list(dict.fromkeys(refusals))[:_REFUSALS_TOLD],
     )

@@ -49,11 +49,52 @@ class Page(NamedTuple):
     """What was found, newest first, how far back the search has come, and where the next page begins.
 
     ``cursor`` is ``None`` at the end. A page may be empty before the end: each looks at a bounded number of events.
+    ``cursors`` are those after each that was found.
     """
 
     found: list[Story]
     back_to: datetime | None
     cursor: str | None
+    cursors: Sequence[str] = ()
+
+
+_OVER = "-"
+_BETWEEN = "/"
+
+
+async def search_all(searches: Sequence[Search], query: Query, size: int, cursor: str | None = None) -> Page:
+    """A page of several stores as one, newest first. Raises :class:`ValueError` for what is no *cursor* of theirs."""
+    begins = cursor.split(_BETWEEN) if cursor else [""] * len(searches)
+    if len(begins) != len(searches):
+        raise ValueError("a cursor is what a search of the same stores has given")
+    pages = [
+        Page([], None, None) if begin == _OVER else await search.page(query, size, begin or None)
+        for search, begin in zip(searches, begins, strict=True)
+    ]
+    # Beyond how far the last store has come, it may have newer events than the others.
+    back_to = max((page.back_to for page in pages if page.cursor and page.back_to), default=None)
+    ready = sorted(
+        (-story.received_at.timestamp(), number, place)
+        for number, page in enumerate(pages)
+        for place, story in enumerate(page.found)
+        if story.received_at is not None and (back_to is None or story.received_at >= back_to)
+    )[:size]
+    taken = [sum(number == one for _, one, _ in ready) for number in range(len(pages))]
+    ends = [_cursor_after(page, count, begin) for page, count, begin in zip(pages, taken, begins, strict=True)]
+    found = [pages[number].found[place] for _, number, place in ready]
+    is_over = all(end == _OVER for end in ends)
+    return Page(found, back_to or _oldest(found), None if is_over else _BETWEEN.join(ends))
+
+
+def _cursor_after(page: Page, taken: int, begin: str) -> str:
+    """Where a store goes on of whose *page* so many were *taken*."""
+    if taken == len(page.found):
+        return page.cursor or _OVER
+    return page.cursors[taken - 1] if taken else begin
+
+
+def _oldest(found: Sequence[Story]) -> datetime | None:
+    return found[-1].received_at if found else None
 
 
 class Search:
@@ -74,18 +115,21 @@ class Search:
             begin = Position(int(newest // HOUR_MS) + 1, 0)
         walk = _Walk(begin)
         found: list[Story] = []
+        cursors: list[str] = []
         async for marks in self._marks(walk, query.wanted, oldest, newest):
             told = {story.key: story for story in await read_stories(self._client, [mark.key for mark, _ in marks])}
             for mark, after in marks:
                 walk.position, walk.at = after, mark.at
                 if (story := told.get(mark.key)) and query.fits(story):
                     found.append(story)
+                    cursors.append(str(walk.position))
                     if len(found) == size:
-                        return Page(found, time_of(walk.at), str(walk.position))
+                        return Page(found, time_of(walk.at), str(walk.position), cursors)
             walk.stories += len(marks)
             if walk.stories >= _MAX_STORIES:
-                return Page(found, time_of(walk.at), str(walk.position))
-        return Page(found, time_of(walk.at) if walk.at else None, None if walk.at_the_end else str(walk.position))
+                return Page(found, time_of(walk.at), str(walk.position), cursors)
+        cursor = None if walk.at_the_end else str(walk.position)
+        return Page(found, time_of(walk.at) if walk.at else None, cursor, cursors)
 
     async def _marks(
         self, walk: _Walk, wanted: Wanted, oldest: float, newest: float

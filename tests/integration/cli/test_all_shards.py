@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -102,3 +103,25 @@ def test_where_one_store_does_not_answer_nothing_is_shown_as_if_it_were_all(pair
     shown = pair.run(*command.split())
     assert shown.code == 1
     assert "A store of REDIS_URL does not answer" in shown.err
+
+
+def test_a_search_merges_the_stores_newest_first_page_by_page(pair: Pair) -> None:
+    wanted: list[str] = []
+    for number in range(7):
+        put(pair.all[number % 3 == 0], event := delivered(), "done")
+        wanted.insert(0, event.id)
+    for limit in (1, 2, 3, 10):
+        found: list[str] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            more = ["--cursor", cursor] if cursor else []
+            shown = pair.run("events", "--outcome", "done", "--json", "--limit", str(limit), *more).out.splitlines()
+            rows = [json.loads(line) for line in shown]
+            cursor = rows.pop()["cursor"] if rows and "cursor" in rows[-1] else None
+            found += [row["id"] for row in rows]
+        assert found == wanted
+
+
+def test_an_event_is_explained_wherever_it_is(pair: Pair) -> None:
+    put(pair.all[1], event := delivered(), "dead")
+    assert pair.run("explain", event.id, "--json").json["verdict"] == "attempts_used_up"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from events import End, Lane, ParkedLimit, Refused, Store, until_reconnected
+from events.all_shards import AllShards
 from events.explaining import explain_event
 from tests.conftest import MakeStore
 from tests.integration.events.deliveries import DONE, accept, bury, claim_one, delivered
@@ -215,7 +216,7 @@ SAYS = {
 @pytest.mark.parametrize("word", CASES)
 async def test_the_verdict_is_what_has_happened(store: Store, word: str) -> None:
     await CASES[word](store)
-    _, explanation = await explain_event(store, "truto", "e-1")
+    _, explanation = await explain_event(AllShards([store]), "truto", "e-1")
     assert explanation.verdict.word == word
     assert SAYS.get(word, "") in explanation.verdict.sentence
 
@@ -225,7 +226,7 @@ async def test_an_event_whose_worker_was_lost_runs_again(make_store: MakeStore) 
     await accept(store)
     await claim_one(store)
     for _ in range(500):
-        _, explanation = await explain_event(store, "truto", "e-1")
+        _, explanation = await explain_event(AllShards([store]), "truto", "e-1")
         if explanation.verdict.word != "running":
             break
         await asyncio.sleep(0.01)
@@ -238,7 +239,7 @@ async def test_what_was_dropped_without_a_handler_says_which_limit(make_store: M
     for name in ("e-1", "e-2"):
         await accept(store, delivered(name))
         await store.queue.finish(await claim_one(store), End("parked", note={"why": "no_handler"}))
-    _, explanation = await explain_event(store, "truto", "e-1")
+    _, explanation = await explain_event(AllShards([store]), "truto", "e-1")
     assert explanation.verdict.word == "dropped"
     assert "PARKED_MAX" in explanation.verdict.sentence
 
@@ -247,14 +248,14 @@ async def test_an_event_that_cannot_be_read_is_said_to_be_so(store: Store) -> No
     await accept(store)
     await store.redis.set(f"tw:event:{delivered().key}", "spoiled")
     await store.queue.claim(1, "w")
-    story, explanation = await explain_event(store, "truto", "e-1")
+    story, explanation = await explain_event(AllShards([store]), "truto", "e-1")
     assert story is not None
     assert explanation.verdict.word == "unreadable"
 
 
 async def test_each_piece_that_is_not_over_has_its_own_verdict(store: Store) -> None:
     await several_pieces(store)
-    _, explanation = await explain_event(store, "truto", "e-1")
+    _, explanation = await explain_event(AllShards([store]), "truto", "e-1")
     assert {handler: verdict.word for handler, verdict in explanation.pieces.items()} == {
         "a": "attempts_used_up",
         "b": "next_attempt",
