@@ -104,7 +104,15 @@ def test_an_authentic_delivery_is_verified(encoding: str) -> None:
         body=BODY,
         headers={"content-type": "application/json"},
         platform=True,
+        subject=(None, None),
     )
+
+
+def test_what_a_delivery_is_about_is_known_from_its_verification() -> None:
+    body = orjson.dumps(
+        {"id": "e", "event": "record:created", "payload": {"integrated_account_id": "a", "tenant_id": "t"}}
+    )
+    assert taken([JSON_TYPE, signature(body)], body).subject == ("a", "t")
 
 
 def test_while_secrets_rotate_both_count_and_it_is_told_which_one_did() -> None:
