@@ -7,10 +7,11 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, Queue
-from typing import IO
+from typing import IO, Any
 
 from cli.errors import TunnelFailedError
 from events.embedded import ending_with_us
@@ -41,14 +42,27 @@ def _by_pinggy(port: int) -> Iterator[str]:
         raise TunnelFailedError(
             "a tunnel needs what the extra `tunnel` installs: pip install 'truto-worker[tunnel]', or --tunnel-command"
         ) from None
+    # Without the internet its call does not come back, and no signal reaches it.
+    found: Queue[Any] = Queue()
+    start = partial(pinggy.start_tunnel, forwardto=f"localhost:{port}")
+    threading.Thread(target=_start, args=(start, found), daemon=True).start()
     try:
-        tunnel = pinggy.start_tunnel(forwardto=f"localhost:{port}")
-    except RuntimeError as exc:
-        raise TunnelFailedError(f"pinggy gave no tunnel: {exc}") from None
+        tunnel = found.get(timeout=_START_SECONDS)
+    except Empty:
+        raise TunnelFailedError(f"pinggy gave no tunnel in {_START_SECONDS:g} s: is the internet there?") from None
+    if isinstance(tunnel, Exception):
+        raise TunnelFailedError(f"pinggy gave no tunnel: {tunnel}")
     try:
         yield next((url for url in tunnel.urls if url.startswith("https://")), tunnel.urls[0])
     finally:
         tunnel.stop()
+
+
+def _start(start: Callable[[], object], found: Queue[Any]) -> None:
+    try:
+        found.put(start())
+    except Exception as exc:  # noqa: BLE001  whatever it raises belongs to whoever waits
+        found.put(exc)
 
 
 @contextmanager
