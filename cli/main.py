@@ -92,7 +92,7 @@ def worker(
     suggest: Annotated[bool, typer.Option(help="Print a handler to paste for events without one (dev does).")] = False,
 ) -> None:
     """Run handlers. Needs REDIS_URL and TRUTO_API_TOKEN; README.md lists all settings."""
-    from cli.serving import run_worker
+    from cli.working import run_worker
 
     run_worker(suggest=suggest)
 

@@ -10,7 +10,6 @@ import pytest
 import structlog
 from pydantic import ValidationError
 
-from cli.serving import warn_of_expired
 from cli.settings import (
     IngressSettings,
     IntegrationSettings,
@@ -19,6 +18,7 @@ from cli.settings import (
     WorkerSettings,
     read_settings,
 )
+from cli.working import warn_of_expired
 from events import ConfigError
 from tests.unit.cli.conftest import Put
 from truto.signing_keys import SigningKeys
