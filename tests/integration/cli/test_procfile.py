@@ -116,4 +116,4 @@ def test_a_platform_shows_what_the_doctor_finds_and_releases_all_the_same(file: 
 def test_a_platform_that_builds_python_finds_what_to_install() -> None:
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     assert lines == ["-c constraints.txt", "."]
-    assert (ROOT / ".python-version").read_text().strip() == "3.12"
+    assert (ROOT / ".python-version").read_text().strip() == "3.11"
