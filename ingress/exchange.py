@@ -23,10 +23,11 @@ def whole_answer(
     Plain is a head that declares the length of *body*, says nothing about the connection, and holds no byte that
     could end a line.
     """
-    names, values, lines, length = [], [], [STATUS_LINE[status]], b""
+    names, values, lines = [], [], [STATUS_LINE[status]]
+    length: bytes | None = None
     for name, value in headers:
         if name == b"content-length":
-            if length:
+            if length is not None:
                 return None  # of two, uvicorn judges each
             length = value
         elif name in (b"connection", b"transfer-encoding"):

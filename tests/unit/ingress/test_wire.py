@@ -217,3 +217,7 @@ def test_a_plain_answer_is_spelled_at_once() -> None:
 )
 def test_what_takes_more_thought_is_left_to_uvicorn(headers: list[tuple[bytes, bytes]]) -> None:
     assert whole_answer(200, headers, b"ok") is None
+
+
+def test_an_empty_length_before_another_one_is_left_to_uvicorn() -> None:
+    assert whole_answer(200, [(b"content-length", b""), (b"content-length", b"0")], b"") is None
